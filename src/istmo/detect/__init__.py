@@ -1,0 +1,1 @@
+"""Watch: intake, event store, Sigma, indicators, alerts, hunts."""

@@ -1,0 +1,1 @@
+"""How nodes meet: charter, invitations, feed, inbox, reconciliation."""

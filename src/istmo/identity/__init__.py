@@ -1,0 +1,1 @@
+"""Who is asking: accounts, sessions, API tokens, lockout and the audit trail."""

@@ -1,0 +1,1 @@
+"""Share: STIX objects, their sightings and their retraction."""

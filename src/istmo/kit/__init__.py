@@ -1,0 +1,1 @@
+"""What every face is made of: page shell, forms, tables, translation, signed requests."""

@@ -1,0 +1,1 @@
+"""What cannot be denied: signed envelopes in an append-only Merkle log per origin."""

@@ -1,0 +1,1 @@
+"""Who may see, do and share what: one pure ``decide``."""

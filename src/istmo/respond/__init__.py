@@ -1,0 +1,1 @@
+"""Respond: cases that several nations work on together."""

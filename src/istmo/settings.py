@@ -1,0 +1,140 @@
+"""What a node is told at its start: ``istmo.toml`` in its data folder, nothing else."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from istmo.errors import InvalidInput, NotFound
+
+FILE = "istmo.toml"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on what comes from outside. Sizes in bytes, times in seconds."""
+
+    line_bytes: int = 1 << 20
+    batch_bytes: int = 16 << 20
+    json_depth: int = 64
+    bundle_bytes: int = 64 << 20
+    bundle_objects: int = 100_000
+    archive_bytes: int = 4 << 30
+    archive_ratio: int = 200
+    archive_members: int = 100_000
+    body_bytes: int = 1 << 20
+    peer_frames_per_second: int = 5_000
+    search_seconds: int = 30
+    search_rows: int = 10_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One node's settings. ``data`` is its folder: database, keys, log files, events."""
+
+    data: Path
+    name: str
+    country: str
+    """ISO 3166-1 alpha-2, upper case."""
+    languages: tuple[str, ...] = ("es", "en")
+    """The first is the one used where nobody has said otherwise."""
+    url: str = "http://127.0.0.1:8443"
+    """Where people and peers reach the node. Plain http only on a loopback address."""
+    host: str = "127.0.0.1"
+    port: int = 8443
+    intake_host: str = "127.0.0.1"
+    intake_port: int = 8444
+    tls: str = "none"
+    """``none`` (loopback, or behind a proxy) or ``own`` (the node's certificate, pinned by peers)."""
+    database: str = ""
+    """An SQLAlchemy URL; empty means ``sqlite:///<data>/node.db``."""
+    space: str = "real"
+    """``real``, or the id of an exercise: an exit refuses everything that is not real."""
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.data / 'node.db'}"
+
+    @property
+    def keys(self) -> Path:
+        return self.data / "keys"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and process ids: what is worth nothing after a restart."""
+        return self.data / "run"
+
+    @property
+    def events(self) -> Path:
+        return self.data / "events"
+
+    @property
+    def log_files(self) -> Path:
+        """The Merkle log as plain files (C2SP tlog-tiles)."""
+        return self.data / "log"
+
+
+def load_settings(data: Path) -> Settings:
+    """Read ``istmo.toml`` of a data folder.
+
+    Raises NotFound when the folder holds no node, InvalidInput naming the field that is wrong.
+    """
+    path = data / FILE
+    try:
+        found = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise NotFound("settings.no_node", folder=str(data)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput("settings.not_toml", file=str(path), detail=str(error)) from None
+    limits = _typed(Limits, found.pop("limits", {}), path)
+    values = _typed(Settings, found | {"data": str(data), "limits": None}, path)
+    values["data"], values["limits"] = data, Limits(**limits)
+    for needed in ("name", "country"):
+        if not values.get(needed):
+            raise InvalidInput("settings.missing", file=str(path), field=needed)
+    return Settings(**values)
+
+
+def _typed(cls: type, found: dict[str, Any], path: Path) -> dict[str, Any]:
+    known = cls.__dataclass_fields__  # type: ignore[attr-defined]
+    values: dict[str, Any] = {}
+    for name, value in found.items():
+        if name not in known:
+            raise InvalidInput("settings.unknown", file=str(path), field=name)
+        wanted = str(known[name].type)
+        if wanted.startswith("tuple"):
+            good = isinstance(value, list) and all(isinstance(one, str) for one in value)
+            value = tuple(value) if good else value
+        else:
+            good = wanted not in ("int", "str") or type(value).__name__ == wanted
+        if not good:
+            raise InvalidInput("settings.wrong_type", file=str(path), field=name, expected=wanted)
+        values[name] = value
+    return values
+
+
+def save_settings(settings: Settings) -> None:
+    """Write ``istmo.toml`` (a new node, or a changed setting)."""
+    lines = [
+        f"{name} = {_toml(value)}"
+        for name, value in asdict(settings).items()
+        if name not in ("data", "limits")
+    ]
+    standard = asdict(Limits())
+    changed = {k: v for k, v in asdict(settings.limits).items() if v != standard[k]}
+    if changed:
+        lines += ["", "[limits]", *(f"{name} = {value}" for name, value in changed.items())]
+    settings.data.mkdir(parents=True, exist_ok=True)
+    (settings.data / FILE).write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"
+    if isinstance(value, int):
+        return str(value)
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c >= " " else f"\\u{ord(c):04x}" for c in escaped) + '"'
