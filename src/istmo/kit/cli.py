@@ -1,0 +1,249 @@
+"""What commands are made of: help in the asker's language, one place to speak, one to fail.
+
+A command is declared with catalogue keys where click would take text. ``Teller`` is what its body
+receives (``@told``): it speaks in the asker's language, draws tables and progress, prints JSON
+instead where ``--json`` was given, and opens the connection to the node.
+
+    @command("retract", help="intel.command.retract")
+    @argument("id")
+    @option("--reason", help="intel.command.retract.reason", required=True)
+    @told
+    def retract(teller: Teller, id: str, reason: str) -> None:
+        answer = teller.client().post(f"/api/v1/objects/{id}/retract", {"reason": reason})
+        teller.show(answer, "intel.command.retract.done", id=id)
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from istmo.errors import IstmoError
+from istmo.kit.client import NodeClient
+from istmo.kit.i18n import LANGUAGES, Catalogue
+from istmo.settings import load_settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+CATALOGUE = Catalogue()
+_language = [LANGUAGES[0]]
+
+
+def speak(language: str) -> None:
+    """Choose the language of help, messages and click's own words for this process."""
+    _language[0] = language
+
+
+def say(key: str, /, **params: Any) -> str:
+    """A text of the catalogue in the language of this command line."""
+    return CATALOGUE.text(_language[0], key, **params)
+
+
+def language_of(arguments: Sequence[str], environment: dict[str, str]) -> str:
+    """The language asked for: ``--lang``, else ISTMO_LANG, else the locale, else Spanish."""
+    for place, argument_ in enumerate(arguments):
+        if argument_ == "--lang" and place + 1 < len(arguments):
+            wanted = arguments[place + 1]
+        elif argument_.startswith("--lang="):
+            wanted = argument_.removeprefix("--lang=")
+        else:
+            continue
+        if wanted in LANGUAGES:
+            return wanted
+    named = ("ISTMO_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+    found = next((environment[name] for name in named if environment.get(name)), "")
+    return next((one for one in LANGUAGES if found.lower().startswith(one)), LANGUAGES[0])
+
+
+class _Spoken:
+    """Resolves catalogue keys at the moment that help is shown, not when the module is read."""
+
+    help: str | None
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.help:
+            formatter.write_paragraph()
+            with formatter.indentation():
+                formatter.write_text(say(self.help))
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        text = say(self.help) if self.help else ""
+        first = text.split("\n\n")[0].replace("\n", " ")
+        return first if len(first) <= 200 else first[:199] + "…"
+
+
+class Command(_Spoken, click.Command):
+    """A command whose help is a catalogue key."""
+
+
+class Group(_Spoken, click.Group):
+    """A group of commands whose help is a catalogue key."""
+
+
+class Option(click.Option):
+    """An option whose help is a catalogue key."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        key, self.help = self.help, say(self.help) if self.help else None
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.help = key
+
+
+def command(name: str, *, help: str, **attrs: Any) -> Callable[[Callable[..., Any]], Command]:
+    """``click.command`` with a catalogue key for help."""
+    return click.command(name, cls=Command, help=help, **attrs)
+
+
+def group(name: str, *, help: str, **attrs: Any) -> Callable[[Callable[..., Any]], Group]:
+    """``click.group`` with a catalogue key for help."""
+    return click.group(name, cls=Group, help=help, **attrs)
+
+
+def option(*names: str, help: str, **attrs: Any) -> Callable[[F], F]:
+    """``click.option`` with a catalogue key for help."""
+    return click.option(*names, cls=Option, help=help, **attrs)
+
+
+argument = click.argument
+
+
+@dataclass
+class Teller:
+    """How a command speaks. Results go to stdout, everything else to stderr."""
+
+    json: bool = False
+    data: Path = field(default_factory=lambda: default_data())
+    url: str = ""
+    out: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
+    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
+
+    def client(self) -> NodeClient:
+        """A connection to the node: the local one by its own key, or ``--url`` with ISTMO_TOKEN."""
+        if self.url:
+            return NodeClient.by_token(self.url, os.environ.get("ISTMO_TOKEN", ""), language=_language[0])
+        return NodeClient.by_key(load_settings(self.data), language=_language[0])
+
+    def tell(self, key: str, /, **params: Any) -> None:
+        """A sentence for the person: on stdout, or on stderr where a program reads stdout."""
+        (self.err if self.json else self.out).print(say(key, **params), markup=False)
+
+    def note(self, key: str, /, **params: Any) -> None:
+        """A remark beside the result, always on stderr."""
+        self.err.print(say(key, **params), markup=False, style="dim")
+
+    def show(self, result: Any, key: str | None = None, /, **params: Any) -> None:
+        """The result: as JSON where asked for, otherwise the sentence ``key``."""
+        if self.json:
+            self.print_json(result)
+        elif key:
+            self.tell(key, **params)
+
+    def print_json(self, result: Any) -> None:
+        """One JSON document on stdout."""
+        sys.stdout.write(orjson.dumps(result, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+        sys.stdout.flush()
+
+    def rows(self, result: Any, heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
+        """A table whose heads are catalogue keys; ``empty`` is the sentence for no rows at all."""
+        if self.json:
+            self.print_json(result)
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for head in heads:
+            table.add_column(say(head), overflow="fold")
+        for row in rows:
+            table.add_row(*("" if cell is None else str(cell) for cell in row))
+        if table.row_count:
+            self.out.print(table)
+        else:
+            self.tell(empty)
+
+    @contextmanager
+    def progress(self, key: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
+        """Progress of long work on stderr: call the result with the amount done since last time."""
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        quiet = self.json or not self.err.is_terminal
+        with Progress(*columns, console=self.err, disable=quiet, transient=True) as shown:
+            task = shown.add_task(say(key), total=total)
+            yield lambda done: shown.advance(task, done)
+
+    def fail(self, error: IstmoError) -> None:
+        """What happened and what to do, then the end with exit status 1."""
+        message = remedy = ""
+        if "message" in error.params and error.code == "node.answered":
+            message, remedy = str(error.params["message"]), str(error.params.get("remedy", ""))
+            code = str(error.params.get("code", ""))
+        else:
+            told_ = CATALOGUE.error(_language[0], error)
+            message, remedy, code = told_.message, told_.remedy, error.code
+        if self.json:
+            self.print_json({"error": {"code": code, "message": message, "remedy": remedy}})
+        self.err.print(f"{say('cli.error')} {message}", markup=False, style="red")
+        if remedy:
+            self.err.print(remedy, markup=False)
+        raise SystemExit(1)
+
+
+def default_data() -> Path:
+    """The node's folder where nobody names one: ISTMO_DATA, else ``istmo-data`` here."""
+    return Path(os.environ.get("ISTMO_DATA", "istmo-data"))
+
+
+def told(function: F) -> F:
+    """Give a command's body its Teller, with the shared options, and end IstmoErrors in words."""
+
+    @option("--json", "json_", is_flag=True, help="cli.option.json")
+    @option("--data", type=click.Path(path_type=Path), default=None, help="cli.option.data")
+    @option("--url", default="", help="cli.option.url")
+    @functools.wraps(function)
+    def body(*args: Any, json_: bool, data: Path | None, url: str, **kwargs: Any) -> Any:
+        teller = Teller(json=json_, data=data or default_data(), url=url)
+        try:
+            return function(teller, *args, **kwargs)
+        except IstmoError as error:
+            return teller.fail(error)
+        except BrokenPipeError:
+            sys.stderr.close()
+            raise SystemExit(141) from None
+
+    return body  # type: ignore[return-value]
+
+
+def translate_click() -> None:
+    """Give click our catalogue for its own words (``Usage:``, ``No such option``).
+
+    click asks gettext's process-wide domain, which wants a compiled file on disk; its modules are
+    handed a function instead. A word that the catalogue lacks stays as click wrote it.
+    """
+
+    def single(text: str) -> str:
+        key = f"click.{text}"
+        return say(key) if CATALOGUE.has(_language[0], key) else text
+
+    def plural(one: str, many: str, n: int) -> str:
+        return single(one if n == 1 else many)
+
+    for name in ("core", "decorators", "exceptions", "formatting", "parser", "termui", "types"):
+        module = sys.modules.get(f"click.{name}")
+        for attribute, ours in (("_", single), ("ngettext", plural)):
+            if module is not None and hasattr(module, attribute):
+                setattr(module, attribute, ours)
