@@ -1,0 +1,361 @@
+"""What the web process and the detection worker say to one another.
+
+The web process listens on ``run/worker.sock``; the worker dials, again and again. A message is a
+4-byte big-endian length and msgpack of one tagged struct. A conversation goes:
+
+1. worker: ``Ready``.
+2. web: ``Welcome`` (the positions that it stored), then its whole state as ``PutIndicators``,
+   ``PutRules``, ``PutSources`` with ``reset`` on the first of each, then ``Synced``. The detecting
+   stages rest from the moment the connection breaks until ``Synced``; intake goes on with the
+   sources last known.
+3. From then on each side speaks when it has something to say. Every put and drop carries a
+   ``generation``; ``Live`` says that it counts from the next event on. Every request carries a
+   number chosen by the web process, and its answers repeat it.
+
+``Hits`` carry the stage's position *after* the events looked at: the web process stores alerts and
+position in one transaction. What it did not store is matched again from there, so an event may
+be told twice after a crash, never lost: (detector, subject, event id) is the key of a hit. A
+stored position also moves without hits, by an empty ``Hits`` about once a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+LONGEST: Final = 64 << 20
+"""Bytes that one message may have; senders split lists well below it."""
+
+INDICATORS: Final = "indicators"
+SIGMA: Final = "sigma"
+DETECTORS: Final = (INDICATORS, SIGMA)
+SOURCES: Final = "sources"
+"""The third thing beside the detectors that can be ``Live``."""
+
+
+class Position(Struct, frozen=True, order=True, array_like=True):
+    """A place in the event log, between two events: all before it is done, ``line`` is next."""
+
+    segment: int = 0
+    line: int = 0
+
+
+class WireIndicator(Struct, frozen=True, array_like=True):
+    """One indicator: terms are (kind, value) by ``model.patterns``; ``until`` in µs since 1970."""
+
+    id: str
+    terms: list[tuple[str, str]]
+    until: int | None = None
+
+
+class WireRule(Struct, frozen=True, array_like=True):
+    """One Sigma document (rule, correlation or filter) as YAML text; ``id`` is the web process's key."""
+
+    id: str
+    text: str
+
+
+class WireSource(Struct, frozen=True, array_like=True):
+    """One intake token: ``digest`` is SHA-256 of the secret; ``until`` in µs since 1970."""
+
+    id: str
+    name: str
+    digest: bytes
+    scopes: list[str]
+    until: int | None = None
+
+
+class WireHit(Struct, frozen=True):
+    """One match. ``fields`` are those that matched (or that explain it); ``raw`` the event as it came."""
+
+    detector: str
+    subject: str
+    """The indicator's or the rule's id."""
+    event_id: str
+    time: int
+    """When it happened by the event's own account, µs since 1970."""
+    host: str
+    fields: dict[str, str]
+    raw: bytes
+    stored: bool = False
+    """Found by a hunt in what was there already."""
+    received: int = 0
+    source: str = ""
+
+
+class WireRow(Struct, frozen=True, array_like=True):
+    """One stored event found by a search."""
+
+    event_id: str
+    time: int
+    received: int
+    source: str
+    host: str
+    raw: bytes
+
+
+class Problem(Struct, frozen=True, array_like=True):
+    """Something about one item that could not be used; ``code`` and ``params`` as in IstmoError."""
+
+    subject: str
+    code: str
+    params: dict[str, str | int]
+
+
+class SourceCount(Struct, frozen=True, array_like=True):
+    """What one source sent since the last count; ``last`` is µs since 1970."""
+
+    id: str
+    accepted: int
+    refused: int
+    last: int
+
+
+# From the web process to the worker
+
+
+class Welcome(Struct, tag=True, frozen=True):
+    """``positions`` by detector (a missing one: from the beginning); who we are, for ``policy``."""
+
+    positions: dict[str, Position]
+    member: str
+    members: list[str]
+
+
+class PutIndicators(Struct, tag=True, frozen=True):
+    """Add or replace; ``reset`` forgets all others first."""
+
+    generation: int
+    items: list[WireIndicator]
+    reset: bool = False
+
+
+class DropIndicators(Struct, tag=True, frozen=True):
+    generation: int
+    ids: list[str]
+
+
+class PutRules(Struct, tag=True, frozen=True):
+    """Add or replace; ``reset`` forgets all others first."""
+
+    generation: int
+    rules: list[WireRule]
+    reset: bool = False
+
+
+class DropRules(Struct, tag=True, frozen=True):
+    generation: int
+    ids: list[str]
+
+
+class PutSources(Struct, tag=True, frozen=True):
+    """Always the whole list: a token that is not in it is refused from now on."""
+
+    generation: int
+    sources: list[WireSource]
+
+
+class Synced(Struct, tag=True, frozen=True):
+    """The whole state has been sent: stages may start."""
+
+
+class Hunt(Struct, tag=True, frozen=True):
+    """Search stored events for indicators that are live, up to the event from which they were live."""
+
+    request: int
+    indicator_ids: list[str]
+
+
+class Search(Struct, tag=True, frozen=True):
+    """Stored events, newest first. ``start`` (included) and ``end`` (excluded) in µs since 1970."""
+
+    request: int
+    query: str
+    start: int | None = None
+    end: int | None = None
+    limit: int = 100
+
+
+class Cancel(Struct, tag=True, frozen=True):
+    """Stop a hunt or a search; it still answers with ``done``."""
+
+    request: int
+
+
+class AskStats(Struct, tag=True, frozen=True):
+    request: int
+
+
+# From the worker to the web process
+
+
+class Ready(Struct, tag=True, frozen=True):
+    """The worker is up; ``intake_port`` is the one really bound (settings may say 0)."""
+
+    pid: int
+    intake_host: str
+    intake_port: int
+    head: Position
+
+
+class Live(Struct, tag=True, frozen=True):
+    """``what`` (``indicators``, ``sigma`` or ``sources``) is in force up to ``generation``.
+
+    ``problems`` name the items that could not be used; all the others are live.
+    """
+
+    what: str
+    generation: int
+    problems: list[Problem] = []
+
+
+class Hits(Struct, tag=True, frozen=True):
+    detector: str
+    position: Position
+    hits: list[WireHit]
+
+
+class HuntHits(Struct, tag=True, frozen=True):
+    """Part of a hunt's answer, in the order of event time within it; the last one is ``done``."""
+
+    request: int
+    hits: list[WireHit]
+    done: bool
+    problem: Problem | None = None
+
+
+class Rows(Struct, tag=True, frozen=True):
+    """Part of a search's answer, newest first; the last one is ``done``, with a problem if cut short."""
+
+    request: int
+    rows: list[WireRow]
+    done: bool
+    problem: Problem | None = None
+
+
+class Counted(Struct, tag=True, frozen=True):
+    """What sources sent since the last message of this kind (lost counts at a crash are not replayed)."""
+
+    sources: list[SourceCount]
+
+
+class Stats(Struct, tag=True, frozen=True):
+    """``behind`` counts events not yet seen by a stage; sizes in bytes."""
+
+    request: int
+    events: int
+    segments: int
+    bytes: int
+    head: Position
+    behind: dict[str, int]
+    indicators: int
+    rules: int
+    intake: str
+    """``open``, or the code of what stops it (``detect.disk_full``)."""
+
+
+class Notice(Struct, tag=True, frozen=True):
+    """For the administrator: ``code`` is a catalogue key, as in IstmoError."""
+
+    code: str
+    params: dict[str, str | int]
+
+
+ToWorker = (
+    Welcome
+    | PutIndicators
+    | DropIndicators
+    | PutRules
+    | DropRules
+    | PutSources
+    | Synced
+    | Hunt
+    | Search
+    | Cancel
+    | AskStats
+)
+ToWeb = Ready | Live | Hits | HuntHits | Rows | Counted | Stats | Notice
+
+_encoder = msgspec.msgpack.Encoder()
+_to_worker = msgspec.msgpack.Decoder(ToWorker)
+_to_web = msgspec.msgpack.Decoder(ToWeb)
+_LENGTH = struct.Struct(">I")
+
+
+def encode(message: ToWorker | ToWeb) -> bytes:
+    """One message with its length in front."""
+    body = _encoder.encode(message)
+    if len(body) > LONGEST:
+        raise ValueError(f"a message of {len(body)} bytes: split it")
+    return _LENGTH.pack(len(body)) + body
+
+
+def decode_to_worker(body: bytes) -> ToWorker:
+    """The message without its length; raises msgspec.DecodeError."""
+    return _to_worker.decode(body)
+
+
+def decode_to_web(body: bytes) -> ToWeb:
+    """The message without its length; raises msgspec.DecodeError."""
+    return _to_web.decode(body)
+
+
+async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
+    """The next message's bytes; None when the other side has gone."""
+    try:
+        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+        if length > LONGEST:
+            return None
+        return await reader.readexactly(length)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+
+
+class Channel:
+    """The web process's end, for threads: one may receive while any number send."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._turn = threading.Lock()
+
+    def send(self, message: ToWorker) -> None:
+        """Raises OSError when the worker has gone."""
+        data = encode(message)
+        with self._turn:
+            self._socket.sendall(data)
+
+    def receive(self) -> ToWeb | None:
+        """The next message; None when the worker has gone."""
+        head = self._read(_LENGTH.size)
+        if head is None:
+            return None
+        (length,) = _LENGTH.unpack(head)
+        body = self._read(length) if length <= LONGEST else None
+        return None if body is None else decode_to_web(body)
+
+    def close(self) -> None:
+        """Wake whoever receives, and let go."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            self._socket.close()  # the other side was faster
+        else:
+            self._socket.close()
+
+    def _read(self, wanted: int) -> bytes | None:
+        parts = bytearray()
+        while len(parts) < wanted:
+            try:
+                part = self._socket.recv(min(wanted - len(parts), 1 << 18))
+            except OSError:
+                return None
+            if not part:
+                return None
+            parts += part
+        return bytes(parts)
