@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istmo.errors import NotFound
-from istmo.kit.i18n import Catalogue, MissingText, negotiate
+from istmo.kit.i18n import Catalogue, MissingTextError, negotiate
 
 HEAD = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
 
@@ -25,7 +25,8 @@ def folder(tmp_path: Path) -> Path:
             HEAD
             + f'\nmsgid "demo.hello"\nmsgstr ""\n"{hello}"\n'
             + f'\nmsgid "demo.alerts"\nmsgid_plural "demo.alerts"\nmsgstr[0] "{one}"\nmsgstr[1] "{many}"\n'
-            + '\nmsgid "error.demo.gone"\nmsgstr "gone {what}"\n\nmsgid "error.demo.gone.remedy"\nmsgstr "look \\"there\\""\n',
+            + '\nmsgid "error.demo.gone"\nmsgstr "gone {what}"\n'
+            + '\nmsgid "error.demo.gone.remedy"\nmsgstr "look \\"there\\""\n',
             "utf-8",
         )
     return tmp_path
@@ -48,9 +49,9 @@ def test_a_placeholder_in_a_value_is_not_filled_again(folder: Path) -> None:
 def test_a_gap_is_shown_and_in_strict_mode_raised(folder: Path) -> None:
     assert Catalogue(folder).text("es", "demo.nothing") == "⟦demo.nothing⟧"
     assert Catalogue(folder).text("es", "demo.hello") == "Hola, {name}"
-    with pytest.raises(MissingText):
+    with pytest.raises(MissingTextError):
         Catalogue(folder, strict=True).text("es", "demo.nothing")
-    with pytest.raises(MissingText):
+    with pytest.raises(MissingTextError):
         Catalogue(folder, strict=True).text("es", "demo.hello")
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from istmo.policy import Principal
+from istmo.policy.principals import Principal
 
 
 @dataclass(frozen=True)
@@ -22,6 +19,6 @@ class Asker:
     address: str = ""
     """Network address the request came from: for lockout and the audit trail, never for trust."""
     csrf: str = ""
-    """Token bound to the session; a form sends it back as ``csrf``, a script as ``X-CSRF``. Empty without a session."""
+    """Token bound to the session: a form sends it back as ``csrf``, a script as ``X-CSRF``."""
     path: str = "/"
     """Where the request came to, with its query: what a sign-in or a change of language returns to."""

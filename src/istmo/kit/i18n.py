@@ -25,7 +25,7 @@ _PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _ACCEPTED = re.compile(r"^\s*([a-zA-Z]{1,8})(?:-[a-zA-Z0-9-]+)?\s*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?))?\s*$")
 
 
-class MissingText(LookupError):
+class MissingTextError(LookupError):
     """A key or a placeholder that the catalogue does not have; raised only in strict mode."""
 
 
@@ -40,7 +40,7 @@ class Told:
 class Catalogue:
     """Texts by language and key. A language is read when it is first asked for.
 
-    ``strict`` (tests) raises MissingText where a text is missing; otherwise the key itself is
+    ``strict`` (tests) raises MissingTextError where a text is missing; otherwise the key itself is
     shown between ⟦ ⟧, so that a gap is seen and never hides the rest of a page.
     """
 
@@ -58,7 +58,7 @@ class Catalogue:
         texts = self._of(language).get(key)
         if not texts:
             if self.strict:
-                raise MissingText(f"{language}: {key}")
+                raise MissingTextError(f"{language}: {key}")
             return f"⟦{key}⟧"
         chosen = texts[0] if len(texts) == 1 or params.get("n") == 1 else texts[1]
         return self._fill(chosen, language, key, params) if "{" in chosen else chosen
@@ -105,7 +105,7 @@ class Catalogue:
             name = found[1]
             if name not in params:
                 if self.strict:
-                    raise MissingText(f"{language}: {key} needs {name}")
+                    raise MissingTextError(f"{language}: {key} needs {name}")
                 return found[0]
             return plain(params[name])
 
