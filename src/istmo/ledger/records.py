@@ -1,0 +1,408 @@
+"""The ledger's tables and every statement about them.
+
+SQL is the truth; the files of ``ledger.tiles`` are derived from it and can be rebuilt at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Index,
+    LargeBinary,
+    Row,
+    String,
+    Table,
+    UniqueConstraint,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+
+from istmo.store.columns import BigId, Instant, Json
+from istmo.store.engine import metadata
+
+ACCEPTED, REFUSED, ERASED = "accepted", "refused", "erased"
+
+ZERO_HEAD = bytes(32)
+"""The head of a delivery chain before the first delivery."""
+
+log_entries = Table(
+    "log_entries",
+    metadata,
+    Column("origin", String(64), primary_key=True),
+    Column("sequence", BigId, primary_key=True, autoincrement=False),
+    Column("position", BigId, nullable=False, unique=True),
+    Column("type", String(32), nullable=False),
+    Column("lane", String(8), nullable=False),
+    Column("header", LargeBinary, nullable=False),
+    Column("keyid", String(64), nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("signer", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=True),
+    Column("commitment", LargeBinary, nullable=False),
+    Column("created", Instant, nullable=False),
+    Column("expires", Instant, nullable=True),
+    Column("received", Instant, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("refusal", String(64), nullable=True),
+    Column("refusal_params", Json, nullable=True),
+    Index("ix_log_entries_type_position", "type", "position"),
+    Index("ix_log_entries_state_position", "state", "position"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("origin", String(64), primary_key=True),
+    Column("recipient", String(64), primary_key=True),
+    Column("number", BigId, primary_key=True, autoincrement=False),
+    Column("sequence", BigId, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    UniqueConstraint("origin", "recipient", "sequence"),
+    Index("ix_deliveries_origin_sequence", "origin", "sequence"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("origin", String(64), primary_key=True),
+    Column("size", BigId, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", LargeBinary, nullable=False),
+    Column("peaks", LargeBinary, nullable=True),
+    Column("seen", Instant, nullable=False),
+)
+
+evidence = Table(
+    "ledger_evidence",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("origin", String(64), nullable=False),
+    Column("sequence", BigId, nullable=False),
+    Column("known", LargeBinary, nullable=False),
+    Column("other", LargeBinary, nullable=False),
+    Column("found", Instant, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A delivery chain: how many deliveries, and a head that stands for exactly these, in this order."""
+
+    count: int = 0
+    head: bytes = ZERO_HEAD
+
+    def add(self, commitment: bytes) -> Chain:
+        """The chain with one more delivery."""
+        return Chain(self.count + 1, hashlib.sha256(self.head + commitment).digest())
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Two signed statements of one origin that cannot both be true (``kind``: entry or checkpoint)."""
+
+    id: int
+    kind: str
+    origin: str
+    sequence: int
+    known: bytes
+    other: bytes
+    found: datetime
+
+
+# --- entries ---------------------------------------------------------------------------------
+
+
+def last_sequence(connection: Connection, origin: str) -> int:
+    """The highest sequence stored of ``origin``; 0 when there is none."""
+    found = connection.execute(
+        select(func.max(log_entries.c.sequence)).where(log_entries.c.origin == origin)
+    ).scalar()
+    return found or 0
+
+
+def next_position(connection: Connection) -> int:
+    """Where the next entry stands in the order of arrival at this node."""
+    return (connection.execute(select(func.max(log_entries.c.position))).scalar() or 0) + 1
+
+
+def insert_entry(connection: Connection, values: dict[str, Any]) -> int:
+    """Store an entry; its position in the order of arrival."""
+    position = next_position(connection)
+    connection.execute(insert(log_entries).values(position=position, **values))
+    return position
+
+
+def find_entry(connection: Connection, origin: str, sequence: int) -> Row[Any] | None:
+    return connection.execute(
+        select(log_entries).where(log_entries.c.origin == origin, log_entries.c.sequence == sequence)
+    ).first()
+
+
+def set_state(
+    connection: Connection,
+    origin: str,
+    sequence: int,
+    state: str,
+    refusal: str | None = None,
+    params: dict[str, Any] | None = None,
+) -> None:
+    connection.execute(
+        update(log_entries)
+        .where(log_entries.c.origin == origin, log_entries.c.sequence == sequence)
+        .values(state=state, refusal=refusal, refusal_params=params)
+    )
+
+
+def erase_body(connection: Connection, origin: str, sequence: int) -> None:
+    """Forget a body and the salt in it. On SQLite the freed pages are overwritten with zeros."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("PRAGMA secure_delete=ON"))
+    connection.execute(
+        update(log_entries)
+        .where(log_entries.c.origin == origin, log_entries.c.sequence == sequence)
+        .values(body=None, state=ERASED)
+    )
+
+
+def entries_of(
+    connection: Connection, origin: str, after: int, limit: int, state: str | None = None
+) -> list[Row[Any]]:
+    """Entries of one origin past a sequence, in the order of its log."""
+    wanted = select(log_entries).where(log_entries.c.origin == origin, log_entries.c.sequence > after)
+    if state is not None:
+        wanted = wanted.where(log_entries.c.state == state)
+    return list(connection.execute(wanted.order_by(log_entries.c.sequence).limit(limit)))
+
+
+def entries_by_arrival(
+    connection: Connection, after: int, limit: int, types: tuple[str, ...] = (), state: str | None = None
+) -> list[Row[Any]]:
+    """Entries of every origin past a position, in the order in which this node got them."""
+    wanted = select(log_entries).where(log_entries.c.position > after)
+    if types:
+        wanted = wanted.where(log_entries.c.type.in_(types))
+    if state is not None:
+        wanted = wanted.where(log_entries.c.state == state)
+    return list(connection.execute(wanted.order_by(log_entries.c.position).limit(limit)))
+
+
+def commitments(connection: Connection, origin: str, start: int, end: int) -> list[bytes]:
+    """Log entries ``start`` up to ``end`` (leaf indices from 0) of an origin's log."""
+    rows = connection.execute(
+        select(log_entries.c.commitment)
+        .where(log_entries.c.origin == origin, log_entries.c.sequence > start, log_entries.c.sequence <= end)
+        .order_by(log_entries.c.sequence)
+    )
+    return [bytes(row.commitment) for row in rows]
+
+
+def origins(connection: Connection) -> list[str]:
+    """Every origin of which something is stored."""
+    return list(
+        connection.execute(select(log_entries.c.origin).distinct().order_by(log_entries.c.origin)).scalars()
+    )
+
+
+# --- deliveries ------------------------------------------------------------------------------
+
+
+def chain_of(connection: Connection, origin: str, recipient: str) -> Chain:
+    """The chain of everything recorded as delivered by ``origin`` to ``recipient``."""
+    row = connection.execute(
+        select(deliveries.c.number, deliveries.c.head)
+        .where(deliveries.c.origin == origin, deliveries.c.recipient == recipient)
+        .order_by(deliveries.c.number.desc())
+        .limit(1)
+    ).first()
+    return Chain(row.number, bytes(row.head)) if row else Chain()
+
+
+def chain_at(connection: Connection, origin: str, recipient: str, sequence: int) -> Chain:
+    """The chain as it stood once ``sequence`` (or the last before it) was delivered."""
+    row = connection.execute(
+        select(deliveries.c.number, deliveries.c.head)
+        .where(
+            deliveries.c.origin == origin,
+            deliveries.c.recipient == recipient,
+            deliveries.c.sequence <= sequence,
+        )
+        .order_by(deliveries.c.sequence.desc())
+        .limit(1)
+    ).first()
+    return Chain(row.number, bytes(row.head)) if row else Chain()
+
+
+def record_delivery(
+    connection: Connection, origin: str, recipient: str, sequence: int, commitment: bytes
+) -> Chain:
+    """Add a delivery where its sequence belongs.
+
+    Nearly always that is the end. One that arrives late is put into its place and the heads after it
+    are computed again, so the chain depends on what was delivered and never on the order of arrival.
+    """
+    chain = chain_at(connection, origin, recipient, sequence)
+    later = list(
+        connection.execute(
+            select(deliveries.c.sequence, log_entries.c.commitment)
+            .join(
+                log_entries,
+                (log_entries.c.origin == deliveries.c.origin)
+                & (log_entries.c.sequence == deliveries.c.sequence),
+            )
+            .where(
+                deliveries.c.origin == origin,
+                deliveries.c.recipient == recipient,
+                deliveries.c.sequence > sequence,
+            )
+            .order_by(deliveries.c.sequence)
+        )
+    )
+    if later:
+        connection.execute(
+            delete(deliveries).where(
+                deliveries.c.origin == origin,
+                deliveries.c.recipient == recipient,
+                deliveries.c.sequence > sequence,
+            )
+        )
+    rows, mine = [], chain
+    for at, entry in [(sequence, commitment), *((row.sequence, bytes(row.commitment)) for row in later)]:
+        chain = chain.add(entry)
+        mine = chain if at == sequence else mine
+        rows.append(
+            {
+                "origin": origin,
+                "recipient": recipient,
+                "number": chain.count,
+                "sequence": at,
+                "head": chain.head,
+            }
+        )
+    connection.execute(insert(deliveries), rows)
+    return mine
+
+
+def recipients_of(connection: Connection, origin: str, sequence: int) -> list[str]:
+    """To whom an entry was, or is to be, delivered."""
+    return list(
+        connection.execute(
+            select(deliveries.c.recipient)
+            .where(deliveries.c.origin == origin, deliveries.c.sequence == sequence)
+            .order_by(deliveries.c.recipient)
+        ).scalars()
+    )
+
+
+def chains_of(connection: Connection, origin: str) -> dict[str, Chain]:
+    """Every recipient of ``origin`` with the chain to it."""
+    last = (
+        select(deliveries.c.recipient, func.max(deliveries.c.number).label("number"))
+        .where(deliveries.c.origin == origin)
+        .group_by(deliveries.c.recipient)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(deliveries.c.recipient, deliveries.c.number, deliveries.c.head)
+        .join(last, (last.c.recipient == deliveries.c.recipient) & (last.c.number == deliveries.c.number))
+        .where(deliveries.c.origin == origin)
+    )
+    return {row.recipient: Chain(row.number, bytes(row.head)) for row in rows}
+
+
+def due_rows(
+    connection: Connection, origin: str, recipient: str, after: int, limit: int, lane: str | None
+) -> Iterator[Row[Any]]:
+    """Entries for ``recipient`` past a sequence, each with its place in the delivery chain."""
+    wanted = (
+        select(log_entries, deliveries.c.number, deliveries.c.head)
+        .join(
+            deliveries,
+            (deliveries.c.origin == log_entries.c.origin) & (deliveries.c.sequence == log_entries.c.sequence),
+        )
+        .where(
+            deliveries.c.origin == origin,
+            deliveries.c.recipient == recipient,
+            deliveries.c.sequence > after,
+        )
+        .order_by(deliveries.c.sequence)
+        .limit(limit)
+    )
+    if lane is not None:
+        wanted = wanted.where(log_entries.c.lane == lane)
+    return iter(connection.execute(wanted))
+
+
+# --- checkpoints and evidence ----------------------------------------------------------------
+
+
+def last_checkpoint(connection: Connection, origin: str) -> Row[Any] | None:
+    return connection.execute(
+        select(checkpoints).where(checkpoints.c.origin == origin).order_by(checkpoints.c.size.desc()).limit(1)
+    ).first()
+
+
+def find_checkpoint(connection: Connection, origin: str, size: int) -> Row[Any] | None:
+    return connection.execute(
+        select(checkpoints).where(checkpoints.c.origin == origin, checkpoints.c.size == size)
+    ).first()
+
+
+def insert_checkpoint(
+    connection: Connection,
+    origin: str,
+    size: int,
+    root: bytes,
+    note: bytes,
+    peaks: bytes | None,
+    seen: datetime,
+) -> None:
+    connection.execute(
+        insert(checkpoints).values(origin=origin, size=size, root=root, note=note, peaks=peaks, seen=seen)
+    )
+
+
+def insert_evidence(
+    connection: Connection,
+    kind: str,
+    origin: str,
+    sequence: int,
+    known: bytes,
+    other: bytes,
+    found: datetime,
+) -> bool:
+    """Keep a contradiction once; False when this very one is kept already."""
+    same = (
+        evidence.c.kind == kind,
+        evidence.c.origin == origin,
+        evidence.c.sequence == sequence,
+        evidence.c.other == other,
+    )
+    if connection.execute(select(evidence.c.id).where(*same)).first():
+        return False
+    connection.execute(
+        insert(evidence).values(
+            kind=kind, origin=origin, sequence=sequence, known=known, other=other, found=found
+        )
+    )
+    return True
+
+
+def all_evidence(connection: Connection) -> list[Evidence]:
+    """Every contradiction found, oldest first."""
+    rows = connection.execute(select(evidence).order_by(evidence.c.id))
+    return [
+        Evidence(row.id, row.kind, row.origin, row.sequence, bytes(row.known), bytes(row.other), row.found)
+        for row in rows
+    ]
