@@ -1,0 +1,74 @@
+"""One event, as detection sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from istmo.detect.normalise.shapes import flatten
+from istmo.detect.normalise.times import event_time
+from istmo.detect.normalise.windows import event_class
+from istmo.detect.sigma.logsources import Logsource
+
+
+LONGEST_CHANNEL = 256
+"""Characters; classes are remembered by channel, so a sender must not choose how much is kept."""
+
+
+class NormalEvent(NamedTuple):
+    """An event with Sigma's field names. The raw event stays untouched with the caller."""
+
+    fields: dict[str, Any]
+    """Flat; values as they came (text, numbers, booleans, None, lists)."""
+    logsources: tuple[Logsource, ...]
+    """Empty where the event's kind is unknown: only rules without a log source could match."""
+    time: datetime | None
+    """Aware, in UTC; None where the event tells no readable time."""
+    is_time_assumed: bool
+    """The time named no zone and was read as UTC."""
+    host: str
+    """The computer that the event happened on, ``""`` where unknown."""
+
+
+def normalise(event: Mapping[str, Any]) -> NormalEvent:
+    """Bring one parsed JSON event to Sigma's taxonomy (taxonomy appendix 2.1, flat Sysmon names).
+
+    Never raises on what an event holds: a field that cannot be used is left as it is.
+    """
+    fields = flatten(event)
+    channel, event_id = fields.get("Channel"), fields.get("EventID")
+    logsources: tuple[Logsource, ...] = ()
+    if isinstance(channel, str):
+        number = read_event_id(event_id)
+        if number is not None:
+            fields["EventID"] = number
+            known = event_class(channel[:LONGEST_CHANNEL], number)
+            known.rename(fields)
+            logsources = known.logsources(fields)
+        else:
+            logsources = (Logsource("", "windows", ""),)
+    time = event_time(fields)
+    return NormalEvent(fields, logsources, time.instant, time.is_assumed, host_of(fields))
+
+
+def read_event_id(found: Any) -> int | None:
+    """The event id as a number; None where it is not one."""
+    if isinstance(found, bool):
+        return None
+    if isinstance(found, int):
+        return found
+    if isinstance(found, str) and found.isascii() and found.isdigit() and len(found) <= 10:
+        return int(found)
+    return None
+
+
+def host_of(fields: Mapping[str, Any]) -> str:
+    """The computer's name."""
+    for name in ("Computer", "Hostname", "host", "hostname", "HostName"):
+        found = fields.get(name)
+        if isinstance(found, Mapping):
+            found = found.get("name")
+        if isinstance(found, str) and found:
+            return found
+    return ""
