@@ -3,6 +3,7 @@
 ``Store.read`` gives a consistent snapshot; ``Store.write`` gives the one writer's turn. On SQLite
 every write begins with ``BEGIN IMMEDIATE`` (a deferred one fails when a reader turns writer) and
 every connection runs with ``synchronous=FULL``: an answer of success means that the data is on disk.
+A connection that does not confirm this is refused.
 """
 
 from __future__ import annotations
@@ -13,10 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import QueuePool
 
+from istmo.errors import IstmoError, Unavailable
 from istmo.store.changes import Change, Changes
+
+log = structlog.get_logger(__name__)
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -29,7 +36,8 @@ NAMING = {
 metadata = MetaData(naming_convention=NAMING)
 """Every room's ``records.py`` declares its tables on this one registry."""
 
-_WRITE = "istmo_write"
+_MODE = "istmo_mode"
+_READ, _WRITE = "read", "write"
 _ADVISORY_LOCK = 0x6973746D6F  # "istmo": one writer at a time on PostgreSQL too, so log order is commit order
 
 
@@ -46,7 +54,10 @@ class Transaction:
         self._changes.append(Change(topic, subject, data))
 
     def after_commit(self, action: Callable[[], None]) -> None:
-        """Run ``action`` once the commit is durable, before the changes are published."""
+        """Run ``action`` once the commit is durable, before the changes are published.
+
+        A failure of it is logged: it can no longer undo the write.
+        """
         self._after.append(action)
 
     @contextmanager
@@ -64,7 +75,11 @@ class Transaction:
 
     def _finish(self, changes: Changes) -> None:
         for action in self._after:
-            action()
+            try:
+                action()
+            except Exception:
+                # The data is on disk: telling the caller of a failure would be a lie.
+                log.exception("after_commit_failed")
         for change in self._changes:
             changes.publish(change)
 
@@ -82,20 +97,32 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A read-only snapshot. Never write through it."""
-        with self.engine.connect() as connection, connection.begin():
-            yield connection
+        """A read-only snapshot: one instant of the whole database; a write through it fails."""
+        with _explained(), self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection = connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            connection.info[_MODE] = _READ
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                connection.info.pop(_MODE, None)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """The writer's turn: commits on leaving, rolls back on an exception. Not re-entrant."""
-        with self._turn:
+        """The writer's turn: commits on leaving, rolls back on an exception. Not re-entrant.
+
+        Raises Unavailable when the disk is full or the database cannot be reached.
+        """
+        with self._turn, _explained():
             if getattr(self._writing, "now", False):
                 raise RuntimeError("a write inside a write: pass the Transaction along instead")
             self._writing.now = True
             try:
                 with self.engine.connect() as connection:
-                    connection.info[_WRITE] = True
+                    connection.info[_MODE] = _WRITE
                     try:
                         with connection.begin():
                             if not self.is_sqlite:
@@ -105,7 +132,7 @@ class Store:
                             transaction = Transaction(connection)
                             yield transaction
                     finally:
-                        connection.info.pop(_WRITE, None)
+                        connection.info.pop(_MODE, None)
             finally:
                 self._writing.now = False
         transaction._finish(self.changes)
@@ -115,36 +142,83 @@ class Store:
         self.engine.dispose()
 
 
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what an operator can mend (a full disk, a server that is away) into words for people."""
+    try:
+        yield
+    except DBAPIError as error:
+        problem = _in_words(error)
+        if problem is None:
+            raise
+        log.error("database_unavailable", code=problem.code, error=str(error.orig))
+        raise problem from error
+
+
+def _in_words(error: DBAPIError) -> IstmoError | None:
+    name = getattr(error.orig, "sqlite_errorname", "") or getattr(error.orig, "sqlstate", "") or ""
+    if name in ("SQLITE_FULL", "53100"):
+        return Unavailable("store.disk_full")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or name == "55P03":
+        return Unavailable("store.busy")
+    if name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN")):
+        return Unavailable("store.disk_error", detail=name)
+    if error.connection_invalidated or name.startswith(("08", "57P")):
+        return Unavailable("store.unreachable")
+    if not name and isinstance(error, OperationalError):  # psycopg: no server answered at all
+        return Unavailable("store.unreachable")
+    return None
+
+
+_SQLITE_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "busy_timeout=30000",
+    "cache_size=-4000",
+    "temp_store=MEMORY",
+    "journal_size_limit=67108864",
+)
+
+
 def _sqlite_engine(url: str) -> Engine:
     path = make_url(url).database
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+    # More connections than threads that a web server runs: a reader never waits for another.
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=4,
+        max_overflow=60,
+        connect_args={"timeout": 30, "check_same_thread": False},
+    )
 
     @event.listens_for(engine, "connect")
     def _on_connect(dbapi: Any, _record: Any) -> None:
         dbapi.isolation_level = None  # we say BEGIN ourselves, below
         cursor = dbapi.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            "busy_timeout=30000",
-            "cache_size=-8000",
-            "temp_store=MEMORY",
-        ):
+        for pragma in _SQLITE_PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
+        durable = (
+            cursor.execute("PRAGMA synchronous").fetchone()[0],
+            cursor.execute("PRAGMA journal_mode").fetchone()[0],
+        )
         cursor.close()
+        if durable != (2, "wal"):
+            raise Unavailable("store.not_durable", found=f"synchronous={durable[0]}, {durable[1]}")
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.get(_WRITE) else "BEGIN")
+        mode = connection.info.get(_MODE)
+        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if mode == _READ else 'OFF'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if mode == _WRITE else "BEGIN")
 
     return engine
 
 
 def _postgresql_engine(url: str) -> Engine:
-    engine = create_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True)
+    engine = create_engine(url, pool_size=8, max_overflow=56, pool_pre_ping=True)
 
     @event.listens_for(engine, "connect")
     def _on_connect(dbapi: Any, _record: Any) -> None:
@@ -153,6 +227,9 @@ def _postgresql_engine(url: str) -> Engine:
         with dbapi.cursor() as cursor:
             cursor.execute("SET TIME ZONE 'UTC'")
             cursor.execute("SET synchronous_commit TO on")
+            fsync = cursor.execute("SHOW fsync").fetchone()[0]
         dbapi.autocommit = was
+        if fsync != "on":
+            raise Unavailable("store.not_durable", found=f"fsync={fsync}")
 
     return engine

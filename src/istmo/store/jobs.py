@@ -15,12 +15,14 @@ from typing import Any
 import structlog
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Index,
     Integer,
     String,
     Table,
     Text,
+    and_,
     delete,
     func,
     insert,
@@ -43,11 +45,15 @@ jobs = Table(
     Column("payload", Json, nullable=False),
     Column("due", Instant, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("asked", Integer, nullable=False, default=1),
     Column("state", String(8), nullable=False, default="waiting"),
     Column("problem", Text, nullable=True),
     Column("created", Instant, nullable=False),
     Index("ix_jobs_state_due", "state", "due"),
 )
+
+_LONGEST_WAIT = 3600.0
+_PAUSE_AFTER_TROUBLE = 5.0
 
 Handler = Callable[[Mapping[str, Any]], None]
 
@@ -63,6 +69,9 @@ class Job:
     attempts: int
     state: str
     problem: str | None
+    created: datetime
+    asked: int
+    """How often it was asked for under its key; work begun before the last asking does not settle it."""
 
 
 def enqueue(
@@ -74,23 +83,51 @@ def enqueue(
     delay: float = 0.0,
     key: str | None = None,
 ) -> None:
-    """Add a job to the transaction. With ``key``, one that waits under the same key is enough."""
-    if key is not None:
-        known = tx.connection.execute(select(jobs.c.id).where(jobs.c.key == key)).first()
-        if known:
-            return
+    """Add a job to the transaction.
+
+    With ``key``, one job under that key is enough: one that waits takes the new payload; one that is
+    running now runs once more, since it may have read what this transaction changes; a dead one
+    gets a fresh set of attempts.
+    """
+    due = now + timedelta(seconds=delay)
+    if key is not None and _ask_again(tx.connection, kind, key, payload, due):
+        tx.notify("job", kind)
+        return
     tx.connection.execute(
         insert(jobs).values(
             kind=kind,
             key=key,
             payload=dict(payload),
-            due=now + timedelta(seconds=delay),
+            due=due,
             attempts=0,
+            asked=1,
             state="waiting",
             created=now,
         )
     )
     tx.notify("job", kind)
+
+
+def _ask_again(
+    connection: Connection, kind: str, key: str, payload: Mapping[str, Any], due: datetime
+) -> bool:
+    row = connection.execute(select(jobs).where(jobs.c.key == key)).first()
+    if row is None:
+        return False
+    was_dead = row.state == "dead"
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == row.id)
+        .values(
+            kind=kind,
+            payload=dict(payload),
+            asked=row.asked + 1,
+            due=due if was_dead else min(row.due, due),
+            attempts=0 if was_dead else row.attempts,
+            state="waiting",
+        )
+    )
+    return True
 
 
 def dead_jobs(connection: Connection) -> list[Job]:
@@ -106,103 +143,155 @@ def retry_job(tx: Transaction, job_id: int, now: datetime) -> bool:
         .where(jobs.c.id == job_id, jobs.c.state == "dead")
         .values(state="waiting", attempts=0, due=now)
     )
-    tx.notify("job", str(job_id))
+    if done.rowcount:
+        tx.notify("job", str(job_id))
+    return done.rowcount == 1
+
+
+def discard_job(tx: Transaction, job_id: int) -> bool:
+    """Give up a dead job for good; False when there is no such job."""
+    done = tx.connection.execute(delete(jobs).where(jobs.c.id == job_id, jobs.c.state == "dead"))
     return done.rowcount == 1
 
 
 def _job(row: Any) -> Job:
-    return Job(row.id, row.kind, row.payload, row.due, row.attempts, row.state, row.problem)
+    return Job(
+        id=row.id,
+        kind=row.kind,
+        payload=row.payload,
+        due=row.due,
+        attempts=row.attempts,
+        state=row.state,
+        problem=row.problem,
+        created=row.created,
+        asked=row.asked,
+    )
 
 
 class JobRunner:
-    """Runs due jobs one after another; retries with exponential backoff, then buries."""
+    """Runs due jobs; retries with exponential backoff, then buries.
 
-    def __init__(self, store: Store, clock: Clock, *, attempts: int = 8, backoff: float = 2.0) -> None:
+    ``threads`` jobs run side by side, so that one that hangs does not stop the others. There is one
+    runner a database: claims live in memory, and a crash lets every job run again.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, *, attempts: int = 8, backoff: float = 2.0, threads: int = 2
+    ) -> None:
         self._store, self._clock = store, clock
         self._attempts, self._backoff = attempts, backoff
         self._handlers: dict[str, Handler] = {}
-        self._wake = threading.Event()
+        self._claims = threading.Lock()
+        self._claimed: set[int] = set()
+        self._wakes = [threading.Event() for _ in range(threads)]
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._unsubscribe: Callable[[], None] | None = None
 
     def handle(self, kind: str, handler: Handler) -> None:
         """``handler(payload)`` does jobs of this kind; an exception means: try again later."""
         self._handlers[kind] = handler
+        self._wake_all()
 
     def run_due(self) -> int:
         """Run every job that is due now; the number that ran (well or not)."""
         ran = 0
-        while job := self._next():
-            self._run(job)
+        while not self._stopping.is_set() and (job := self._claim()):
+            try:
+                self._run(job)
+            finally:
+                with self._claims:
+                    self._claimed.discard(job.id)
             ran += 1
         return ran
 
-    def _next(self) -> Job | None:
-        with self._store.read() as connection:
+    def _claim(self) -> Job | None:
+        with self._claims, self._store.read() as connection:
             row = connection.execute(
                 select(jobs)
-                .where(
-                    jobs.c.state == "waiting",
-                    jobs.c.due <= self._clock.now(),
-                    jobs.c.kind.in_(list(self._handlers)),
-                )
+                .where(self._mine(), jobs.c.due <= self._clock.now())
                 .order_by(jobs.c.due, jobs.c.id)
                 .limit(1)
             ).first()
-        return _job(row) if row else None
+            if row is None:
+                return None
+            self._claimed.add(row.id)
+        return _job(row)
+
+    def _mine(self) -> ColumnElement[bool]:
+        return and_(
+            jobs.c.state == "waiting",
+            jobs.c.kind.in_(list(self._handlers)),
+            jobs.c.id.not_in(list(self._claimed)),
+        )
 
     def _run(self, job: Job) -> None:
         try:
             self._handlers[job.kind](job.payload)
         except Exception as error:
-            attempts = job.attempts + 1
-            dead = attempts >= self._attempts
-            log.warning(
-                "job_failed", kind=job.kind, id=job.id, attempts=attempts, dead=dead, error=repr(error)
-            )
-            with self._store.write() as tx:
-                tx.connection.execute(
-                    update(jobs)
-                    .where(jobs.c.id == job.id)
-                    .values(
-                        attempts=attempts,
-                        state="dead" if dead else "waiting",
-                        problem=repr(error)[:2000],
-                        due=self._clock.now() + timedelta(seconds=self._backoff**attempts),
-                    )
-                )
-                if dead:
-                    tx.notify("job_dead", str(job.id))
+            self._failed(job, error)
         else:
             with self._store.write() as tx:
-                tx.connection.execute(delete(jobs).where(jobs.c.id == job.id))
+                done = tx.connection.execute(
+                    delete(jobs).where(jobs.c.id == job.id, jobs.c.asked == job.asked)
+                )
+                if not done.rowcount:  # asked for again while it ran: it may have read the old state
+                    tx.connection.execute(update(jobs).where(jobs.c.id == job.id).values(attempts=0))
+
+    def _failed(self, job: Job, error: Exception) -> None:
+        attempts = job.attempts + 1
+        dead = attempts >= self._attempts
+        log.warning("job_failed", kind=job.kind, id=job.id, attempts=attempts, dead=dead, error=repr(error))
+        with self._store.write() as tx:
+            changed = tx.connection.execute(
+                update(jobs)
+                .where(jobs.c.id == job.id, jobs.c.asked == job.asked)
+                .values(
+                    attempts=attempts,
+                    state="dead" if dead else "waiting",
+                    problem=repr(error)[:2000],
+                    due=self._clock.now() + timedelta(seconds=min(self._backoff**attempts, _LONGEST_WAIT)),
+                )
+            )
+            if dead and changed.rowcount:
+                tx.notify("job_dead", str(job.id), kind=job.kind)
 
     def start(self) -> None:
-        """Run jobs in a thread until ``stop``: at once when one is enqueued, and when one falls due."""
-        self._unsubscribe = self._store.changes.subscribe(lambda _: self._wake.set(), "job")
-        self._thread = threading.Thread(target=self._loop, name="jobs", daemon=True)
-        self._thread.start()
+        """Run jobs in threads until ``stop``: at once when one is enqueued, and when one falls due."""
+        self._unsubscribe = self._store.changes.subscribe(lambda _: self._wake_all(), "job")
+        for number, wake in enumerate(self._wakes):
+            thread = threading.Thread(target=self._loop, args=(wake,), name=f"jobs-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = 10.0) -> None:
+        """Take no further job and wait up to ``seconds`` for those that run."""
         self._stopping.set()
-        self._wake.set()
-        if self._thread:
-            self._thread.join(10)
+        self._wake_all()
+        for thread in self._threads:
+            thread.join(seconds)
+        if self._unsubscribe:
             self._unsubscribe()
 
-    def _loop(self) -> None:
+    def _wake_all(self) -> None:
+        for wake in self._wakes:
+            wake.set()
+
+    def _loop(self, wake: threading.Event) -> None:
         while not self._stopping.is_set():
-            self._wake.clear()
+            wake.clear()
+            pause = _PAUSE_AFTER_TROUBLE
             try:
                 self.run_due()
+                pause = self._seconds_to_next()
             except Exception:
                 log.exception("job_loop_failed")
-            self._wake.wait(self._seconds_to_next())
+            wake.wait(pause)
 
     def _seconds_to_next(self) -> float:
-        with self._store.read() as connection:
+        with self._claims, self._store.read() as connection:
             due: datetime | None = connection.execute(
-                select(func.min(jobs.c.due)).where(jobs.c.state == "waiting")
+                select(func.min(jobs.c.due)).where(self._mine())
             ).scalar()
         if due is None:
             return 60.0
