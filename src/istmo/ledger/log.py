@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Row
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from istmo.clock import Clock
 from istmo.errors import Conflict, InvalidInput, IstmoError, NotFound, TooLarge, Unavailable
 from istmo.ledger import records
-from istmo.ledger.checkpoint import Checkpoint, Proof, origin_line, read_checkpoint, sign_checkpoint
+from istmo.ledger.checkpoint import Checkpoint
+from istmo.ledger.entry import Delivery, Entry, entry_of, envelope_of
 from istmo.ledger.envelope import (
     SALT_BYTES,
     SEAL_AGE,
@@ -32,8 +33,8 @@ from istmo.ledger.envelope import (
     pae,
     split_body,
 )
+from istmo.ledger.history import History
 from istmo.ledger.keys import NodeKeys, seal
-from istmo.ledger.merkle import CompactRange, consistency_proof, inclusion_proof, leaf_hash, nodes_of
 from istmo.ledger.records import ACCEPTED, ERASED, REFUSED, Chain, Evidence
 from istmo.model.markings import Tlp
 from istmo.store.engine import Store, Transaction
@@ -45,41 +46,6 @@ EQUIVOCATION = "ledger.equivocation"
 HANDLER_FAILED = "ledger.handler_failed"
 BODY_LIMIT = 1 << 20
 _PAGE = 512
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One entry of a log, as this node keeps it."""
-
-    origin: str
-    sequence: int
-    type: str
-    header: Header
-    envelope: Envelope
-    payload: bytes | None
-    """None once erased."""
-    commitment: bytes
-    received: datetime
-    """When it was written here: for one's own entries, when they were made."""
-    state: str
-    """``accepted``, ``refused`` (kept, without effect, ``refusal`` says why) or ``erased``."""
-    refusal: str | None = None
-    refusal_params: Mapping[str, Any] | None = None
-    position: int = 0
-    """Its place in the order of arrival at this node, over all origins."""
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """An entry on its way to one recipient, with the delivery chain that ends in it."""
-
-    sequence: int
-    type: str
-    lane: str
-    expires: datetime | None
-    envelope: Envelope
-    commitment: bytes
-    chain: Chain
 
 
 Handler = Callable[[Transaction, Entry], None]
@@ -102,8 +68,8 @@ class Ledger:
     ) -> None:
         self.store, self.keys, self.member_id, self.clock = store, keys, member_id, clock
         self.files = files
+        self.history = History(store, keys, member_id, clock, files)
         self.body_limit = body_limit
-        self.name = origin_line(member_id)
         self._salt = salt
         self._handlers: dict[str, tuple[Handler, ...]] = {}
         self._age_key: AgeKeys = lambda connection, member: None
@@ -227,7 +193,7 @@ class Ledger:
         known = records.find_entry(tx.connection, header.origin, header.sequence)
         if known is not None:
             if bytes(known.header) == envelope.header:
-                return self._entry(known)
+                return entry_of(known, self.keys)
             return self._equivocation(tx, known, header, envelope, commitment)
         state = ACCEPTED if payload is not None else ERASED
         entry = self._store(tx, header, envelope, payload, commitment, key, state)
@@ -257,7 +223,7 @@ class Ledger:
         try:
             with tx.savepoint():
                 self._run_handlers(tx, entry)
-        except (Unavailable, SQLAlchemyError, OSError, MemoryError):
+        except (Unavailable, OperationalError, InterfaceError, OSError, MemoryError):
             raise  # the machine's trouble, not the entry's: it will come again
         except IstmoError as error:
             return self._refuse(tx, entry, error.code, error.params)
@@ -285,7 +251,7 @@ class Ledger:
             "entry",
             header.origin,
             header.sequence,
-            _envelope(known).encode(),
+            envelope_of(known).encode(),
             envelope.encode(),
             now,
         )
@@ -329,10 +295,9 @@ class Ledger:
                 "state": state,
             },
         )
-        own = header.origin == self.member_id
-        for recipient in header.audience if own else (self.member_id,):
-            if recipient != header.origin:
-                records.record_delivery(tx.connection, header.origin, recipient, header.sequence, commitment)
+        readers = header.audience if header.origin == self.member_id else (self.member_id,)
+        recipients = [one for one in readers if one != header.origin]
+        records.record_deliveries(tx.connection, header.origin, recipients, header.sequence, commitment)
         return Entry(
             header.origin, header.sequence, header.type, header, envelope, payload, commitment, now,
             state, position=position,
@@ -368,7 +333,7 @@ class Ledger:
                     continue
                 if row.state == REFUSED:
                     records.set_state(tx.connection, row.origin, row.sequence, ACCEPTED)
-                self._apply(tx, self._entry(row, ACCEPTED))
+                self._apply(tx, replace(entry_of(row, self.keys), state=ACCEPTED, refusal=None))
                 done += 1
         return done
 
@@ -379,7 +344,7 @@ class Ledger:
         row = records.find_entry(connection, origin, sequence)
         if row is None:
             raise NotFound("ledger.no_entry", origin=origin, sequence=sequence)
-        return self._entry(row)
+        return entry_of(row, self.keys)
 
     def entries(
         self,
@@ -392,7 +357,7 @@ class Ledger:
     ) -> list[Entry]:
         """Entries of all origins past a ``position``, in the order of arrival."""
         rows = records.entries_by_arrival(connection, after, limit, tuple(types), state)
-        return [self._entry(row) for row in rows]
+        return [entry_of(row, self.keys) for row in rows]
 
     def due(
         self, connection: Connection, recipient: str, after: int, limit: int, *, lane: str | None = None
@@ -405,7 +370,7 @@ class Ledger:
                 row.type,
                 row.lane,
                 row.expires,
-                _envelope(row),
+                envelope_of(row),
                 bytes(row.commitment),
                 Chain(row.number, bytes(row.head)),
             )
@@ -433,19 +398,6 @@ class Ledger:
     def evidence(self, connection: Connection) -> list[Evidence]:
         """Every contradiction that an origin has signed."""
         return records.all_evidence(connection)
-
-    def _entry(self, row: Row[Any], state: str | None = None) -> Entry:
-        envelope = _envelope(row)
-        header = Header.decode(envelope.header)
-        payload = None
-        if envelope.body is not None:
-            opened = self.keys.open(envelope.body) if header.seal == SEAL_AGE else envelope.body
-            payload = split_body(opened)[1]
-        return Entry(
-            row.origin, row.sequence, row.type, header, envelope, payload, bytes(row.commitment),
-            row.received, state or row.state, row.refusal if state is None else None,
-            row.refusal_params if state is None else None, row.position,
-        )  # fmt: skip
 
     # --- erasure -----------------------------------------------------------------------------
 
@@ -477,88 +429,8 @@ class Ledger:
             {"erases": {"origin": origin, "sequence": sequence}},
         )
 
-    # --- checkpoints and proofs --------------------------------------------------------------
+    # --- checkpoints -------------------------------------------------------------------------
 
     def checkpoint(self) -> Checkpoint:
-        """The signed checkpoint of this node's log as it is now; a new one if the log has grown."""
-        with self.store.read() as connection:
-            last = records.last_checkpoint(connection, self.member_id)
-            size = records.last_sequence(connection, self.member_id)
-        if last is not None and last.size == size:
-            return Checkpoint(self.name, size, bytes(last.root), bytes(last.note))
-        with self.store.write() as tx:
-            return self.sign_checkpoint(tx)
-
-    def sign_checkpoint(self, tx: Transaction) -> Checkpoint:
-        """The same inside a write that is under way."""
-        last = records.last_checkpoint(tx.connection, self.member_id)
-        size = records.last_sequence(tx.connection, self.member_id)
-        if last is not None and last.size == size:
-            return Checkpoint(self.name, size, bytes(last.root), bytes(last.note))
-        tree = CompactRange.decode(last.size, bytes(last.peaks)) if last is not None else CompactRange()
-        while tree.size < size:
-            page = records.commitments(tx.connection, self.member_id, tree.size, min(size, tree.size + _PAGE))
-            tree = tree.extend(leaf_hash(one) for one in page)
-        signed = sign_checkpoint(self.name, size, tree.root(), self.keys)
-        records.insert_checkpoint(
-            tx.connection, self.member_id, size, signed.root, signed.note, tree.encode(), self.clock.now()
-        )
-        return signed
-
-    def see_checkpoint(self, tx: Transaction, origin: str, note: bytes, *, key: bytes) -> bool:
-        """Keep another member's checkpoint; False when it contradicts one that is kept already.
-
-        A second root for the same size is evidence of two histories. Raises InvalidInput
-        ``ledger.bad_checkpoint`` or ``ledger.bad_checkpoint_signature``.
-        """
-        seen = read_checkpoint(note, origin_line(origin), key)
-        known = records.find_checkpoint(tx.connection, origin, seen.size)
-        if known is None:
-            records.insert_checkpoint(
-                tx.connection, origin, seen.size, seen.root, note, None, self.clock.now()
-            )
-            return True
-        if bytes(known.root) == seen.root:
-            return True
-        is_new = records.insert_evidence(
-            tx.connection, "checkpoint", origin, seen.size, bytes(known.note), note, self.clock.now()
-        )
-        if is_new:
-            log.error("ledger_two_histories", origin=origin, size=seen.size)
-            tx.notify("evidence", f"{origin}/{seen.size}", kind="checkpoint")
-        return False
-
-    def prove(self, sequence: int, *, with_opening: bool = False) -> Proof:
-        """A proof that an entry of this node stands in its log, under the present checkpoint.
-
-        ``with_opening`` adds ``salt ‖ header``: only for somebody who may read the entry.
-        Raises NotFound ``ledger.no_entry``.
-        """
-        checkpoint = self.checkpoint()
-        with self.store.read() as connection:
-            entry = self.entry(connection, self.member_id, sequence)
-            leaves = self._leaves(connection, checkpoint.size)
-        path = inclusion_proof(sequence - 1, checkpoint.size, nodes_of(leaves))
-        extra = b""
-        if with_opening and entry.envelope.body is not None:
-            extra = self._salt_of(entry) + entry.envelope.header
-        return Proof(sequence - 1, tuple(path), checkpoint.note, extra)
-
-    def prove_growth(self, old: int, new: int) -> list[bytes]:
-        """A consistency proof between two sizes of this node's log (RFC 6962, 2.1.2)."""
-        with self.store.read() as connection:
-            if not 0 <= old <= new <= records.last_sequence(connection, self.member_id):
-                raise InvalidInput("ledger.no_such_size", old=old, new=new)
-            return consistency_proof(old, new, nodes_of(self._leaves(connection, new)))
-
-    def _leaves(self, connection: Connection, size: int) -> list[bytes]:
-        return [leaf_hash(one) for one in records.commitments(connection, self.member_id, 0, size)]
-
-    def _salt_of(self, entry: Entry) -> bytes:
-        body = entry.envelope.body or b""
-        return split_body(self.keys.open(body) if entry.header.seal == SEAL_AGE else body)[0]
-
-
-def _envelope(row: Row[Any]) -> Envelope:
-    body = None if row.body is None else bytes(row.body)
-    return Envelope(bytes(row.header), row.keyid, bytes(row.signature), body)
+        """The signed checkpoint of this node's log as it is now (see ``history``). Not inside a write."""
+        return self.history.checkpoint()

@@ -6,13 +6,14 @@ SQL is the truth; the files of ``ledger.tiles`` are derived from it and can be r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Index,
     LargeBinary,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    union_all,
     update,
 )
 
@@ -132,16 +134,11 @@ def last_sequence(connection: Connection, origin: str) -> int:
     return found or 0
 
 
-def next_position(connection: Connection) -> int:
-    """Where the next entry stands in the order of arrival at this node."""
-    return (connection.execute(select(func.max(log_entries.c.position))).scalar() or 0) + 1
-
-
 def insert_entry(connection: Connection, values: dict[str, Any]) -> int:
     """Store an entry; its position in the order of arrival."""
-    position = next_position(connection)
-    connection.execute(insert(log_entries).values(position=position, **values))
-    return position
+    position = select(func.coalesce(func.max(log_entries.c.position), 0) + 1).scalar_subquery()
+    stored = insert(log_entries).values(position=position, **values).returning(log_entries.c.position)
+    return int(connection.execute(stored).scalar_one())
 
 
 def find_entry(connection: Connection, origin: str, sequence: int) -> Row[Any] | None:
@@ -220,78 +217,92 @@ def origins(connection: Connection) -> list[str]:
 
 def chain_of(connection: Connection, origin: str, recipient: str) -> Chain:
     """The chain of everything recorded as delivered by ``origin`` to ``recipient``."""
-    row = connection.execute(
-        select(deliveries.c.number, deliveries.c.head)
-        .where(deliveries.c.origin == origin, deliveries.c.recipient == recipient)
-        .order_by(deliveries.c.number.desc())
-        .limit(1)
-    ).first()
-    return Chain(row.number, bytes(row.head)) if row else Chain()
+    return _last_deliveries(connection, origin, (recipient,)).get(recipient, (Chain(), 0))[0]
 
 
 def chain_at(connection: Connection, origin: str, recipient: str, sequence: int) -> Chain:
     """The chain as it stood once ``sequence`` (or the last before it) was delivered."""
     row = connection.execute(
         select(deliveries.c.number, deliveries.c.head)
-        .where(
-            deliveries.c.origin == origin,
-            deliveries.c.recipient == recipient,
-            deliveries.c.sequence <= sequence,
-        )
+        .where(*_of(origin, recipient), deliveries.c.sequence <= sequence)
         .order_by(deliveries.c.sequence.desc())
         .limit(1)
     ).first()
     return Chain(row.number, bytes(row.head)) if row else Chain()
 
 
-def record_delivery(
-    connection: Connection, origin: str, recipient: str, sequence: int, commitment: bytes
-) -> Chain:
-    """Add a delivery where its sequence belongs.
+def record_deliveries(
+    connection: Connection, origin: str, recipients: Iterable[str], sequence: int, commitment: bytes
+) -> None:
+    """Add an entry to the chain of each recipient, where its sequence belongs.
 
     Nearly always that is the end. One that arrives late is put into its place and the heads after it
-    are computed again, so the chain depends on what was delivered and never on the order of arrival.
+    are computed again, so a chain depends on what was delivered and never on the order of arrival.
     """
-    chain = chain_at(connection, origin, recipient, sequence)
-    later = list(
-        connection.execute(
-            select(deliveries.c.sequence, log_entries.c.commitment)
-            .join(
-                log_entries,
-                (log_entries.c.origin == deliveries.c.origin)
-                & (log_entries.c.sequence == deliveries.c.sequence),
-            )
-            .where(
-                deliveries.c.origin == origin,
-                deliveries.c.recipient == recipient,
-                deliveries.c.sequence > sequence,
-            )
-            .order_by(deliveries.c.sequence)
-        )
+    wanted = tuple(recipients)
+    if not wanted:
+        return
+    last = _last_deliveries(connection, origin, wanted)
+    rows = []
+    for recipient in wanted:
+        chain, latest = last.get(recipient, (Chain(), 0))
+        if latest > sequence:
+            rows += _reopen_chain(connection, origin, recipient, sequence, commitment)
+        else:
+            rows.append(_delivery(origin, recipient, sequence, chain.add(commitment)))
+    connection.execute(insert(deliveries), rows)
+
+
+def _last_deliveries(
+    connection: Connection, origin: str, recipients: tuple[str, ...]
+) -> dict[str, tuple[Chain, int]]:
+    """By recipient: the chain and the sequence it ends in; one statement for all of them."""
+    each = [
+        select(deliveries.c.recipient, deliveries.c.number, deliveries.c.head, deliveries.c.sequence)
+        .where(*_of(origin, recipient))
+        .order_by(deliveries.c.number.desc())
+        .limit(1)
+        .subquery()
+        for recipient in recipients
+    ]
+    rows = connection.execute(union_all(*(select(one) for one in each)))
+    return {row.recipient: (Chain(row.number, bytes(row.head)), row.sequence) for row in rows}
+
+
+def _reopen_chain(
+    connection: Connection, origin: str, recipient: str, sequence: int, commitment: bytes
+) -> list[dict[str, Any]]:
+    """Take the deliveries after ``sequence`` out of a chain; the rows from ``sequence`` on, anew."""
+    after = (*_of(origin, recipient), deliveries.c.sequence > sequence)
+    same_entry = (deliveries.c.origin == log_entries.c.origin) & (
+        deliveries.c.sequence == log_entries.c.sequence
     )
-    if later:
-        connection.execute(
-            delete(deliveries).where(
-                deliveries.c.origin == origin,
-                deliveries.c.recipient == recipient,
-                deliveries.c.sequence > sequence,
-            )
-        )
-    rows, mine = [], chain
+    later = connection.execute(
+        select(deliveries.c.sequence, log_entries.c.commitment)
+        .join(log_entries, same_entry)
+        .where(*after)
+        .order_by(deliveries.c.sequence)
+    ).all()
+    chain, rows = chain_at(connection, origin, recipient, sequence), []
+    connection.execute(delete(deliveries).where(*after))
     for at, entry in [(sequence, commitment), *((row.sequence, bytes(row.commitment)) for row in later)]:
         chain = chain.add(entry)
-        mine = chain if at == sequence else mine
-        rows.append(
-            {
-                "origin": origin,
-                "recipient": recipient,
-                "number": chain.count,
-                "sequence": at,
-                "head": chain.head,
-            }
-        )
-    connection.execute(insert(deliveries), rows)
-    return mine
+        rows.append(_delivery(origin, recipient, at, chain))
+    return rows
+
+
+def _of(origin: str, recipient: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return deliveries.c.origin == origin, deliveries.c.recipient == recipient
+
+
+def _delivery(origin: str, recipient: str, sequence: int, chain: Chain) -> dict[str, Any]:
+    return {
+        "origin": origin,
+        "recipient": recipient,
+        "number": chain.count,
+        "sequence": sequence,
+        "head": chain.head,
+    }
 
 
 def recipients_of(connection: Connection, origin: str, sequence: int) -> list[str]:
@@ -305,20 +316,10 @@ def recipients_of(connection: Connection, origin: str, sequence: int) -> list[st
     )
 
 
-def chains_of(connection: Connection, origin: str) -> dict[str, Chain]:
-    """Every recipient of ``origin`` with the chain to it."""
-    last = (
-        select(deliveries.c.recipient, func.max(deliveries.c.number).label("number"))
-        .where(deliveries.c.origin == origin)
-        .group_by(deliveries.c.recipient)
-        .subquery()
-    )
-    rows = connection.execute(
-        select(deliveries.c.recipient, deliveries.c.number, deliveries.c.head)
-        .join(last, (last.c.recipient == deliveries.c.recipient) & (last.c.number == deliveries.c.number))
-        .where(deliveries.c.origin == origin)
-    )
-    return {row.recipient: Chain(row.number, bytes(row.head)) for row in rows}
+def delivery_rows(connection: Connection, origin: str) -> Iterator[Row[Any]]:
+    """Every delivery of ``origin``, recipient by recipient, in the order of its chain."""
+    wanted = select(deliveries).where(deliveries.c.origin == origin)
+    return iter(connection.execute(wanted.order_by(deliveries.c.recipient, deliveries.c.number)))
 
 
 def due_rows(
