@@ -38,6 +38,8 @@ class Settings:
     name: str
     country: str
     """ISO 3166-1 alpha-2, upper case."""
+    member: str = ""
+    """The node's STIX identity id, given once by ``istmo init``: its name in the region for good."""
     languages: tuple[str, ...] = ("es", "en")
     """The first is the one used where nobody has said otherwise."""
     url: str = "http://127.0.0.1:8443"

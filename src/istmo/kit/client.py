@@ -41,6 +41,7 @@ class NodeClient:
         verify: Any = True,
     ) -> None:
         self.url = url.rstrip("/")
+        self.verify = verify
         self._http = httpx.Client(
             base_url=self.url,
             auth=auth,

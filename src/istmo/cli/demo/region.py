@@ -1,0 +1,260 @@
+"""Real nodes as real processes: what the demo, the region tests and the benches start.
+
+Each node has a folder, keys, ports and processes of its own; everything else goes through HTTP.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from istmo.clock import SystemClock
+from istmo.errors import Unavailable
+from istmo.kit.client import NodeClient
+from istmo.node import found_node
+from istmo.settings import Settings
+
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+
+
+@dataclass
+class RunningNode:
+    """A node that runs as processes of its own. ``password`` is its first administrator's."""
+
+    settings: Settings
+    administrator: str
+    password: str
+    process: subprocess.Popen[bytes] | None = None
+    _clients: dict[str, NodeClient] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return self.settings.url
+
+    @property
+    def intake_url(self) -> str:
+        scheme = "https" if self.settings.tls == "own" else "http"
+        return f"{scheme}://{self.settings.intake_host}:{self.settings.intake_port}"
+
+    @property
+    def log_path(self) -> Path:
+        """What the node's processes print."""
+        return self.settings.data / "serve.log"
+
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start ``istmo serve`` and return once its API answers with a live worker."""
+        self.launch(environment)
+        self.wait_ready()
+
+    def launch(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start the process without waiting."""
+        with self.log_path.open("ab") as printed:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "istmo", "serve", "--data", str(self.settings.data)],
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+
+    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+        """Return once the node answers and its worker is connected; Unavailable after ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process and self.process.poll() is not None:
+                raise Unavailable("demo.node_ended", name=self.settings.name, log=self.tail())
+            try:
+                if self.operator.get("/api/v1/node")["worker"]["state"] == "ready":
+                    return
+            except Unavailable:
+                pass  # not listening yet: asked again below until the deadline
+            time.sleep(0.05)
+        raise Unavailable("demo.node_slow", name=self.settings.name, seconds=int(seconds), log=self.tail())
+
+    def tail(self, lines: int = 20) -> str:
+        """The last that the node printed."""
+        if not self.log_path.exists():
+            return ""
+        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+
+    def stop(self) -> None:
+        """End the node as an administrator would, harder only if that is not heard."""
+        if self.process is None:
+            return
+        for number, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5.0)):
+            if self.process.poll() is not None:
+                break
+            with _gone_is_fine():
+                os.killpg(self.process.pid, number)
+            with _late_is_fine():
+                self.process.wait(patience)
+        self.process = None
+
+    def kill(self) -> None:
+        """``kill -9`` for every process of the node, as a power cut would."""
+        if self.process is not None:
+            with _gone_is_fine():
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+            self.process = None
+
+    @property
+    def operator(self) -> NodeClient:
+        """The API, by the node's own key."""
+        if "" not in self._clients:
+            self._clients[""] = NodeClient.by_key(self.settings)
+        return self._clients[""]
+
+    def person(self, name: str, role: str) -> NodeClient:
+        """The API as a person of ``role``: an account and a token are made when first asked for."""
+        if name not in self._clients:
+            scopes = ["read", "publish", "work"]
+            account = self.operator.post("/api/v1/accounts", {"name": name, "role": role})
+            made = self.operator.post(
+                "/api/v1/tokens", {"name": f"{name}", "account": account["id"], "scopes": scopes}
+            )
+            self._clients[name] = NodeClient(
+                self.operator.url,
+                headers={"Authorization": f"Bearer {made['secret']}"},
+                verify=_trust(self.settings),
+            )
+        return self._clients[name]
+
+    def source(self, name: str) -> Source:
+        """A new intake source of this node."""
+        made = self.operator.post("/api/v1/sources", {"name": name})
+        return Source(self.intake_url, made["secret"], _trust(self.settings))
+
+
+class Source:
+    """Something that sends events: newline JSON to the intake port."""
+
+    def __init__(self, url: str, token: str, verify: Any = True) -> None:
+        self.url, self.token = url, token
+        self._http = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=60.0,
+            verify=verify,
+            trust_env=False,
+        )
+
+    def send(self, events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """Post a batch; the answer comes after the events are on disk."""
+        return self.send_lines(b"\n".join(orjson.dumps(event) for event in events))
+
+    def send_lines(self, lines: bytes) -> dict[str, Any]:
+        """Post newline JSON as it is."""
+        answer = self._http.post("/api/v1/events", content=lines)
+        answer.raise_for_status()
+        told: dict[str, Any] = answer.json()
+        return told
+
+
+def _trust(settings: Settings) -> Any:
+    from_key = NodeClient.by_key(settings)
+    from_key.close()
+    return from_key.verify
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing uses just now on the loopback address."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def make_node(
+    folder: Path, name: str, country: str, *, languages: tuple[str, ...] = ("es", "en"), tls: str = "none"
+) -> RunningNode:
+    """Found a node in ``folder`` on free loopback ports. It does not run yet."""
+    port, intake_port = free_ports(2)
+    scheme = "https" if tls == "own" else "http"
+    settings = Settings(
+        data=folder,
+        name=name,
+        country=country,
+        languages=languages,
+        url=f"{scheme}://127.0.0.1:{port}",
+        port=port,
+        intake_port=intake_port,
+        tls=tls,
+    )
+    password = secrets.token_urlsafe(12)
+    settings = found_node(settings, administrator="admin", password=password, clock=SystemClock())
+    return RunningNode(settings, "admin", password)
+
+
+def join_region(nodes: list[RunningNode], region: str) -> None:
+    """Found a region at the first node and bring the others in, fingerprints compared."""
+    first, *others = nodes
+    first.operator.post("/api/v1/peers/region", {"name": region})
+    for other in others:
+        fingerprint = other.operator.get("/api/v1/node")["fingerprint"]
+        invitation = first.operator.post(
+            "/api/v1/peers/invitations", {"name": other.settings.name, "fingerprint": fingerprint}
+        )
+        other.operator.post("/api/v1/peers/accept", {"code": invitation["code"]})
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if all(_sees_all(node, len(others)) for node in nodes):
+            return
+        time.sleep(0.05)
+    raise Unavailable("demo.region_slow", seconds=int(START_SECONDS))
+
+
+def _sees_all(node: RunningNode, count: int) -> bool:
+    peers = node.operator.get("/api/v1/peers")["items"]
+    return sum(1 for peer in peers if peer["state"] == "connected") == count
+
+
+@contextmanager
+def running(nodes: Iterable[RunningNode]) -> Iterator[None]:
+    """Start the nodes side by side; stop them all on leaving, whatever happened."""
+    nodes = list(nodes)
+    try:
+        for node in nodes:
+            node.launch()
+        for node in nodes:
+            node.wait_ready()
+        yield
+    finally:
+        for node in nodes:
+            if node.process is not None and node.process.poll() is None:
+                with _gone_is_fine():
+                    os.killpg(node.process.pid, signal.SIGTERM)
+        for node in nodes:
+            node.stop()
+
+
+@contextmanager
+def _gone_is_fine() -> Iterator[None]:
+    try:
+        yield
+    except ProcessLookupError:
+        return
+
+
+@contextmanager
+def _late_is_fine() -> Iterator[None]:
+    try:
+        yield
+    except subprocess.TimeoutExpired:
+        return
