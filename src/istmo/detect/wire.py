@@ -283,8 +283,8 @@ ToWorker = (
 ToWeb = Ready | Live | Hits | HuntHits | Rows | Counted | Stats | Notice
 
 _encoder = msgspec.msgpack.Encoder()
-_to_worker = msgspec.msgpack.Decoder(ToWorker)
-_to_web = msgspec.msgpack.Decoder(ToWeb)
+_to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_to_web: msgspec.msgpack.Decoder[ToWeb] = msgspec.msgpack.Decoder(ToWeb)
 _LENGTH = struct.Struct(">I")
 
 

@@ -1,0 +1,96 @@
+"""The columns of a closed segment: Parquet through DuckDB, and nothing else in istmo touches either.
+
+Fields rest in columns ``c0``, ``c1`` … in the order of the segment's index: names come from events,
+so they never become part of a statement, and ``Payload`` and ``payload`` stay apart. Beside them:
+``line``, ``frame``, ``time`` (event time, µs), ``received`` (µs), ``host``, ``source`` and ``odd``
+(true where normalising failed, so that the columns say nothing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+FIXED: Final = {
+    "line": "BIGINT",
+    "frame": "INTEGER",
+    "time": "BIGINT",
+    "received": "BIGINT",
+    "host": "VARCHAR",
+    "source": "VARCHAR",
+    "odd": "BOOLEAN",
+}
+MOST_COLUMNS: Final = 400
+LONGEST_ROW: Final = 4 << 20
+"""Bytes of one row as JSON; DuckDB sets aside twice as much."""
+SEPARATOR: Final = "\n"
+"""Between the values of a list in its one cell."""
+
+Candidate = tuple[int, int, int]
+"""(time, line, frame) of an event that may be meant."""
+
+
+def connect(folder: Path, memory: str = "100MB") -> duckdb.DuckDBPyConnection:
+    """A connection that sees ``folder`` and nothing else of the machine."""
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": memory,
+            "threads": 1,
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        },
+    )
+    connection.execute(f"SET allowed_directories = [{_quoted(folder)}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def write_columns(
+    connection: duckdb.DuckDBPyConnection,
+    rows: Path,
+    columns: Sequence[int],
+    target: Path,
+    *,
+    is_odd: bool = False,
+) -> int:
+    """Turn newline JSON (fixed names, and fields by number) into Parquet; the number of rows.
+
+    ``is_odd`` marks every row as one of which the columns say nothing.
+    """
+    read = FIXED | {str(number): "VARCHAR" for number in columns}
+    fixed = ", ".join("true AS odd" if is_odd and name == "odd" else name for name in FIXED)
+    chosen = fixed + "".join(f', "{old}" AS c{new}' for new, old in enumerate(columns))
+    given = ", ".join(f"'{name}': '{kind}'" for name, kind in read.items())
+    # Every piece of this statement is ours: numbers, fixed names, and paths below the data folder.
+    statement = f"""
+        COPY (SELECT {chosen} FROM read_json({_quoted(rows)}, columns = {{{given}}},
+              format = 'newline_delimited', maximum_object_size = {LONGEST_ROW}))
+        TO {_quoted(target)} (FORMAT parquet, COMPRESSION zstd)"""  # noqa: S608
+    (count,) = connection.execute(statement).fetchone() or (0,)
+    return int(count)
+
+
+def find_candidates(
+    connection: duckdb.DuckDBPyConnection, path: Path, condition: str, values: Sequence[object], most: int
+) -> Iterator[list[Candidate]]:
+    """Events that may satisfy ``condition``, newest first, in portions.
+
+    ``condition`` is SQL made by us over column names made by us; what a user gave is in ``values``.
+    """
+    cursor = connection.cursor()
+    cursor.execute(
+        f"""SELECT time, line, frame FROM read_parquet({_quoted(path)}) WHERE odd OR ({condition})
+            ORDER BY time DESC, line DESC LIMIT {int(most)}""",  # noqa: S608
+        list(values),
+    )
+    while portion := cursor.fetchmany(2048):
+        yield portion
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

@@ -1,0 +1,136 @@
+"""Reading the log on from a position: from memory where it is recent, else from disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.frames import FrameReader
+from istmo.detect.eventstore.lines import StoredEvent, parse
+from istmo.detect.eventstore.log import Block, EventLog
+from istmo.detect.eventstore.wal import WriteAheadReader
+from istmo.detect.wire import Position
+
+log = structlog.get_logger(__name__)
+
+
+class SegmentReader(Protocol):
+    """Lines of one segment, forward."""
+
+    line: int
+    """The number of the next line."""
+
+    def read(self, upto: int | None = None) -> list[bytes]:
+        """The next lines, none past byte ``upto`` of an open write-ahead file; empty at the end."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ClosedReader:
+    """A closed segment as a SegmentReader."""
+
+    def __init__(self, path: Path, line: int = 0) -> None:
+        self._frames = FrameReader(path)
+        self._next = self._frames.frame_of(line)
+        self.line = line
+
+    def read(self, upto: int | None = None) -> list[bytes]:
+        """The rest of the frame that holds the next line. A frame that cannot be read is passed over."""
+        while self._next < len(self._frames.index.frames):
+            frame = self._frames.index.frames[self._next]
+            self._next += 1
+            try:
+                lines = self._frames.lines(self._next - 1)[self.line - frame.line :]
+            except ValueError as error:
+                log.error("event_frame_unreadable", problem=str(error))
+                self.line = frame.line + frame.lines
+                continue
+            self.line += len(lines)
+            return lines
+        return []
+
+    def close(self) -> None:
+        self._frames.close()
+
+
+def open_segment(folder: EventFolder, segment: int, line: int = 0) -> SegmentReader:
+    """A reader of a segment in whichever form it rests; raises FileNotFoundError when it has gone."""
+    try:
+        return WriteAheadReader(folder.wal_path(segment), line)
+    except FileNotFoundError:
+        return ClosedReader(folder.raw_path(segment), line)
+
+
+def read_lines(lines: list[bytes]) -> list[StoredEvent]:
+    """Parse stored lines; one that is damaged is logged and left out."""
+    events: list[StoredEvent] = []
+    for line in lines:
+        try:
+            events.append(parse(line))
+        except ValueError:
+            log.warning("event_line_damaged", bytes=len(line))
+    return events
+
+
+class Follower:
+    """One stage's way through the log. Not thread-safe; each stage has its own."""
+
+    def __init__(self, event_log: EventLog, position: Position) -> None:
+        self._log = event_log
+        self.position = position
+        self._reader: SegmentReader | None = None
+        self._reading = -1
+
+    def next(self) -> Block | None:
+        """The next block and ``position`` behind it; None when there is nothing more yet."""
+        while True:
+            head = self._log.head
+            if self.position >= head.position:
+                return None
+            block = self._log.recent(self.position) or self._read(head.offset, head.position.segment)
+            if block is not None:
+                self.position = block.end
+                return block
+
+    def seek(self, position: Position) -> None:
+        """Go on from another position."""
+        self.close()
+        self.position = position
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _read(self, offset: int, open_segment_number: int) -> Block | None:
+        segment = self.position.segment
+        reader = self._reader_at(self.position)
+        if reader is not None:
+            lines = reader.read(offset if segment == open_segment_number else None)
+            if lines or reader.line > self.position.line:
+                # reader.line, not a sum: a frame that cannot be read was passed over
+                end = Position(segment, reader.line)
+                return Block(self.position, end, read_lines(lines), sum(map(len, lines)))
+        if segment < open_segment_number:
+            later = [one for one in self._log.folder.all_segments() if one > segment]
+            self.seek(Position(later[0] if later else open_segment_number, 0))
+        else:
+            self.seek(self._log.head.position)  # the log says more than the file holds: never go round
+        return None
+
+    def _reader_at(self, position: Position) -> SegmentReader | None:
+        if self._reader is None or self._reading != position.segment or self._reader.line != position.line:
+            self.close()
+            try:
+                self._reader = open_segment(self._log.folder, position.segment, position.line)
+            except FileNotFoundError:
+                return None
+            except ValueError as error:
+                log.error("event_segment_unreadable", segment=position.segment, problem=str(error))
+                return None
+            self._reading = position.segment
+        return self._reader

@@ -1,0 +1,122 @@
+"""One event as one line: what may come in, how it rests, and how it is read back.
+
+A stored line is ``{"id":"7-42","at":<received µs>,"from":"<source>","event":<the event as it came>}``.
+The id is the event's place in the log (segment, line), so it never repeats and needs no index. The
+event's own bytes are kept, not re-encoded: a number keeps its digits, a doubled key its double.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from istmo.errors import InvalidInput, TooLarge
+from istmo.settings import Limits
+
+_MARK = b',"event":'
+_BOM = b"\xef\xbb\xbf"
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+
+def read_event(raw: bytes, limits: Limits) -> tuple[bytes, dict[str, Any]]:
+    """Validate one event: (its bytes without the space around it, what they hold).
+
+    Raises InvalidInput or TooLarge: ``detect.line_too_long``, ``detect.line_not_utf8``,
+    ``detect.line_not_json``, ``detect.line_too_deep``, ``detect.line_not_object``.
+    """
+    raw = raw.removeprefix(_BOM).strip(b" \t\r\n")
+    if len(raw) > limits.line_bytes:
+        raise TooLarge("detect.line_too_long", limit=limits.line_bytes)
+    try:
+        data = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise _unreadable(raw, limits) from None
+    if not isinstance(data, dict):
+        raise InvalidInput("detect.line_not_object")
+    # As many brackets as levels at most: the walk is for the few lines that have many.
+    if raw.count(b"{") + raw.count(b"[") > limits.json_depth and _depth(data) > limits.json_depth:
+        raise TooLarge("detect.line_too_deep", limit=limits.json_depth)
+    if b"\n" in raw or b"\r" in raw:
+        raw = orjson.dumps(data)  # laid out over several lines: a stored event has one
+    return raw, data
+
+
+def _unreadable(raw: bytes, limits: Limits) -> InvalidInput | TooLarge:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return InvalidInput("detect.line_not_utf8")
+    if _nesting(raw) > limits.json_depth:
+        return TooLarge("detect.line_too_deep", limit=limits.json_depth)
+    return InvalidInput("detect.line_not_json")
+
+
+def _nesting(raw: bytes) -> int:
+    """How deep brackets go in text that could not be parsed."""
+    deepest = level = 0
+    for found in _BRACKET.finditer(_STRING.sub(b"", raw)):
+        level += 1 if found[0] in b"{[" else -1
+        deepest = max(deepest, level)
+    return deepest
+
+
+def _depth(data: Any) -> int:
+    level, here = 0, [data]
+    while here:
+        level += 1
+        below: list[Any] = []
+        for one in here:
+            children = one.values() if isinstance(one, dict) else one
+            below.extend(child for child in children if isinstance(child, (dict, list)))
+        here = below
+    return level
+
+
+def compose(segment: int, line: int, received: int, source: bytes, raw: bytes) -> bytes:
+    """The stored line; ``source`` is a JSON string already, ``raw`` a validated event."""
+    return b'{"id":"%d-%d","at":%d,"from":%b,"event":%b}\n' % (segment, line, received, source, raw)
+
+
+class StoredEvent:
+    """One event of the log. What it holds is parsed when first asked for."""
+
+    __slots__ = ("_data", "id", "raw", "received", "source")
+
+    def __init__(
+        self, id_: str, received: int, source: str, raw: bytes, data: dict[str, Any] | None = None
+    ) -> None:
+        self.id = id_
+        self.received = received
+        self.source = source
+        self.raw = raw
+        self._data = data
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The event as it came, decoded. Nobody may change it."""
+        if self._data is None:
+            self._data = orjson.loads(self.raw)
+        return self._data
+
+
+def parse(line: bytes) -> StoredEvent:
+    """Read a stored line back; raises ValueError on anything that ``compose`` did not write."""
+    head, mark, rest = line.partition(_MARK)
+    if not mark or not rest.endswith(b"}\n"):
+        raise ValueError("not a stored event")
+    about = orjson.loads(head + b"}")
+    return StoredEvent(about["id"], about["at"], about["from"], rest[:-2])
+
+
+def is_whole(line: bytes) -> bool:
+    """Whether a line of the write-ahead file can be read to its very end."""
+    if not line.endswith(b"\n"):
+        return False
+    try:
+        about = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(about, dict) and isinstance(about.get("event"), dict) and "id" in about
