@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from istmo.policy.principals import Principal
 
 
-@dataclass(frozen=True)
 class Asker:
-    """One request's asker."""
+    """One request's asker. A plain class, so that it is handed on as it is and never converted."""
 
-    principal: Principal
-    language: str
-    """``es`` or ``en``."""
-    zone: str = "UTC"
-    """IANA name of the zone in which times are shown."""
-    address: str = ""
-    """Network address the request came from: for lockout and the audit trail, never for trust."""
-    csrf: str = ""
-    """Token bound to the session: a form sends it back as ``csrf``, a script as ``X-CSRF``."""
-    path: str = "/"
-    """Where the request came to, with its query: what a sign-in or a change of language returns to."""
+    __slots__ = ("address", "csrf", "language", "path", "principal", "zone")
+
+    def __init__(
+        self,
+        principal: Principal,
+        language: str,
+        zone: str = "UTC",
+        address: str = "",
+        csrf: str = "",
+        path: str = "/",
+    ) -> None:
+        self.principal = principal
+        self.language = language
+        """``es`` or ``en``."""
+        self.zone = zone
+        """IANA name of the zone in which times are shown."""
+        self.address = address
+        """Network address of the request: for lockout and the audit trail, never for trust."""
+        self.csrf = csrf
+        """Token bound to the session: a form sends it back as ``csrf``, a script as ``X-CSRF``."""
+        self.path = path
+        """Where the request came to, with its query: what a sign-in returns to."""

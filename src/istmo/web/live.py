@@ -1,0 +1,100 @@
+"""Live changes by server-sent events: only that something changed, and only what the asker may see.
+
+An event names a topic (``alert object case peer worker``) and carries the subject's id. Each listener
+has a bounded, deduplicating hold: a burst of ten thousand changes is a few lines, never a backlog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from litestar import Request, get
+from litestar.concurrency import sync_to_thread
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+
+from istmo.errors import RateLimited
+from istmo.kit.access import PEOPLE
+from istmo.kit.asking import Asker
+from istmo.policy.principals import Principal
+from istmo.store.changes import Change, Changes
+
+TOPICS: Final = ("alert", "object", "case", "peer", "worker")
+MayKnow = Callable[[Principal, str, str], bool]
+"""Whether the asker may know of this subject: (principal, topic, subject). May touch the database."""
+
+_GATHER = 0.25
+_HEARTBEAT = 15.0
+_HELD = 200
+_LISTENERS = 200
+
+
+class Live:
+    """The listeners of one node."""
+
+    def __init__(self, changes: Changes, may_know: MayKnow) -> None:
+        self._changes = changes
+        self._may_know = may_know
+        self._listening = 0
+        self._closing = asyncio.Event()
+
+    async def listen(self, principal: Principal) -> AsyncIterator[ServerSentEventMessage]:
+        """Events until the client leaves or the node stops. A heartbeat comment keeps proxies awake."""
+        if self._listening >= _LISTENERS:
+            raise RateLimited("web.too_many_listeners", retry_after=30)
+        loop = asyncio.get_running_loop()
+        held: dict[tuple[str, str], None] = {}
+        rung = asyncio.Event()
+
+        def hold(topic: str, subject: str) -> None:
+            if len(held) < _HELD:
+                held[(topic, subject)] = None
+            rung.set()
+
+        def heard(change: Change) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(hold, change.topic, change.subject)
+
+        unsubscribe = self._changes.subscribe(heard, *TOPICS)
+        self._listening += 1
+        try:
+            yield ServerSentEventMessage(data=None, comment="listening", retry=3000)
+            while not self._closing.is_set():
+                if not await self._wait(rung):
+                    yield ServerSentEventMessage(data=None, comment="still here")
+                    continue
+                await asyncio.sleep(_GATHER)
+                rung.clear()
+                batch = list(held)
+                held.clear()
+                for topic, subject in await sync_to_thread(self._known, principal, batch):
+                    yield ServerSentEventMessage(data=subject, event=topic)
+        finally:
+            self._listening -= 1
+            unsubscribe()
+
+    async def close(self) -> None:
+        """Let every listener go: the node stops."""
+        self._closing.set()
+
+    async def _wait(self, rung: asyncio.Event) -> bool:
+        waiting = {asyncio.ensure_future(rung.wait()), asyncio.ensure_future(self._closing.wait())}
+        try:
+            await asyncio.wait(waiting, timeout=_HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+        return rung.is_set()
+
+    def _known(self, principal: Principal, batch: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        return [(topic, subject) for topic, subject in batch if self._may_know(principal, topic, subject)]
+
+
+@get("/api/v1/changes", opt=PEOPLE, summary="Live changes (server-sent events)", tags=["node"])
+async def changes(request: Request[Any, Any, Any], asker: Asker, live: Live) -> ServerSentEvent:
+    """Tell the asker of changes as they happen."""
+    return ServerSentEvent(live.listen(asker.principal))
+
+
+routes = [changes]

@@ -1,0 +1,1 @@
+"""Pages that belong to no single room: sign-in, the asker's preferences, the situation."""

@@ -1,0 +1,134 @@
+"""Errors as answers: JSON for programs, a page for people, in the asker's language. No detail leaks."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import structlog
+from litestar import Request, Response
+from litestar.background_tasks import BackgroundTask
+from litestar.enums import MediaType
+from litestar.exceptions import HTTPException
+
+from istmo.errors import IstmoError, NotAllowed, NotFound, RateLimited, TooLarge, Unauthenticated
+from istmo.kit.asking import Asker
+from istmo.kit.pages import Faces, back_to
+from istmo.policy.principals import Anonymous
+
+log = structlog.get_logger(__name__)
+
+Denied = Callable[[Asker, str, str, str], None]
+"""Writes a denial to the audit trail: asker, method, path, code."""
+
+_MACHINE = ("/api/", "/federation/")
+
+
+class Problems:
+    """Exception handlers of one node's application."""
+
+    def __init__(self, faces: Faces, greet: Callable[[Any], None], denied: Denied) -> None:
+        self._faces = faces
+        self._greet = greet
+        self._denied = denied
+
+    def foreseen(self, request: Request[Any, Any, Any], error: IstmoError) -> Response[Any]:
+        """An IstmoError: its words, its remedy, its status; a page asks nobody in particular to sign in."""
+        asker = self._asker(request)
+        is_page = self._is_page(request)
+        if isinstance(error, Unauthenticated) and is_page and request.method == "GET":
+            return back_to(request, "/sign-in?" + urlencode({"next": asker.path}))
+        background = None
+        if isinstance(error, NotAllowed) and not isinstance(asker.principal, Anonymous):
+            background = BackgroundTask(
+                self._denied, asker, request.method, request.scope["path"], error.code
+            )
+        return self._answer(request, asker, error, background=background)
+
+    def http(self, request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+        """What the framework refused before a handler saw it: unknown path, wrong method, bad body."""
+        status = error.status_code
+        if status >= 500:
+            return self.unforeseen(request, error)
+        if status == 404:
+            told: IstmoError = NotFound("web.no_page")
+        elif status == 405:
+            told = IstmoError("web.wrong_method")
+        elif status == 413:
+            told = TooLarge("web.body_too_large")
+        else:
+            told = IstmoError("web.bad_request")
+        return self._answer(
+            request, self._asker(request), told, status=status, extra=getattr(error, "headers", None)
+        )
+
+    def unforeseen(self, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        """A defect: logged with a reference, told without any detail."""
+        reference = secrets.token_hex(4)
+        log.error("request_failed", reference=reference, path=request.scope["path"], exc_info=error)
+        told = IstmoError("web.defect", reference=reference)
+        return self._answer(request, self._asker(request), told, status=500, reference=reference)
+
+    def _asker(self, request: Request[Any, Any, Any]) -> Asker:
+        if "asker" not in request.scope["state"]:
+            self._greet(request.scope)
+        asker: Asker = request.scope["state"]["asker"]
+        return asker
+
+    def _is_page(self, request: Request[Any, Any, Any]) -> bool:
+        return not request.scope["path"].startswith(_MACHINE)
+
+    def _answer(
+        self,
+        request: Request[Any, Any, Any],
+        asker: Asker,
+        error: IstmoError,
+        *,
+        status: int = 0,
+        reference: str = "",
+        background: BackgroundTask | None = None,
+        extra: dict[str, str] | None = None,
+    ) -> Response[Any]:
+        words = self._faces.catalogue.error(asker.language, error)
+        status = status or error.status
+        headers = {name: value for name, value in (extra or {}).items() if name.lower() == "allow"}
+        if status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, RateLimited) and "retry_after" in error.params:
+            headers["Retry-After"] = str(max(1, round(float(error.params["retry_after"]))))
+        if self._is_page(request):
+            content = self._faces.render(
+                asker,
+                "kit/error.html",
+                {"message": words.message, "remedy": words.remedy, "reference": reference},
+            )
+            return Response(
+                content,
+                status_code=status,
+                media_type=MediaType.HTML,
+                headers=headers,
+                background=background,
+            )
+        body = {
+            "error": {
+                "code": error.code,
+                "message": words.message,
+                "remedy": words.remedy,
+                "params": {name: _plain(value) for name, value in error.params.items()},
+            }
+        }
+        return Response(
+            body, status_code=status, media_type=MediaType.JSON, headers=headers, background=background
+        )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return value
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    return str(value)
