@@ -1,0 +1,33 @@
+"""Counts over time: nothing lost, nothing inline, nothing unescaped."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from istmo.kit.timeline import bars, draw
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+@given(st.lists(st.integers(0, 10**8), min_size=1, max_size=80))
+def test_every_instant_is_counted_once_in_at_most_sixty_steps(seconds: list[int]) -> None:
+    found = bars([START + timedelta(seconds=one) for one in seconds])
+    assert sum(bar.count for bar in found) == len(seconds)
+    assert len(found) <= 61
+    assert found[0].count > 0 and found[-1].count > 0
+
+
+def test_nothing_gives_no_bars() -> None:
+    assert bars([]) == []
+
+
+def test_the_drawing_has_a_title_no_style_and_escapes() -> None:
+    svg = str(draw(bars([START, START + timedelta(hours=3)]), title='<b>"x"&', zone="UTC"))
+    tree = ElementTree.fromstring(svg)
+    assert tree.find("{http://www.w3.org/2000/svg}title").text == '<b>"x"&'  # type: ignore[union-attr]
+    assert "style" not in svg
+    assert len(tree.findall("{http://www.w3.org/2000/svg}rect")) == 2
