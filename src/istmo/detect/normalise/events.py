@@ -11,7 +11,6 @@ from istmo.detect.normalise.times import event_time
 from istmo.detect.normalise.windows import event_class
 from istmo.detect.sigma.logsources import Logsource
 
-
 LONGEST_CHANNEL = 256
 """Characters; classes are remembered by channel, so a sender must not choose how much is kept."""
 

@@ -1,1 +1,24 @@
 """Sigma 2.1, evaluated as the specification is written: slow and right. Knows nothing of istmo."""
+
+from istmo.detect.sigma.evaluator import Evaluator, Match
+from istmo.detect.sigma.files import RuleFile, rule_files
+from istmo.detect.sigma.limits import RuleLimits
+from istmo.detect.sigma.logsources import Logsource
+from istmo.detect.sigma.problems import Problem
+from istmo.detect.sigma.rules import LEVELS, Rule
+from istmo.detect.sigma.ruleset import RuleSet, collect_rules, load_rules
+
+__all__ = [
+    "LEVELS",
+    "Evaluator",
+    "Logsource",
+    "Match",
+    "Problem",
+    "Rule",
+    "RuleFile",
+    "RuleLimits",
+    "RuleSet",
+    "collect_rules",
+    "load_rules",
+    "rule_files",
+]

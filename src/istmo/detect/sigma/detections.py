@@ -1,0 +1,145 @@
+"""Search identifiers (rules specification, "Search-Identifier"): maps, lists, keywords.
+
+A map's fields are joined by *and*, a list's elements by *or*. Text in a list, and a field without
+a name (``'|all'``), are keywords: looked for in every value of the event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from istmo.detect.sigma.documents import List, Map
+from istmo.detect.sigma.fields import EventView
+from istmo.detect.sigma.limits import STANDARD, RuleLimits
+from istmo.detect.sigma.matchers import Test, refers, value_matcher
+from istmo.detect.sigma.modifiers import Placeholders, apply_modifiers
+from istmo.detect.sigma.problems import Refused
+from istmo.detect.sigma.values import Exists, FieldReference, Null, Value
+
+Evidence = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One field with what it must hold; without a name, keywords."""
+
+    field: str
+    values: tuple[Value, ...]
+    is_all: bool
+    is_negated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search identifier: one of these groups must hold, each item of a group."""
+
+    groups: tuple[tuple[Item, ...], ...]
+
+
+def parse_search(
+    content: Any, line: int, placeholders: Placeholders | None = None, limits: RuleLimits = STANDARD
+) -> Search:
+    """What a search identifier says. Raises Refused, with the line, where it says nothing usable."""
+    elements = content if isinstance(content, List) else [content]
+    groups: list[tuple[Item, ...]] = []
+    keywords: list[Any] = []
+    for element in elements:
+        if isinstance(element, Map):
+            groups.append(_parse_map(element, placeholders, limits))
+        elif isinstance(element, List):
+            raise Refused("list_in_list", line)
+        else:
+            keywords.append(element)
+    if keywords:
+        groups.append((_parse_item("", keywords, line, placeholders, limits),))
+    if not groups or any(not group for group in groups):
+        raise Refused("search_empty", line)
+    return Search(tuple(groups))
+
+
+def _parse_map(content: Map, placeholders: Placeholders | None, limits: RuleLimits) -> tuple[Item, ...]:
+    items: list[Item] = []
+    for key, value in content.items():
+        line = content.line_of(key)
+        if isinstance(value, Map):
+            raise Refused("map_as_value", line, field=key)
+        written = value if isinstance(value, List) else [value]
+        if not written:
+            raise Refused("no_values", line, field=key)
+        if any(isinstance(one, (Map, List)) for one in written):
+            raise Refused("map_as_value", line, field=key)
+        items.append(_parse_item(key, written, line, placeholders, limits))
+    return tuple(items)
+
+
+def _parse_item(
+    key: str, written: Sequence[Any], line: int, placeholders: Placeholders | None, limits: RuleLimits
+) -> Item:
+    field, *modifiers = key.split("|")
+    try:
+        meaning = apply_modifiers(
+            modifiers, written, is_keyword=not field, placeholders=placeholders, limits=limits
+        )
+    except Refused as refused:
+        refused.params.setdefault("field", field or "keywords")
+        raise refused.at(line) from None
+    return Item(field, meaning.values, meaning.is_all, meaning.is_negated)
+
+
+class SearchMatcher:
+    """A search identifier ready to be asked."""
+
+    __slots__ = ("groups",)
+
+    def __init__(self, search: Search) -> None:
+        self.groups = tuple(tuple(ItemMatcher(item) for item in group) for group in search.groups)
+
+    def holds(self, view: EventView) -> bool:
+        return any(all(item.holds(view) for item in group) for group in self.groups)
+
+    def collect(self, view: EventView, into: Evidence) -> None:
+        """Add the fields and values by which it holds, from every group that does."""
+        for group in self.groups:
+            if all(item.holds(view) for item in group):
+                for item in group:
+                    item.collect(view, into)
+
+
+class ItemMatcher:
+    """One field's test, ready to be asked."""
+
+    __slots__ = ("_field", "_is_all", "_is_negated", "_tests")
+
+    def __init__(self, item: Item) -> None:
+        self._field = item.field
+        self._is_all = item.is_all
+        self._is_negated = item.is_negated
+        self._tests: tuple[Test | Null | Exists | FieldReference, ...] = tuple(
+            value if isinstance(value, (Null, Exists, FieldReference)) else value_matcher(value)
+            for value in item.values
+        )
+
+    def holds(self, view: EventView) -> bool:
+        link = all if self._is_all else any
+        return link(self._passes(test, view) for test in self._tests) is not self._is_negated
+
+    def _passes(self, test: Test | Null | Exists | FieldReference, view: EventView) -> bool:
+        if isinstance(test, Null):
+            return not view.values(self._field)
+        if isinstance(test, Exists):
+            return view.exists(self._field) is test.wanted
+        if isinstance(test, FieldReference):
+            return refers(view, self._field, test)
+        if self._field:
+            return any(test(value) for value in view.values(self._field))
+        return any(test(value) for _, value in view.all_values())
+
+    def collect(self, view: EventView, into: Evidence) -> None:
+        if self._field:
+            into[self._field] = view.evidence(self._field)
+            return
+        for name, value in view.all_values():
+            if any(callable(test) and test(value) for test in self._tests):
+                into[name] = view.evidence(name)

@@ -1,0 +1,97 @@
+"""Regular expressions (modifiers appendix, "Regular Expression"), bounded in time and memory.
+
+RE2 runs in time linear in the text whatever the pattern, so a rule from outside cannot stall
+detection. What it has no automaton for (look-around, back references) is outside the subset that
+the specification allows, and is refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import re2  # type: ignore[import-untyped]
+
+from istmo.detect.sigma.limits import STANDARD, RuleLimits
+from istmo.detect.sigma.problems import Refused
+from istmo.detect.sigma.values import Expression
+
+_INLINE_M = re.compile(r"\(\?[a-zA-Z]*m")
+MEMORY = 8 << 20
+"""Bytes for one compiled expression; RE2 refuses what would need more."""
+
+
+def check_expression(expression: Expression, limits: RuleLimits = STANDARD) -> None:
+    """Raises Refused when an expression is too long, wrong, or not of the supported kind."""
+    if len(expression.pattern) > limits.expression_characters:
+        raise Refused("expression_too_long", limit=limits.expression_characters)
+    try:
+        _compile(expression)
+    except re2.error as error:
+        reason = error.args[0] if error.args else ""
+        told = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise Refused("bad_expression", pattern=expression.pattern[:200], detail=told[:200]) from None
+
+
+def search(expression: Expression) -> Callable[[str], bool]:
+    """A test whether the expression is found anywhere in a text."""
+    find = _compile(expression).search
+
+    def found(text: str) -> bool:
+        try:
+            return bool(find(text) is not None)
+        except UnicodeEncodeError:  # half of a surrogate pair, which JSON may hold and UTF-8 may not
+            return bool(find(text.encode("utf-8", "replace").decode("utf-8")))
+
+    return found
+
+
+def _compile(expression: Expression) -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = MEMORY
+    flags = f"(?{expression.flags})" if expression.flags else ""
+    try:
+        return re2.compile(flags + end_before_newline(expression), options)
+    except UnicodeEncodeError:
+        raise Refused("bad_expression", pattern=ascii(expression.pattern)[:200], detail="surrogate") from None
+
+
+def end_before_newline(expression: Expression) -> str:
+    """The pattern with PCRE's ``$``: at the end, and before a newline that is the last character.
+
+    RE2's is the very end alone. With ``m`` the two agree on ends of lines.
+    """
+    pattern = expression.pattern
+    if "$" not in pattern or "m" in expression.flags or _INLINE_M.search(pattern):
+        return pattern
+    out: list[str] = []
+    at, is_class = 0, False
+    while at < len(pattern):
+        character = pattern[at]
+        if character == "\\":
+            if pattern.startswith("\\Q", at):
+                stop = pattern.find("\\E", at)
+                stop = len(pattern) if stop < 0 else stop + 2
+            else:
+                stop = at + 2
+            out.append(pattern[at:stop])
+            at = stop
+            continue
+        if is_class:
+            is_class = character != "]"
+        elif character == "[":
+            is_class = True
+            opening = 2 if pattern[at + 1 : at + 2] == "^" else 1
+            if pattern[at + opening : at + opening + 1] == "]":  # a bracket that stands first is literal
+                out.append(pattern[at : at + opening + 1])
+                at += opening + 1
+                continue
+        elif character == "$":
+            out.append(r"(?:\n?\z)")
+            at += 1
+            continue
+        out.append(character)
+        at += 1
+    return "".join(out)

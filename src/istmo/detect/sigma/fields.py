@@ -1,0 +1,147 @@
+"""An event's fields, as rules ask for them (rules specification, "Field Usage", "Special Field Values").
+
+* A field is **absent**, or **without a value** (``null``, or an empty list), or has one value or
+  several. ``null`` in a rule means absent or without a value; ``exists`` asks for presence alone;
+  ``''`` is the empty text and nothing else.
+* A list in the event is several values of the field: a rule's value matches when one of them does.
+* Names are exact: ``Payload`` and ``payload`` are two fields. A dot leads into nested objects
+  where no field has the whole name.
+* Numbers and truth values are compared as their JSON text too: ``4688`` is ``'4688'``, ``true``
+  is ``'true'``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from istmo.detect.sigma.texts import fold
+
+DEPTH = 16
+"""How far nested objects and lists are followed."""
+
+
+class FieldValue:
+    """One value of a field, in the forms that tests ask for."""
+
+    __slots__ = ("_folded", "_text", "raw")
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+        self._text: str | None = None
+        self._folded: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The value as text, case and all."""
+        if self._text is None:
+            self._text = text_of(self.raw)
+        return self._text
+
+    @property
+    def folded(self) -> str:
+        """The text with its case taken out."""
+        if self._folded is None:
+            self._folded = fold(self.text)
+        return self._folded
+
+
+class EventView:
+    """One event while rules are asked about it: each value is brought into form once."""
+
+    __slots__ = ("_all", "_values", "fields")
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.fields = fields
+        self._values: dict[str, tuple[FieldValue, ...]] = {}
+        self._all: tuple[tuple[str, FieldValue], ...] | None = None
+
+    def exists(self, name: str) -> bool:
+        """Whether the field is there at all."""
+        if name in self.fields:
+            return True
+        return "." in name and next(_descend(self.fields, name.split(".")), _NOTHING) is not _NOTHING
+
+    def values(self, name: str) -> tuple[FieldValue, ...]:
+        """The field's values; none where it is absent or has no value."""
+        found = self._values.get(name)
+        if found is None:
+            if name in self.fields:
+                raw: Iterator[Any] = _scalars(self.fields[name], 0)
+            elif "." in name:
+                raw = (one for below in _descend(self.fields, name.split(".")) for one in _scalars(below, 0))
+            else:
+                raw = iter(())
+            found = self._values[name] = tuple(FieldValue(one) for one in raw)
+        return found
+
+    def all_values(self) -> tuple[tuple[str, FieldValue], ...]:
+        """Every value of the event with the field that holds it, nested ones too: for keywords."""
+        if self._all is None:
+            self._all = tuple(
+                (name, value)
+                for name in self.fields
+                for value in (
+                    self.values(name)
+                    if not isinstance(self.fields[name], (Mapping, list))
+                    else map(FieldValue, _leaves(self.fields[name], 0))
+                )
+            )
+        return self._all
+
+    def evidence(self, name: str) -> Any:
+        """What the field holds, for a person to see; None where it is absent."""
+        if name in self.fields:
+            return self.fields[name]
+        values = self.values(name)
+        return values[0].raw if len(values) == 1 else [value.raw for value in values] or None
+
+
+_NOTHING = object()
+
+
+def _scalars(raw: Any, depth: int) -> Iterator[Any]:
+    """The values of a field: its own, or a list's elements. Objects have no text of their own."""
+    if isinstance(raw, (list, tuple)):
+        if depth < DEPTH:
+            for one in raw:
+                yield from _scalars(one, depth + 1)
+    elif raw is not None and not isinstance(raw, Mapping):
+        yield raw
+
+
+def _leaves(raw: Any, depth: int) -> Iterator[Any]:
+    """Every value inside, objects and lists alike."""
+    if isinstance(raw, Mapping):
+        raw = list(raw.values())
+    if isinstance(raw, (list, tuple)):
+        if depth < DEPTH:
+            for one in raw:
+                yield from _leaves(one, depth + 1)
+    elif raw is not None:
+        yield raw
+
+
+def _descend(raw: Any, path: list[str], depth: int = 0) -> Iterator[Any]:
+    """What stands at a dotted path; a list on the way leads into each of its elements."""
+    if isinstance(raw, (list, tuple)):
+        if depth < DEPTH:
+            for one in raw:
+                yield from _descend(one, path, depth + 1)
+    elif not path:
+        yield raw
+    elif isinstance(raw, Mapping):
+        for taken in range(1, len(path) + 1):
+            name = ".".join(path[:taken])
+            if name in raw:
+                yield from _descend(raw[name], path[taken:], depth + 1)
+                return
+
+
+def text_of(raw: Any) -> str:
+    """A JSON scalar as text."""
+    if isinstance(raw, str):
+        return raw
+    if isinstance(raw, bool):
+        return "true" if raw else "false"
+    return str(raw)

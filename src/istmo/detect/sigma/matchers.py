@@ -1,0 +1,164 @@
+"""Tests on one value of a field, made from a rule's values."""
+
+from __future__ import annotations
+
+import ipaddress
+import operator
+import re
+from collections.abc import Callable
+from datetime import date
+
+from istmo.detect.sigma.expressions import search
+from istmo.detect.sigma.fields import EventView, FieldValue
+from istmo.detect.sigma.texts import fold, fold_dashes
+from istmo.detect.sigma.values import (
+    Comparison,
+    Expression,
+    FieldReference,
+    Network,
+    Number,
+    Text,
+)
+from istmo.detect.sigma.wildcards import text_test
+
+Test = Callable[[FieldValue], bool]
+
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "eq": operator.eq,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
+}
+_NUMBER = re.compile(r"[-+]?(\d{1,100}(\.\d{0,100})?|\.\d{1,100})([eE][-+]?\d{1,3})?", re.ASCII)
+_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d))?", re.ASCII)
+
+
+def value_matcher(value: Text | Number | Expression | Network | Comparison) -> Test:
+    """The test that a value in a rule stands for."""
+    if isinstance(value, Text):
+        return text_matcher(value)
+    if isinstance(value, Number):
+        return number_matcher(value)
+    if isinstance(value, Expression):
+        found = search(value)
+        return lambda one: found(one.text)
+    if isinstance(value, Network):
+        return network_matcher(value)
+    return comparison_matcher(value)
+
+
+def text_matcher(value: Text) -> Test:
+    """Text, in any case unless ``cased``."""
+
+    def form(text: str) -> str:
+        text = text if value.is_cased else fold(text)
+        return fold_dashes(text) if value.has_any_dash else text
+
+    holds = text_test(tuple(form(part) if isinstance(part, str) else part for part in value.parts))
+    if value.has_any_dash:
+        return lambda one: holds(fold_dashes(one.text if value.is_cased else one.folded))
+    if value.is_cased:
+        return lambda one: holds(one.text)
+    return lambda one: holds(one.folded)
+
+
+def number_matcher(value: Number) -> Test:
+    """A number against a number by its size, against text by its spelling."""
+    spellings = frozenset(fold(spelling) for spelling in value.spellings)
+    wanted = value.value
+
+    def test(one: FieldValue) -> bool:
+        raw = one.raw
+        if isinstance(raw, (int, float)) and not isinstance(raw, bool):
+            return raw == wanted
+        return one.folded in spellings
+
+    return test
+
+
+def network_matcher(value: Network) -> Test:
+    """An address in a range; an IPv4 address written as IPv6 (``::ffff:192.0.2.1``) counts as IPv4."""
+    network = value.network
+
+    def test(one: FieldValue) -> bool:
+        address = read_address(one.text)
+        if address is None:
+            return False
+        if address.version == network.version and address in network:
+            return True
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return mapped is not None and mapped.version == network.version and mapped in network
+
+    return test
+
+
+def read_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address without its zone; None for anything else."""
+    if len(text) > 100:
+        return None
+    try:
+        return ipaddress.ip_address(text.strip().split("%", 1)[0])
+    except ValueError:
+        return None
+
+
+def comparison_matcher(value: Comparison) -> Test:
+    """A number, or a part of a date, against a number."""
+    compare = OPERATORS[value.operator]
+    wanted = value.value
+
+    def test(one: FieldValue) -> bool:
+        found = part_of_date(one.text, value.unit) if value.unit else read_number(one)
+        return found is not None and compare(found, wanted)
+
+    return test
+
+
+def read_number(one: FieldValue) -> float | None:
+    """The number that a value is, or spells in decimal; None where it is none."""
+    raw = one.raw
+    if isinstance(raw, (int, float)) and not isinstance(raw, bool):
+        return raw
+    if not isinstance(raw, str) or not _NUMBER.fullmatch(raw):
+        return None
+    return float(raw) if any(mark in raw for mark in ".eE") else int(raw)
+
+
+def part_of_date(text: str, unit: str) -> int | None:
+    """Minute, hour, day, ISO week, month or year of a date, as the text says it: zones are not converted."""
+    found = _DATE.match(text)
+    if found is None:
+        return None
+    year, month, day, hour, minute = found.groups()
+    if unit in ("hour", "minute"):
+        part = hour if unit == "hour" else minute
+        return None if part is None else int(part)
+    if unit == "week":
+        try:
+            return date(int(year), int(month), int(day)).isocalendar().week
+        except ValueError:
+            return None
+    return int({"year": year, "month": month, "day": day}[unit])
+
+
+def refers(view: EventView, name: str, to: FieldReference) -> bool:
+    """Whether one of a field's values is (or begins, ends, holds) one of the other field's."""
+
+    def form(one: FieldValue) -> str:
+        return one.text if to.is_cased else one.folded
+
+    for ours in view.values(name):
+        for theirs in view.values(to.field):
+            text, other = form(ours), form(theirs)
+            if to.is_open_before and to.is_open_after:
+                holds = other in text
+            elif to.is_open_before:
+                holds = text.endswith(other)
+            elif to.is_open_after:
+                holds = text.startswith(other)
+            else:
+                holds = text == other
+            if holds:
+                return True
+    return False
