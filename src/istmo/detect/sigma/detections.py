@@ -6,19 +6,21 @@ a name (``'|all'``), are keywords: looked for in every value of the event.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from istmo.detect.sigma.documents import List, Map
 from istmo.detect.sigma.fields import EventView
 from istmo.detect.sigma.limits import STANDARD, RuleLimits
-from istmo.detect.sigma.matchers import Test, refers, value_matcher
+from istmo.detect.sigma.matchers import Test, refers, value_tests
 from istmo.detect.sigma.modifiers import Placeholders, apply_modifiers
 from istmo.detect.sigma.problems import Refused
 from istmo.detect.sigma.values import Exists, FieldReference, Null, Value
 
 Evidence = dict[str, Any]
+Question = Callable[[EventView], bool]
+FieldQuestion = Null | Exists | FieldReference
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +93,23 @@ def _parse_item(
 class SearchMatcher:
     """A search identifier ready to be asked."""
 
-    __slots__ = ("groups",)
+    __slots__ = ("_groups",)
 
     def __init__(self, search: Search) -> None:
-        self.groups = tuple(tuple(ItemMatcher(item) for item in group) for group in search.groups)
+        self._groups = tuple(tuple(ItemMatcher(item) for item in group) for group in search.groups)
 
     def holds(self, view: EventView) -> bool:
-        return any(all(item.holds(view) for item in group) for group in self.groups)
+        for group in self._groups:
+            for item in group:
+                if not item.holds(view):
+                    break
+            else:
+                return True
+        return False
 
     def collect(self, view: EventView, into: Evidence) -> None:
         """Add the fields and values by which it holds, from every group that does."""
-        for group in self.groups:
+        for group in self._groups:
             if all(item.holds(view) for item in group):
                 for item in group:
                     item.collect(view, into)
@@ -110,36 +118,55 @@ class SearchMatcher:
 class ItemMatcher:
     """One field's test, ready to be asked."""
 
-    __slots__ = ("_field", "_is_all", "_is_negated", "_tests")
+    __slots__ = ("_field", "_tests", "holds")
 
     def __init__(self, item: Item) -> None:
         self._field = item.field
-        self._is_all = item.is_all
-        self._is_negated = item.is_negated
-        self._tests: tuple[Test | Null | Exists | FieldReference, ...] = tuple(
-            value if isinstance(value, (Null, Exists, FieldReference)) else value_matcher(value)
-            for value in item.values
-        )
+        tested = [value for value in item.values if not isinstance(value, FieldQuestion)]
+        questions = [value for value in item.values if isinstance(value, FieldQuestion)]
+        each = [[value] for value in tested] if item.is_all else [tested] if tested else []
+        self._tests = [test for values in each for test in value_tests(values)]
+        asked = [self._value_question(value_tests(values)) for values in each]
+        asked += [self._field_question(question) for question in questions]
+        self.holds = _linked(asked, item.is_all, item.is_negated)
 
-    def holds(self, view: EventView) -> bool:
-        link = all if self._is_all else any
-        return link(self._passes(test, view) for test in self._tests) is not self._is_negated
+    def _value_question(self, tests: list[Test]) -> Question:
+        """Whether one of the field's values passes one of the tests; any value of all for keywords."""
+        field = self._field
+        if not field:
+            return lambda view: any(test(value) for _, value in view.all_values() for test in tests)
+        if len(tests) > 1:
+            return lambda view: any(test(value) for value in view.values(field) for test in tests)
+        only = tests[0]
 
-    def _passes(self, test: Test | Null | Exists | FieldReference, view: EventView) -> bool:
-        if isinstance(test, Null):
-            return not view.values(self._field)
-        if isinstance(test, Exists):
-            return view.exists(self._field) is test.wanted
-        if isinstance(test, FieldReference):
-            return refers(view, self._field, test)
-        if self._field:
-            return any(test(value) for value in view.values(self._field))
-        return any(test(value) for _, value in view.all_values())
+        def asks(view: EventView) -> bool:
+            for value in view.values(field):  # noqa: SIM110 - measured: a generator costs more than the test
+                if only(value):
+                    return True
+            return False
+
+        return asks
+
+    def _field_question(self, question: Null | Exists | FieldReference) -> Question:
+        field = self._field
+        if isinstance(question, Null):
+            return lambda view: not view.values(field)
+        if isinstance(question, Exists):
+            return lambda view: view.exists(field) is question.wanted
+        return lambda view: refers(view, field, question)
 
     def collect(self, view: EventView, into: Evidence) -> None:
         if self._field:
             into[self._field] = view.evidence(self._field)
             return
         for name, value in view.all_values():
-            if any(callable(test) and test(value) for test in self._tests):
+            if any(test(value) for test in self._tests):
                 into[name] = view.evidence(name)
+
+
+def _linked(questions: list[Question], is_all: bool, is_negated: bool) -> Question:
+    if len(questions) == 1:
+        only = questions[0]
+        return (lambda view: not only(view)) if is_negated else only
+    link = all if is_all else any
+    return lambda view: link(question(view) for question in questions) is not is_negated

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from istmo.detect.sigma.conditions import And, Condition, Name, Not, Or
-from istmo.detect.sigma.detections import Evidence, SearchMatcher
+from istmo.detect.sigma.detections import Evidence, Question, SearchMatcher
 from istmo.detect.sigma.fields import EventView
 from istmo.detect.sigma.logsources import Logsource
 from istmo.detect.sigma.rules import Rule
@@ -35,14 +35,29 @@ class Match(NamedTuple):
 class RuleMatcher:
     """One rule ready to be asked."""
 
-    __slots__ = ("_searches", "rule")
+    __slots__ = ("_searches", "holds", "rule")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self._searches = {name: SearchMatcher(search) for name, search in rule.searches.items()}
+        self.holds = self._question(rule.condition)
 
-    def holds(self, view: EventView) -> bool:
-        return self._holds(self.rule.condition, view)
+    def _question(self, condition: Condition) -> Question:
+        if isinstance(condition, Name):
+            return self._searches[condition.name].holds
+        if isinstance(condition, Not):
+            inner = self._question(condition.of)
+            return lambda view: not inner(view)
+        parts = tuple(self._question(one) for one in condition.of)
+        wanted = isinstance(condition, Or)
+
+        def asks(view: EventView) -> bool:
+            for part in parts:
+                if part(view) is wanted:
+                    return wanted
+            return not wanted
+
+        return asks
 
     def _holds(self, condition: Condition, view: EventView) -> bool:
         if isinstance(condition, Name):
@@ -53,10 +68,8 @@ class RuleMatcher:
             return any(self._holds(one, view) for one in condition.of)
         return not self._holds(condition.of, view)
 
-    def match(self, view: EventView) -> Match | None:
-        """The match with its evidence; None where the rule does not hold."""
-        if not self.holds(view):
-            return None
+    def match(self, view: EventView) -> Match:
+        """The match with its evidence, for an event that the rule holds for."""
         names: dict[str, None] = {}
         self._contributors(self.rule.condition, view, names)
         evidence: Evidence = {}
@@ -97,8 +110,7 @@ class Evaluator:
         """
         sources = (logsource,) if isinstance(logsource, Logsource) else tuple(logsource)
         view = EventView(event_fields)
-        found = (matcher.match(view) for matcher in self.rules_for(sources))
-        return [match for match in found if match is not None]
+        return [matcher.match(view) for matcher in self.rules_for(sources) if matcher.holds(view)]
 
     def rules_for(self, sources: tuple[Logsource, ...]) -> tuple[RuleMatcher, ...]:
         """The rules that are meant for events of these log sources."""

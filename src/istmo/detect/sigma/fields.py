@@ -24,26 +24,14 @@ DEPTH = 16
 class FieldValue:
     """One value of a field, in the forms that tests ask for."""
 
-    __slots__ = ("_folded", "_text", "raw")
+    __slots__ = ("folded", "raw", "text")
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
-        self._text: str | None = None
-        self._folded: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The value as text, case and all."""
-        if self._text is None:
-            self._text = text_of(self.raw)
-        return self._text
-
-    @property
-    def folded(self) -> str:
+        self.text = text_of(raw)
+        """As text, case and all."""
+        self.folded = fold(self.text)
         """The text with its case taken out."""
-        if self._folded is None:
-            self._folded = fold(self.text)
-        return self._folded
 
 
 class EventView:

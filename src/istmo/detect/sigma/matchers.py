@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 
 from istmo.detect.sigma.expressions import search
@@ -19,9 +19,11 @@ from istmo.detect.sigma.values import (
     Number,
     Text,
 )
-from istmo.detect.sigma.wildcards import text_test
+from istmo.detect.sigma.wildcards import any_text_test
 
 Test = Callable[[FieldValue], bool]
+TestedValue = Text | Number | Expression | Network | Comparison
+"""Values that ask about a field's value; the others ask about the field, or another one."""
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "eq": operator.eq,
@@ -34,33 +36,46 @@ _NUMBER = re.compile(r"[-+]?(\d{1,100}(\.\d{0,100})?|\.\d{1,100})([eE][-+]?\d{1,
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d))?", re.ASCII)
 
 
-def value_matcher(value: Text | Number | Expression | Network | Comparison) -> Test:
-    """The test that a value in a rule stands for."""
-    if isinstance(value, Text):
-        return text_matcher(value)
-    if isinstance(value, Number):
-        return number_matcher(value)
-    if isinstance(value, Expression):
-        found = search(value)
-        return lambda one: found(one.text)
-    if isinstance(value, Network):
-        return network_matcher(value)
-    return comparison_matcher(value)
+def value_tests(values: Sequence[TestedValue]) -> list[Test]:
+    """The tests that a field's values stand for, one of which must hold; texts of a kind are gathered."""
+    kinds: dict[tuple[bool, bool], list[Text]] = {}
+    tests: list[Test] = []
+    for value in values:
+        if isinstance(value, Text):
+            kinds.setdefault((value.is_cased, value.has_any_dash), []).append(value)
+        elif isinstance(value, Number):
+            tests.append(number_matcher(value))
+        elif isinstance(value, Expression):
+            tests.append(expression_matcher(value))
+        elif isinstance(value, Network):
+            tests.append(network_matcher(value))
+        else:
+            tests.append(comparison_matcher(value))
+    return [texts_matcher(texts) for texts in kinds.values()] + tests
 
 
-def text_matcher(value: Text) -> Test:
-    """Text, in any case unless ``cased``."""
+def texts_matcher(values: Sequence[Text]) -> Test:
+    """Texts of one kind, any of which may hold; in any case unless ``cased``."""
+    is_cased, has_any_dash = values[0].is_cased, values[0].has_any_dash
 
     def form(text: str) -> str:
-        text = text if value.is_cased else fold(text)
-        return fold_dashes(text) if value.has_any_dash else text
+        text = text if is_cased else fold(text)
+        return fold_dashes(text) if has_any_dash else text
 
-    holds = text_test(tuple(form(part) if isinstance(part, str) else part for part in value.parts))
-    if value.has_any_dash:
-        return lambda one: holds(fold_dashes(one.text if value.is_cased else one.folded))
-    if value.is_cased:
+    holds = any_text_test(
+        [tuple(form(part) if isinstance(part, str) else part for part in value.parts) for value in values]
+    )
+    if has_any_dash:
+        return lambda one: holds(fold_dashes(one.text if is_cased else one.folded))
+    if is_cased:
         return lambda one: holds(one.text)
     return lambda one: holds(one.folded)
+
+
+def expression_matcher(value: Expression) -> Test:
+    """A regular expression, found anywhere."""
+    found = search(value)
+    return lambda one: found(one.text)
 
 
 def number_matcher(value: Number) -> Test:

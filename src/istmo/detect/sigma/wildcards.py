@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from istmo.detect.sigma.values import Parts, Wildcard
 
@@ -75,21 +75,52 @@ def find(segment: Segment, text: str, at: int) -> int:
 
 
 def text_test(parts: Parts) -> Callable[[str], bool]:
-    """A test of a whole text against parts; the common placements by the string methods they are."""
+    """A test of a whole text against parts."""
     segments = split_segments(parts)
-    literals = ["".join(piece for piece in segment if piece is not None) for segment in segments]
-    has_single = any(piece is None for segment in segments for piece in segment)
-    if has_single or len(segments) > 3 or (len(segments) == 3 and (literals[0] or literals[2])):
-        return lambda text: matches_wildcards(segments, text)
-    if len(segments) == 1:
-        return literals[0].__eq__
-    if len(segments) == 3:
-        middle = literals[1]
-        return lambda text: middle in text
-    before, after = literals
-    if not after:
-        return lambda text: text.startswith(before)
-    if not before:
-        return lambda text: text.endswith(after)
-    shortest = len(before) + len(after)
-    return lambda text: len(text) >= shortest and text.startswith(before) and text.endswith(after)
+    return lambda text: matches_wildcards(segments, text)
+
+
+def any_text_test(alternatives: Sequence[Parts]) -> Callable[[str], bool]:
+    """A test whether one of several holds; common placements by the string methods that they are.
+
+    Alternatives for the same text are gathered: equal texts in one set, beginnings and endings in
+    one call each.
+    """
+    equal: set[str] = set()
+    beginnings: list[str] = []
+    endings: list[str] = []
+    inside: list[str] = []
+    others: list[tuple[Segment, ...]] = []
+    for parts in alternatives:
+        match parts:
+            case ():
+                equal.add("")
+            case (str(literal),):
+                equal.add(literal)
+            case (str(literal), Wildcard.MANY):
+                beginnings.append(literal)
+            case (Wildcard.MANY, str(literal)):
+                endings.append(literal)
+            case (Wildcard.MANY, str(literal), Wildcard.MANY):
+                inside.append(literal)
+            case _:
+                others.append(split_segments(parts))
+    begin, end = tuple(beginnings), tuple(endings)
+
+    def holds(text: str) -> bool:
+        if text in equal or text.endswith(end) or text.startswith(begin):
+            return True
+        for literal in inside:
+            if literal in text:
+                return True
+        return any(matches_wildcards(segments, text) for segments in others)
+
+    if not inside and not others and not begin:
+        if not end:
+            return equal.__contains__
+        if not equal:
+            return lambda text: text.endswith(end)
+    if len(inside) == 1 and not (equal or begin or end or others):
+        only = inside[0]
+        return lambda text: only in text
+    return holds
