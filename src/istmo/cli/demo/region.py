@@ -113,6 +113,13 @@ class RunningNode:
             self.process.wait(10)
             self.process = None
 
+    def pids(self) -> list[int]:
+        """The node's processes: the web process first."""
+        if self.process is None:
+            return []
+        worker = self.operator.get("/api/v1/node")["worker"].get("pid")
+        return [self.process.pid, *([worker] if worker else [])]
+
     @property
     def operator(self) -> NodeClient:
         """The API, by the node's own key."""
