@@ -21,8 +21,6 @@ MAX_PARSED = 16_384
 MAX_NESTING = 24
 MAX_SCANNED = 1 << 20
 
-_PREFIX = "pattern.not_detected."
-
 
 @dataclass(frozen=True)
 class Term:
@@ -88,12 +86,12 @@ def read_pattern(text: str, language: str = "stix") -> Pattern:
     A pattern of another language is kept unread.
     """
     if language != "stix":
-        return Pattern(text, (), _PREFIX + "language")
+        return Pattern(text, (), "pattern.not_detected.language")
     fast = _scan(text)
     if fast is not None:
         return fast
     if len(text) > MAX_PARSED or grammar.nesting(text) > MAX_NESTING:
-        return Pattern(text, (), _PREFIX + "too_complex")
+        return Pattern(text, (), "pattern.not_detected.too_complex")
     return _served(text, grammar.read(text))
 
 
@@ -115,7 +113,7 @@ def _served(text: str, found: Iterable[grammar.Part]) -> Pattern:
     if not reasons and not terms:
         reasons.append("value")  # IN () names nothing
     why = None if not reasons else reasons[0] if not terms else "partly"
-    return Pattern(text, tuple(terms), None if why is None else _PREFIX + why)
+    return Pattern(text, tuple(terms), None if why is None else f"pattern.not_detected.{why}")
 
 
 def _term(path: tuple[str, ...], operator: str, value: str) -> Term | str:

@@ -5,7 +5,17 @@ the region is nobody. Every answer carries its reasons, as catalogue keys.
 """
 
 from istmo.policy.actions import MARKED, Action
-from istmo.policy.decisions import Context, Decision, Reason, Resource, Verdict, decide, who_will_see
+from istmo.policy.decisions import (
+    Context,
+    Decision,
+    Reason,
+    Resource,
+    Verdict,
+    decide,
+    owner_names,
+    reading_limit,
+    who_will_see,
+)
 from istmo.policy.principals import (
     Anonymous,
     Operator,
@@ -38,6 +48,8 @@ __all__ = [
     "TokenHolder",
     "Verdict",
     "decide",
+    "owner_names",
+    "reading_limit",
     "scopes",
     "told",
     "who_will_see",

@@ -115,6 +115,32 @@ def decide(principal: Principal, action: Action, resource: Resource, context: Co
     return Decision(True, (in_favour,))
 
 
+def reading_limit(principal: Principal, action: Action) -> Tlp | None:
+    """The strictest marking that a principal of this node may reach by ``action``; None when none at all.
+
+    For narrowing a query before ``decide`` looks at each row: what one owns oneself comes on top.
+    """
+    match principal:
+        case Person(role=role):
+            return ROLE_READS.get(role) if action in ROLE_MAY.get(role, frozenset()) else None
+        case TokenHolder(role=role, scopes=held):
+            has_scope = any(action in SCOPE_GRANTS.get(scope, frozenset()) for scope in held)
+            granted = has_scope and action in ROLE_MAY.get(role, frozenset())
+            return ROLE_READS.get(role) if granted else None
+        case Operator():
+            return OPERATOR_READS if action in OPERATOR_MAY else None
+        case System(part=part):
+            return Tlp.RED if action in SYSTEM_MAY.get(part, frozenset()) else None
+        case _:
+            return None
+
+
+def owner_names(principal: Principal) -> tuple[str, ...]:
+    """The values of ``Resource.owner`` that mean this principal."""
+    own_id = getattr(principal, "id", "")
+    return (told(principal), own_id) if own_id else (told(principal),)
+
+
 def who_will_see(resource: Resource, context: Context) -> tuple[Verdict, ...]:
     """For every member, and every name of the audience that is none: will it see this, and why.
 
@@ -203,8 +229,7 @@ def _publishes(action: Action) -> bool:
 
 
 def _owns(principal: Principal, resource: Resource) -> bool:
-    own_id = getattr(principal, "id", "")
-    return bool(resource.owner) and resource.owner in (told(principal), own_id)
+    return bool(resource.owner) and resource.owner in owner_names(principal)
 
 
 def _audience_problems(resource: Resource, context: Context) -> Iterable[Reason]:

@@ -1,0 +1,198 @@
+"""The nouns of sharing: a stored object, its retraction, a sighting, what a publication would do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from istmo.model.markings import Pap, Tlp
+from istmo.model.patterns import Term
+from istmo.model.stix import Problem, StixObject
+from istmo.policy import Reason, Verdict
+
+
+class State(StrEnum):
+    """Where an object stands in its life."""
+
+    LIVE = "live"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    RETRACTED = "retracted"
+    SUPERSEDED = "superseded"
+
+
+class RetractionReason(StrEnum):
+    """Why an origin takes an object back."""
+
+    ERROR = "error"
+    FALSE_POSITIVE = "false-positive"
+    SUPERSEDED = "superseded"
+    LEGAL = "legal"
+
+
+@dataclass(frozen=True)
+class Retraction:
+    """A signed tombstone over one entry of its origin's log."""
+
+    origin: str
+    sequence: int
+    """Of the entry that is taken back."""
+    object: str
+    reason: RetractionReason
+    note: str
+    by_sequence: int
+    """Of the retraction's own entry."""
+    received: datetime
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One version of an object as one origin sent it."""
+
+    row: int
+    id: str
+    type: str
+    name: str
+    version: datetime
+    created: datetime | None
+    modified: datetime | None
+    origin: str
+    sequence: int
+    tlp: Tlp
+    pap: Pap | None
+    audience: tuple[str, ...]
+    owner: str
+    """Who in this node wrote it (``policy.told``); empty when another node did."""
+    received: datetime
+    valid_until: datetime | None
+    is_revoked: bool
+    is_current: bool
+    terms: tuple[Term, ...]
+    not_detected: str | None
+    """Catalogue key: why detection does not watch for it, or not for all of it."""
+    size: int
+    content: str
+    """SHA-256 of its bytes, hexadecimal."""
+    retraction: Retraction | None = None
+
+    def state(self, now: datetime) -> State:
+        """Its state at ``now``."""
+        if self.retraction is not None:
+            return State.RETRACTED
+        if not self.is_current:
+            return State.SUPERSEDED
+        if self.is_revoked:
+            return State.REVOKED
+        if self.valid_until is not None and self.valid_until <= now:
+            return State.EXPIRED
+        return State.LIVE
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """An indicator that detection watches for now. One an id: the first origin that sent it."""
+
+    id: str
+    terms: tuple[Term, ...]
+    valid_until: datetime | None
+    tlp: Tlp
+    origin: str
+    sequence: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What one member says of one object: the newest version of its sighting."""
+
+    id: str
+    object: str
+    origin: str
+    """Who saw it: the member in whose log the sighting stands."""
+    sequence: int
+    version: datetime
+    first_seen: datetime | None
+    last_seen: datetime | None
+    count: int
+    received: datetime
+
+
+class Outcome(StrEnum):
+    """What becomes of one object of a bundle."""
+
+    PUBLISH = "publish"
+    ALREADY = "already"
+    REFUSED = "refused"
+
+
+@dataclass
+class Planned:
+    """One object on its way out: its marking, who will see it, or why it stays."""
+
+    object: StixObject
+    outcome: Outcome = Outcome.PUBLISH
+    tlp: Tlp = Tlp.RED
+    pap: Pap | None = None
+    audience: frozenset[str] = frozenset()
+    withheld: dict[str, Reason] = field(default_factory=dict)
+    """Members who were asked for and will not get it, each with the reason."""
+    refusal: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    verdicts: tuple[Verdict, ...] = ()
+    sequence: int = 0
+    """Of the envelope, once published."""
+
+    def refuse(self, code: str, **params: Any) -> None:
+        """Keep it back; ``code`` is a catalogue key under ``problem.``."""
+        self.outcome, self.refusal, self.params = Outcome.REFUSED, code, params
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a publication or an import does, or did: every object of the bundle is accounted for."""
+
+    items: tuple[Planned, ...]
+    problems: tuple[Problem, ...]
+    """What of the bundle could not even be read."""
+    audience: frozenset[str] = frozenset()
+
+    def count(self, outcome: Outcome) -> int:
+        return sum(one.outcome is outcome for one in self.items)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where an object comes from, and what proves it."""
+
+    origin: str
+    sequence: int
+    commitment: str
+    """What the origin's log holds of it, hexadecimal."""
+    envelope: str
+    """SHA-256 of the envelope as it travels, hexadecimal."""
+    created: datetime
+    received: datetime
+    audience: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A member that an object was sent to, and what it has acknowledged."""
+
+    member: str
+    sequence: int
+    has_acknowledged: bool
+    retraction: int | None = None
+    has_acknowledged_retraction: bool = False
+
+
+@dataclass(frozen=True)
+class ObjectPage:
+    """One page of a search. ``next`` is a cursor, None at the end."""
+
+    items: tuple[StoredObject, ...]
+    next: int | None
+    total: int

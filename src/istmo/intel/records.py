@@ -1,0 +1,458 @@
+"""The tables of sharing and every statement about them. All of it can be rebuilt from the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    Integer,
+    Row,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from istmo.intel.objects import Retraction, RetractionReason, Sighting, State, StoredObject
+from istmo.model.markings import Pap, Tlp
+from istmo.model.patterns import Term
+from istmo.store.columns import BigId, Instant, Json
+from istmo.store.engine import metadata
+
+objects = Table(
+    "intel_objects",
+    metadata,
+    Column("row", BigId, primary_key=True, autoincrement=True),
+    Column("object", String(300), nullable=False),
+    Column("type", String(250), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Instant, nullable=False),
+    Column("created", Instant, nullable=True),
+    Column("modified", Instant, nullable=True),
+    Column("origin", String(64), nullable=False),
+    Column("sequence", BigId, nullable=False),
+    Column("tlp", SmallInteger, nullable=False),
+    Column("pap", SmallInteger, nullable=True),
+    Column("audience", Json, nullable=False),
+    Column("owner", String(100), nullable=False),
+    Column("received", Instant, nullable=False),
+    Column("valid_until", Instant, nullable=True),
+    Column("revoked", Boolean, nullable=False),
+    Column("current", Boolean, nullable=False),
+    Column("retracted", Boolean, nullable=False),
+    Column("detectable", Boolean, nullable=False),
+    Column("terms", Json, nullable=False),
+    Column("not_detected", String(64), nullable=True),
+    Column("definition", Json, nullable=True),
+    Column("search", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("content", String(64), nullable=False),
+    UniqueConstraint("origin", "sequence"),
+    Index("ix_intel_objects_object_origin", "object", "origin"),
+    Index("ix_intel_objects_detectable_current", "detectable", "current"),
+    Index("ix_intel_objects_type_row", "type", "row"),
+)
+
+retractions = Table(
+    "intel_retractions",
+    metadata,
+    Column("origin", String(64), primary_key=True),
+    Column("sequence", BigId, primary_key=True, autoincrement=False),
+    Column("object", String(300), nullable=False),
+    Column("reason", String(20), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("by_sequence", BigId, nullable=False),
+    Column("received", Instant, nullable=False),
+    Index("ix_intel_retractions_object", "object"),
+)
+
+sightings = Table(
+    "intel_sightings",
+    metadata,
+    Column("sighting", String(300), primary_key=True),
+    Column("origin", String(64), primary_key=True),
+    Column("object", String(300), nullable=False),
+    Column("sequence", BigId, nullable=False),
+    Column("version", Instant, nullable=False),
+    Column("first_seen", Instant, nullable=True),
+    Column("last_seen", Instant, nullable=True),
+    Column("count", BigId, nullable=False),
+    Column("received", Instant, nullable=False),
+    Index("ix_intel_sightings_object", "object"),
+)
+
+tallies = Table(
+    "intel_tallies",
+    metadata,
+    Column("object", String(300), primary_key=True),
+    Column("origin", String(64), primary_key=True),
+    Column("sighting", String(300), nullable=False),
+    Column("created", Instant, nullable=False),
+    Column("first_seen", Instant, nullable=False),
+    Column("last_seen", Instant, nullable=False),
+    Column("count", BigId, nullable=False),
+    Column("told_count", BigId, nullable=False),
+    Column("told", Instant, nullable=True),
+    Column("round", Integer, nullable=False),
+)
+"""What this node has seen of each indicator, and how much of that its origin has been told."""
+
+_CHUNK = 500
+
+
+def _joined() -> Any:
+    return objects.outerjoin(
+        retractions,
+        and_(retractions.c.origin == objects.c.origin, retractions.c.sequence == objects.c.sequence),
+    )
+
+
+_COLUMNS = (
+    *(column for column in objects.c if column.name not in ("search", "definition")),
+    retractions.c.object.label("retracted_object"),
+    retractions.c.reason,
+    retractions.c.note,
+    retractions.c.by_sequence,
+    retractions.c.received.label("retraction_received"),
+)
+
+
+def _stored(row: Row[Any]) -> StoredObject:
+    retraction = None
+    if row.retracted and row.reason is not None:
+        retraction = Retraction(
+            row.origin,
+            row.sequence,
+            row.object,
+            RetractionReason(row.reason),
+            row.note,
+            row.by_sequence,
+            row.retraction_received,
+        )
+    return StoredObject(
+        row=row.row,
+        id=row.object,
+        type=row.type,
+        name=row.name,
+        version=row.version,
+        created=row.created,
+        modified=row.modified,
+        origin=row.origin,
+        sequence=row.sequence,
+        tlp=Tlp(row.tlp),
+        pap=None if row.pap is None else Pap(row.pap),
+        audience=tuple(row.audience),
+        owner=row.owner,
+        received=row.received,
+        valid_until=row.valid_until,
+        is_revoked=row.revoked,
+        is_current=row.current,
+        terms=tuple(Term(kind, value) for kind, value in row.terms),
+        not_detected=row.not_detected,
+        size=row.size,
+        content=row.content,
+        retraction=retraction,
+    )
+
+
+def insert_object(connection: Connection, values: Mapping[str, Any]) -> bool:
+    """Add one version of an object and settle which is current; False when the entry is known already."""
+    known = connection.execute(
+        select(objects.c.row).where(
+            objects.c.origin == values["origin"], objects.c.sequence == values["sequence"]
+        )
+    ).first()
+    if known:
+        return False
+    same = and_(objects.c.object == values["object"], objects.c.origin == values["origin"])
+    newest = connection.execute(
+        select(objects.c.version, objects.c.sequence)
+        .where(same)
+        .order_by(objects.c.version.desc(), objects.c.sequence.desc())
+        .limit(1)
+    ).first()
+    is_current = newest is None or (newest.version, newest.sequence) < (values["version"], values["sequence"])
+    if is_current and newest is not None:
+        connection.execute(update(objects).where(same, objects.c.current).values(current=False))
+    connection.execute(insert(objects).values(**values, current=is_current))
+    return True
+
+
+def set_owner(connection: Connection, origin: str, sequence: int, owner: str) -> None:
+    """Remember who in this node wrote an entry."""
+    connection.execute(
+        update(objects).where(objects.c.origin == origin, objects.c.sequence == sequence).values(owner=owner)
+    )
+
+
+def delete_object(connection: Connection, origin: str, sequence: int) -> str | None:
+    """Forget what was folded out of an erased entry; the object's id, if there was any."""
+    where = and_(objects.c.origin == origin, objects.c.sequence == sequence)
+    row = connection.execute(select(objects.c.object, objects.c.current).where(where)).first()
+    if row is None:
+        return None
+    connection.execute(delete(objects).where(where))
+    if row.current:
+        same = and_(objects.c.object == row.object, objects.c.origin == origin)
+        last = connection.execute(
+            select(objects.c.row)
+            .where(same)
+            .order_by(objects.c.version.desc(), objects.c.sequence.desc())
+            .limit(1)
+        ).scalar()
+        connection.execute(update(objects).where(objects.c.row == last).values(current=True))
+    return str(row.object)
+
+
+def versions(connection: Connection, ids: Iterable[str]) -> dict[str, list[StoredObject]]:
+    """Every version from every origin of these ids, in the order of arrival."""
+    found: dict[str, list[StoredObject]] = {}
+    for some in _chunks(ids):
+        rows = connection.execute(
+            select(*_COLUMNS).select_from(_joined()).where(objects.c.object.in_(some)).order_by(objects.c.row)
+        )
+        for row in rows:
+            found.setdefault(row.object, []).append(_stored(row))
+    return found
+
+
+def entry_object(connection: Connection, origin: str, sequence: int) -> StoredObject | None:
+    """The object that an entry holds."""
+    row = connection.execute(
+        select(*_COLUMNS)
+        .select_from(_joined())
+        .where(objects.c.origin == origin, objects.c.sequence == sequence)
+    ).first()
+    return _stored(row) if row else None
+
+
+def definitions(connection: Connection, ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """Marking definitions by id, as parsed JSON. Where two origins differ, none is believed."""
+    found: dict[str, Mapping[str, Any]] = {}
+    doubtful: set[str] = set()
+    for some in _chunks(ids):
+        rows = connection.execute(
+            select(objects.c.object, objects.c.definition).where(
+                objects.c.object.in_(some), objects.c.current, objects.c.definition.is_not(None)
+            )
+        )
+        for row in rows:
+            if found.setdefault(row.object, row.definition) != row.definition:
+                doubtful.add(row.object)
+    return {id: one for id, one in found.items() if id not in doubtful}
+
+
+def detectable(
+    connection: Connection, now: datetime, ids: Sequence[str] | None = None
+) -> Iterator[tuple[StoredObject, int]]:
+    """Live indicators with terms, each with the row at which its origin first sent that id."""
+    first = (
+        select(objects.c.object, objects.c.origin, func.min(objects.c.row).label("first"))
+        .where(objects.c.type == "indicator", objects.c.retracted.is_(False))
+        .group_by(objects.c.object, objects.c.origin)
+        .subquery()
+    )
+    query = (
+        select(*_COLUMNS, first.c.first)
+        .select_from(
+            _joined().join(
+                first, and_(first.c.object == objects.c.object, first.c.origin == objects.c.origin)
+            )
+        )
+        .where(
+            objects.c.detectable,
+            objects.c.current,
+            objects.c.retracted.is_(False),
+            objects.c.revoked.is_(False),
+            or_(objects.c.valid_until.is_(None), objects.c.valid_until > now),
+        )
+        .order_by(objects.c.row)
+    )
+    for some in [None] if ids is None else _chunks(ids):
+        one = query if some is None else query.where(objects.c.object.in_(some))
+        for row in connection.execute(one):
+            yield _stored(row), row.first
+
+
+def state_filter(state: State, now: datetime) -> ColumnElement[bool]:
+    """The condition of one state: mirrors ``StoredObject.state``."""
+    kept = objects.c.retracted.is_(False)
+    if state is State.RETRACTED:
+        return objects.c.retracted
+    if state is State.SUPERSEDED:
+        return and_(kept, objects.c.current.is_(False))
+    if state is State.REVOKED:
+        return and_(kept, objects.c.current, objects.c.revoked)
+    over = and_(objects.c.valid_until.is_not(None), objects.c.valid_until <= now)
+    alive = and_(kept, objects.c.current, objects.c.revoked.is_(False))
+    return and_(alive, over) if state is State.EXPIRED else and_(alive, ~over)
+
+
+def search(
+    connection: Connection,
+    *,
+    reads: Tlp,
+    owners: Sequence[str],
+    now: datetime,
+    words: Sequence[str] = (),
+    type: str = "",
+    tlp: Tlp | None = None,
+    origin: str = "",
+    state: State | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> tuple[list[StoredObject], int]:
+    """Newest arrivals first: at most ``limit`` rows below row ``before``, and how many there are in all.
+
+    ``reads`` and ``owners`` bound what is counted: a count tells of nothing that one may not read.
+    """
+    where: list[ColumnElement[bool]] = [or_(objects.c.tlp <= int(reads), objects.c.owner.in_(owners))]
+    where.append(objects.c.current if state is None else state_filter(state, now))
+    where += [objects.c.search.like(f"%{_escaped(word)}%", escape="\\") for word in words]
+    if type:
+        where.append(objects.c.type == type)
+    if tlp is not None:
+        where.append(objects.c.tlp == int(tlp))
+    if origin:
+        where.append(objects.c.origin == origin)
+    total = connection.execute(select(func.count()).select_from(objects).where(*where)).scalar_one()
+    if before is not None:
+        where.append(objects.c.row < before)
+    rows = connection.execute(
+        select(*_COLUMNS).select_from(_joined()).where(*where).order_by(objects.c.row.desc()).limit(limit)
+    )
+    return [_stored(row) for row in rows], total
+
+
+def insert_retraction(connection: Connection, retraction: Retraction) -> bool:
+    """Keep a retraction, and mark the object if it is here; False when the entry was retracted before."""
+    where = and_(retractions.c.origin == retraction.origin, retractions.c.sequence == retraction.sequence)
+    if connection.execute(select(retractions.c.object).where(where)).first():
+        return False
+    connection.execute(
+        insert(retractions).values(
+            origin=retraction.origin,
+            sequence=retraction.sequence,
+            object=retraction.object,
+            reason=str(retraction.reason),
+            note=retraction.note,
+            by_sequence=retraction.by_sequence,
+            received=retraction.received,
+        )
+    )
+    connection.execute(
+        update(objects)
+        .where(
+            objects.c.origin == retraction.origin,
+            objects.c.sequence == retraction.sequence,
+            objects.c.object == retraction.object,
+        )
+        .values(retracted=True)
+    )
+    return True
+
+
+def find_retraction(connection: Connection, origin: str, sequence: int) -> str | None:
+    """The object that a retraction of this entry names, if there is one."""
+    return connection.execute(
+        select(retractions.c.object).where(retractions.c.origin == origin, retractions.c.sequence == sequence)
+    ).scalar()
+
+
+def put_sighting(connection: Connection, sighting: Sighting) -> bool:
+    """Keep a sighting if it is newer than what is known under its id; False when it is not."""
+    where = and_(sightings.c.sighting == sighting.id, sightings.c.origin == sighting.origin)
+    known = connection.execute(select(sightings.c.version).where(where)).scalar()
+    if known is not None and known >= sighting.version:
+        return False
+    connection.execute(delete(sightings).where(where))
+    connection.execute(
+        insert(sightings).values(
+            sighting=sighting.id,
+            origin=sighting.origin,
+            object=sighting.object,
+            sequence=sighting.sequence,
+            version=sighting.version,
+            first_seen=sighting.first_seen,
+            last_seen=sighting.last_seen,
+            count=sighting.count,
+            received=sighting.received,
+        )
+    )
+    return True
+
+
+def sightings_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[Sighting]]:
+    """The sightings of each object, the earliest first."""
+    found: dict[str, list[Sighting]] = {}
+    for some in _chunks(ids):
+        rows = connection.execute(
+            select(sightings)
+            .where(sightings.c.object.in_(some))
+            .order_by(sightings.c.first_seen, sightings.c.received)
+        )
+        for row in rows:
+            found.setdefault(row.object, []).append(
+                Sighting(
+                    row.sighting,
+                    row.object,
+                    row.origin,
+                    row.sequence,
+                    row.version,
+                    row.first_seen,
+                    row.last_seen,
+                    row.count,
+                    row.received,
+                )
+            )
+    return found
+
+
+def find_tally(connection: Connection, object: str, origin: str) -> Row[Any] | None:
+    """What this node has seen of an indicator of ``origin``."""
+    return connection.execute(
+        select(tallies).where(tallies.c.object == object, tallies.c.origin == origin)
+    ).first()
+
+
+def put_tally(connection: Connection, values: Mapping[str, Any]) -> None:
+    """Write a tally anew."""
+    connection.execute(
+        delete(tallies).where(tallies.c.object == values["object"], tallies.c.origin == values["origin"])
+    )
+    connection.execute(insert(tallies).values(**values))
+
+
+def counts(connection: Connection, reads: Tlp, owners: Sequence[str], now: datetime) -> dict[str, int]:
+    """How many current objects there are of each type, among those that one may read."""
+    rows = connection.execute(
+        select(objects.c.type, func.count())
+        .where(state_filter(State.LIVE, now), or_(objects.c.tlp <= int(reads), objects.c.owner.in_(owners)))
+        .group_by(objects.c.type)
+    )
+    return {type: number for type, number in rows}
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
+    waiting = list(dict.fromkeys(ids))
+    for start in range(0, len(waiting), _CHUNK):
+        yield waiting[start : start + _CHUNK]
