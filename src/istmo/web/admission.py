@@ -84,8 +84,8 @@ class Door:
         )
         if request.method not in _SAFE:
             await self._check_origin(request, principal, secret, by_cookie)
-        kind = handler.opt[ACCESS]
-        if kind == "public" or isinstance(principal, _ADMITTED[kind]):
+        kind = handler.opt.get(ACCESS, "public" if request.method == "OPTIONS" else "nobody")
+        if kind == "public" or isinstance(principal, _ADMITTED.get(kind, ())):
             return
         if isinstance(principal, Anonymous):
             raise Unauthenticated("web.sign_in_first")

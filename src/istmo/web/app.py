@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
 
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Litestar, Request, Router
 from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
-from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme
-from litestar.types import ControllerRouterHandler
 
 import istmo
 from istmo.errors import IstmoError
 from istmo.kit.access import PUBLIC
 from istmo.kit.asking import Asker
 from istmo.kit.pages import Faces, asker_of
-from istmo.node import Node
-from istmo.web import live, node_api, statics
+from istmo.web import live, statics
 from istmo.web.admission import Door, check_access_declared
 from istmo.web.headers import header_hook
 from istmo.web.keeping import Keeping
-from istmo.web.pages import preferences, sign_in, situation
+from istmo.web.pages import preferences, sign_in
 from istmo.web.problems import Problems
-from istmo.web.rooms import API_ROUTES, PAGE_ROUTES
+from istmo.web.rooms import Rooms, open_rooms
 from istmo.web.routes import handlers_of
+
+if TYPE_CHECKING:
+    from istmo.node import Node
 
 SERVICES: Final = (
     "identity",
@@ -47,32 +48,28 @@ _STREAMS = ["^/static/", "^/api/v1/changes", "^/api/v1/events/", "^/federation/"
 """Not compressed by us: compressed already, or read line by line while it is written."""
 
 
-def create_app(node: Node) -> Litestar:
-    """The node's application. It refuses to be made when a route is silent about its access."""
+def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
+    """The node's application. It refuses to be made when a route is silent about its access.
+
+    ``app.state.stopping`` is an event: set it, and every open stream ends.
+    """
+    rooms = rooms or open_rooms()
     keeping = Keeping(node)
     faces = Faces(node.catalogue, node.settings, node.clock, keeping.may, keeping.fingerprint)
     door = Door(faces, keeping.keepers())
     problems = Problems(faces, door.greet, keeping.record_denial)
-    listening = live.Live(node.store.changes, keeping.may_know)
-
-    pages: Sequence[ControllerRouterHandler] = [
-        *situation.routes,
-        *sign_in.routes,
-        *preferences.routes,
-        *PAGE_ROUTES,
-    ]
+    stopping = asyncio.Event()
+    pages = [*sign_in.routes, *preferences.routes, *rooms.pages]
     app = Litestar(
         route_handlers=[
             Router(path="/", route_handlers=pages, include_in_schema=False),
             *statics.routes,
             *live.routes,
-            *node_api.routes,
-            *API_ROUTES,
-            openapi_document,
+            *rooms.api,
         ],
         dependencies={
             "asker": Provide(_asker, sync_to_thread=False),
-            "live": _given(listening),
+            "live": _given(live.Live(node.store.changes, keeping.may_know, stopping)),
             "node": _given(node),
             **{name: _given(getattr(node, name)) for name in SERVICES},
         },
@@ -100,25 +97,22 @@ def create_app(node: Node) -> Litestar:
                 }
             ),
             security=[{"token": []}, {"session": []}],
-            openapi_router=Router(path="/api/v1", route_handlers=[], include_in_schema=False),
-            render_plugins=[],
+            openapi_router=Router(
+                path="/api/v1/openapi.json", route_handlers=[], opt=PUBLIC, include_in_schema=False
+            ),
+            render_plugins=[JsonRenderPlugin(path="/")],
         ),
         request_max_body_size=node.settings.limits.body_bytes,
         multipart_form_part_limit=50,
-        on_shutdown=[listening.close],
+        on_shutdown=[stopping.set],
         logging_config=None,
         debug=False,
     )
     app.state.faces = faces
+    app.state.stopping = stopping
     app.state.node = node
     check_access_declared(handlers_of(app))
     return app
-
-
-@get("/api/v1/openapi.json", opt=PUBLIC, include_in_schema=False, media_type=MediaType.JSON)
-async def openapi_document(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-    """The machine interface, described (OpenAPI 3.1): the same for everyone, and nothing of this node."""
-    return Response(request.app.openapi_schema.to_schema(), media_type=MediaType.JSON)
 
 
 def _asker(request: Request[Any, Any, Any]) -> Asker:

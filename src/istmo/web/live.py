@@ -33,16 +33,19 @@ _LISTENERS = 200
 class Live:
     """The listeners of one node."""
 
-    def __init__(self, changes: Changes, may_know: MayKnow) -> None:
+    def __init__(self, changes: Changes, may_know: MayKnow, stopping: asyncio.Event) -> None:
         self._changes = changes
         self._may_know = may_know
         self._listening = 0
-        self._closing = asyncio.Event()
+        self._stopping = stopping
+
+    def check_room(self) -> None:
+        """Raises RateLimited when too many listen already."""
+        if self._listening >= _LISTENERS:
+            raise RateLimited("web.too_many_listeners", retry_after=30)
 
     async def listen(self, principal: Principal) -> AsyncIterator[ServerSentEventMessage]:
         """Events until the client leaves or the node stops. A heartbeat comment keeps proxies awake."""
-        if self._listening >= _LISTENERS:
-            raise RateLimited("web.too_many_listeners", retry_after=30)
         loop = asyncio.get_running_loop()
         held: dict[tuple[str, str], None] = {}
         rung = asyncio.Event()
@@ -60,7 +63,7 @@ class Live:
         self._listening += 1
         try:
             yield ServerSentEventMessage(data=None, comment="listening", retry=3000)
-            while not self._closing.is_set():
+            while not self._stopping.is_set():
                 if not await self._wait(rung):
                     yield ServerSentEventMessage(data=None, comment="still here")
                     continue
@@ -74,12 +77,8 @@ class Live:
             self._listening -= 1
             unsubscribe()
 
-    async def close(self) -> None:
-        """Let every listener go: the node stops."""
-        self._closing.set()
-
     async def _wait(self, rung: asyncio.Event) -> bool:
-        waiting = {asyncio.ensure_future(rung.wait()), asyncio.ensure_future(self._closing.wait())}
+        waiting = {asyncio.ensure_future(rung.wait()), asyncio.ensure_future(self._stopping.wait())}
         try:
             await asyncio.wait(waiting, timeout=_HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -94,6 +93,7 @@ class Live:
 @get("/api/v1/changes", opt=PEOPLE, summary="Live changes (server-sent events)", tags=["node"])
 async def changes(request: Request[Any, Any, Any], asker: Asker, live: Live) -> ServerSentEvent:
     """Tell the asker of changes as they happen."""
+    live.check_room()
     return ServerSentEvent(live.listen(asker.principal))
 
 

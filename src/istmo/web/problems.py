@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import traceback
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +14,7 @@ from litestar.background_tasks import BackgroundTask
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 
-from istmo.errors import IstmoError, NotAllowed, NotFound, RateLimited, TooLarge, Unauthenticated
+from istmo.errors import IstmoError, NotAllowed, NotFound, RateLimited, TooLarge
 from istmo.kit.asking import Asker
 from istmo.kit.pages import Faces, back_to
 from istmo.policy.principals import Anonymous
@@ -38,10 +39,11 @@ class Problems:
         """An IstmoError: its words, its remedy, its status; a page asks nobody in particular to sign in."""
         asker = self._asker(request)
         is_page = self._is_page(request)
-        if isinstance(error, Unauthenticated) and is_page and request.method == "GET":
+        if error.code == "web.sign_in_first" and is_page and request.method == "GET":
             return back_to(request, "/sign-in?" + urlencode({"next": asker.path}))
         background = None
-        if isinstance(error, NotAllowed) and not isinstance(asker.principal, Anonymous):
+        at_the_door = error.code.startswith("web.")  # a service records its own denials
+        if at_the_door and isinstance(error, NotAllowed) and not isinstance(asker.principal, Anonymous):
             background = BackgroundTask(
                 self._denied, asker, request.method, request.scope["path"], error.code
             )
@@ -67,7 +69,9 @@ class Problems:
     def unforeseen(self, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         """A defect: logged with a reference, told without any detail."""
         reference = secrets.token_hex(4)
-        log.error("request_failed", reference=reference, path=request.scope["path"], exc_info=error)
+        # As text without local variables: those may hold a secret.
+        trace = "".join(traceback.format_exception(error))
+        log.error("request_failed", reference=reference, path=request.scope["path"], trace=trace)
         told = IstmoError("web.defect", reference=reference)
         return self._answer(request, self._asker(request), told, status=500, reference=reference)
 

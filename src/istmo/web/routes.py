@@ -23,24 +23,24 @@ class RouteEntry:
 
 
 def handlers_of(app: Litestar) -> list[tuple[str, BaseRouteHandler]]:
-    """Every path with each of its handlers."""
+    """Every path with each of its handlers. The answer to OPTIONS, which the framework adds, is left out."""
     found: list[tuple[str, BaseRouteHandler]] = []
     for route in app.routes:
         if isinstance(route, HTTPRoute):
-            found += [(route.path_format, handler) for handler in route.route_handlers]
+            handlers = [one for one in route.route_handlers if one.http_methods != {"OPTIONS"}]
+            found += [(route.path_format, handler) for handler in handlers]
         else:
             found.append((route.path_format, route.route_handler))
     return found
 
 
 def routes_of(app: Litestar) -> list[RouteEntry]:
-    """Every route of the application, by path and method. OPTIONS, which the framework adds, is left out."""
+    """Every route of the application, by path and method."""
     entries: list[RouteEntry] = []
     for path, handler in handlers_of(app):
         methods = handler.http_methods if isinstance(handler, HTTPRouteHandler) else {"*"}
         entries += [
             RouteEntry(path, str(method), handler.opt.get(ACCESS, ""), handler.handler_name)
             for method in methods
-            if method != "OPTIONS"
         ]
     return sorted(entries)

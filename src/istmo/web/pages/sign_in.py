@@ -29,8 +29,14 @@ def sign_in_page(request: Request[Any, Any, Any], asker: Asker) -> Response[Any]
 def sign_in(request: Request[Any, Any, Any], data: Sent, asker: Asker, identity: Identity) -> Response[Any]:
     """Check name and password; the answer is the same whether the account exists or not."""
     name, following = one(data, "name", longest=200), local_path(one(data, "next"))
+    cookie = faces_of(request).cookie(SESSION)
     try:
-        session = identity.sign_in(name, str(data.get("password", ""))[:1000], asker.address)
+        session = identity.sign_in(
+            name,
+            str(data.get("password", ""))[:1000],
+            asker.address,
+            previous=request.cookies.get(cookie, ""),
+        )
     except IstmoError as error:
         general, remedy = told(request, error)
         form = Form({"name": name, "next": following}, general=general, remedy=remedy)

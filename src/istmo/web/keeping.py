@@ -1,0 +1,67 @@
+"""What the door asks of the node: who a token or a signature stands for, what they may know of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from istmo.errors import Unauthenticated
+from istmo.identity import audit
+from istmo.kit.asking import Asker
+from istmo.model.markings import Tlp
+from istmo.policy.actions import Action
+from istmo.policy.decisions import Context, Reason, Resource, decide
+from istmo.policy.principals import Person, Principal
+from istmo.web.admission import Keepers, Signed
+
+if TYPE_CHECKING:
+    from istmo.node import Node
+
+
+class Keeping:
+    """One node's answers to the door."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.fingerprint: str = node.keys.fingerprint
+
+    def keepers(self) -> Keepers:
+        """The three ways to be known."""
+        return Keepers(self._session, self._node.identity.token, self._signature)
+
+    def may(self, principal: Principal, action: Action) -> bool:
+        """Whether the asker's role opens this kind of thing at all: what the navigation shows."""
+        member, space = self._node.ledger.member_id, self._node.settings.space
+        anything = Resource("any", member, frozenset({member}), Tlp.CLEAR, space)
+        context = Context(member, frozenset({member}), space, self._node.clock.now())
+        return decide(principal, action, anything, context).allowed
+
+    def may_know(self, principal: Principal, topic: str, subject: str) -> bool:
+        """Whether the asker may be told that this subject changed: exactly whether they could read it."""
+        reader = self._readers().get(topic)
+        return reader is not None and reader(principal, subject)
+
+    def record_denial(self, asker: Asker, method: str, path: str, code: str) -> None:
+        """A denial at the outer door, in the audit trail."""
+        audit.record_denial(
+            self._node.store,
+            asker.principal,
+            "web.request",
+            f"{method} {path}",
+            (Reason(code),),
+            self._node.clock.now(),
+            address=asker.address,
+        )
+
+    def _session(self, token: str) -> Person | None:
+        found = self._node.identity.session(token)
+        return found.principal if found else None
+
+    def _signature(self, signed: Signed) -> Principal:
+        raise Unauthenticated("web.signature_unknown")
+
+    def _readers(self) -> dict[str, Callable[[Principal, str], bool]]:
+        return {
+            "peer": lambda principal, _: self.may(principal, Action.PEER_READ),
+            "worker": lambda principal, _: self.may(principal, Action.NODE_READ),
+        }

@@ -1,0 +1,127 @@
+"""What every answer carries, how errors are told, what browsers may keep, what machines may read."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from web_site import Site, csrf_in
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}${7*7}"
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/nothing/here", "/api/v1/who", "/broken", "/api/nothing", "/"])
+def test_every_answer_forbids_foreign_code_and_framing(site: Site, path: str) -> None:
+    with site.client() as client:
+        headers = client.get(path, follow_redirects=False).headers
+    policy = headers["content-security-policy"]
+    assert (
+        "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "base-uri 'none'" in policy
+    )
+    assert "unsafe" not in policy
+    assert headers["x-frame-options"] == "DENY", "clickjacking"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_pages_have_nothing_inline(site: Site) -> None:
+    with site.client() as client:
+        site.sign_in(client)
+        html = client.get("/").text
+    assert " style=" not in html and "<style" not in html
+    assert " onclick" not in html and "javascript:" not in html
+    assert html.count("<script") == html.count("<script src=")
+
+
+def test_a_hostile_string_stays_text(site: Site) -> None:
+    with site.client() as client:
+        html = client.get("/echo", params={"text": HOSTILE}).text
+    assert "<img" not in html and "<script>alert" not in html and "49" not in html.split("<main")[1]
+    assert "&lt;script&gt;" in html
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("es-HN,es;q=0.9", "Aquí no hay nada"), ("en", "There is nothing here")]
+)
+def test_errors_are_told_in_the_askers_language(site: Site, language: str, said: str) -> None:
+    with site.client(**{"Accept-Language": language}) as client:
+        assert said in client.get("/nothing").text
+        told = client.get("/api/v1/nothing").json()["error"]
+    assert told["code"] == "web.no_page" and said in told["message"] and told["remedy"]
+
+
+def test_a_choice_of_language_and_zone_is_remembered(site: Site) -> None:
+    with site.client(**{"Accept-Language": "es"}) as client:
+        token = csrf_in(client.get("/sign-in").text)
+        client.post("/preferences", data={"csrf": token, "language": "en", "zone": "America/Panama"})
+        html = client.get("/sign-in").text
+        assert '<html lang="en">' in html and "Times in America/Panama" in html
+        token = csrf_in(html)
+        client.post("/preferences", data={"csrf": token, "language": "tlh", "zone": "../../etc"})
+        assert '<html lang="en">' in client.get("/sign-in").text
+
+
+@pytest.mark.parametrize("path", ["/broken", "/api/v1/broken"])
+def test_a_defect_is_told_by_a_reference_and_nothing_else(
+    site: Site, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with site.client() as client:
+        answer = client.get(path)
+    assert answer.status_code == 500
+    assert "hunter2" not in answer.text and "Traceback" not in answer.text
+    logged = capsys.readouterr().out
+    assert "request_failed" in logged
+    assert "hunter2-in-a-local-variable" not in logged, "a traceback carries no local variables"
+
+
+def test_a_body_past_the_limit_is_refused(site: Site) -> None:
+    with site.client() as client:
+        site.sign_in(client)
+        token = client.get("/api/v1/who").json()["csrf"]
+        limit = site.node.settings.limits.body_bytes
+        answer = client.post("/api/v1/write", json={"text": "x" * limit}, headers={"X-CSRF": token})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "web.body_too_large")
+
+
+def test_wrong_methods_and_bad_bodies_are_told_apart(site: Site) -> None:
+    with site.client() as client:
+        site.sign_in(client)
+        token = client.get("/api/v1/who").json()["csrf"]
+        assert (
+            client.put("/api/v1/who", headers={"X-CSRF": token}).json()["error"]["code"] == "web.wrong_method"
+        )
+        answer = client.post("/api/v1/write", content=b"{not json", headers={"X-CSRF": token})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "web.bad_request")
+
+
+class TestStaticFiles:
+    def test_are_kept_for_ever_under_hashed_names_and_sent_compressed(self, site: Site) -> None:
+        path = site.app.state.faces.assets.path("app.css")
+        with site.client() as client:
+            answer = client.get(path)
+            assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+            assert answer.headers["content-encoding"] == "gzip"
+            again = client.get(path, headers={"If-None-Match": answer.headers["etag"]})
+            assert (again.status_code, again.content) == (304, b"")
+            assert client.get("/static/app.0000000000.css").status_code == 404
+            assert client.get("/static/..%2f..%2fapp.py").status_code == 404
+
+
+def test_the_first_load_is_small(site: Site) -> None:
+    with site.client() as client:
+        page = len(gzip.compress(client.get("/sign-in").content))
+        names = ("app.css", "app.js", "htmx.min.js", "icon.svg")
+        rest = sum(
+            len(gzip.compress(client.get(site.app.state.faces.assets.path(name)).content)) for name in names
+        )
+    assert page + rest <= 100_000
+
+
+def test_the_machine_interface_is_described(site: Site) -> None:
+    with site.client() as client:
+        document = client.get("/api/v1/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert "/api/v1/who" in document["paths"] and "/api/v1/changes" in document["paths"]
+    assert "/sign-in" not in document["paths"], "pages are no machine interface"
+    assert set(document["components"]["securitySchemes"]) == {"token", "session"}
