@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -91,7 +92,7 @@ sightings = Table(
     Column("version", Instant, nullable=False),
     Column("first_seen", Instant, nullable=True),
     Column("last_seen", Instant, nullable=True),
-    Column("count", BigId, nullable=False),
+    Column("number", BigId, nullable=False),
     Column("received", Instant, nullable=False),
     Index("ix_intel_sightings_object", "object"),
 )
@@ -105,8 +106,8 @@ tallies = Table(
     Column("created", Instant, nullable=False),
     Column("first_seen", Instant, nullable=False),
     Column("last_seen", Instant, nullable=False),
-    Column("count", BigId, nullable=False),
-    Column("told_count", BigId, nullable=False),
+    Column("number", BigId, nullable=False),
+    Column("told_number", BigId, nullable=False),
     Column("told", Instant, nullable=True),
     Column("round", Integer, nullable=False),
 )
@@ -132,7 +133,7 @@ _COLUMNS = (
 )
 
 
-def _stored(row: Row[Any]) -> StoredObject:
+def _stored(row: Any) -> StoredObject:
     retraction = None
     if row.retracted and row.reason is not None:
         retraction = Retraction(
@@ -390,7 +391,7 @@ def put_sighting(connection: Connection, sighting: Sighting) -> bool:
             version=sighting.version,
             first_seen=sighting.first_seen,
             last_seen=sighting.last_seen,
-            count=sighting.count,
+            number=sighting.count,
             received=sighting.received,
         )
     )
@@ -416,7 +417,7 @@ def sightings_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[S
                     row.version,
                     row.first_seen,
                     row.last_seen,
-                    row.count,
+                    row.number,
                     row.received,
                 )
             )
@@ -445,7 +446,7 @@ def counts(connection: Connection, reads: Tlp, owners: Sequence[str], now: datet
         .where(state_filter(State.LIVE, now), or_(objects.c.tlp <= int(reads), objects.c.owner.in_(owners)))
         .group_by(objects.c.type)
     )
-    return {type: number for type, number in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def _escaped(word: str) -> str:
@@ -456,3 +457,8 @@ def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
     waiting = list(dict.fromkeys(ids))
     for start in range(0, len(waiting), _CHUNK):
         yield waiting[start : start + _CHUNK]
+
+
+def digest(raw: bytes) -> str:
+    """SHA-256, hexadecimal: how two versions are compared to the letter."""
+    return hashlib.sha256(raw).hexdigest()

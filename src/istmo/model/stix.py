@@ -96,7 +96,11 @@ class StixObject:
 
     @property
     def valid_until(self) -> datetime | None:
-        return _instant(self.data, "valid_until")
+        return self.instant("valid_until")
+
+    def instant(self, name: str) -> datetime | None:
+        """A property that holds a time; None when it is absent."""
+        return _instant(self.data, name)
 
     @property
     def marking_refs(self) -> tuple[str, ...]:
