@@ -33,6 +33,9 @@ JSON_DEPTH = 8
 SEALED_OVERHEAD = 64 << 10
 """What an age file may add to a body: its header grows by about 100 bytes a recipient."""
 
+ERASURE = "erasure"
+"""The type of the record that an entry's body was erased; its header says which in ``erases``."""
+
 LANES = ("fast", "normal", "bulk")
 SEAL_NONE, SEAL_AGE = "none", "age"
 

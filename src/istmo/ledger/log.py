@@ -23,6 +23,7 @@ from istmo.ledger import records
 from istmo.ledger.checkpoint import Checkpoint
 from istmo.ledger.entry import Delivery, Entry, entry_of, envelope_of
 from istmo.ledger.envelope import (
+    ERASURE,
     SALT_BYTES,
     SEAL_AGE,
     SEAL_NONE,
@@ -41,7 +42,6 @@ from istmo.store.engine import Store, Transaction
 
 log = structlog.get_logger(__name__)
 
-ERASURE = "erasure"
 EQUIVOCATION = "ledger.equivocation"
 HANDLER_FAILED = "ledger.handler_failed"
 BODY_LIMIT = 1 << 20
@@ -218,7 +218,7 @@ class Ledger:
 
     def _apply(self, tx: Transaction, entry: Entry) -> Entry:
         """Run the handlers of an entry in a savepoint; what they refuse is kept and marked."""
-        if entry.state == ERASED:
+        if entry.state == ERASED or entry.type not in self._handlers:
             return entry
         try:
             with tx.savepoint():

@@ -5,6 +5,7 @@ SQL is the truth; the files of ``ledger.tiles`` are derived from it and can be r
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from sqlalchemy import (
     Column,
     ColumnElement,
+    CompoundSelect,
     Connection,
     Index,
     LargeBinary,
@@ -21,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    bindparam,
     delete,
     func,
     insert,
@@ -126,25 +129,31 @@ class Evidence:
 # --- entries ---------------------------------------------------------------------------------
 
 
+# Statements of the hot path are built once: building one costs more than SQLite takes to run it.
+_LAST_SEQUENCE = select(func.max(log_entries.c.sequence)).where(log_entries.c.origin == bindparam("origin"))
+_INSERT_ENTRY = (
+    insert(log_entries)
+    .values(position=select(func.coalesce(func.max(log_entries.c.position), 0) + 1).scalar_subquery())
+    .returning(log_entries.c.position)
+)
+_FIND_ENTRY = select(log_entries).where(
+    log_entries.c.origin == bindparam("origin"), log_entries.c.sequence == bindparam("sequence")
+)
+_INSERT_DELIVERY = insert(deliveries)
+
+
 def last_sequence(connection: Connection, origin: str) -> int:
     """The highest sequence stored of ``origin``; 0 when there is none."""
-    found = connection.execute(
-        select(func.max(log_entries.c.sequence)).where(log_entries.c.origin == origin)
-    ).scalar()
-    return found or 0
+    return connection.execute(_LAST_SEQUENCE, {"origin": origin}).scalar() or 0
 
 
 def insert_entry(connection: Connection, values: dict[str, Any]) -> int:
     """Store an entry; its position in the order of arrival."""
-    position = select(func.coalesce(func.max(log_entries.c.position), 0) + 1).scalar_subquery()
-    stored = insert(log_entries).values(position=position, **values).returning(log_entries.c.position)
-    return int(connection.execute(stored).scalar_one())
+    return int(connection.execute(_INSERT_ENTRY, values).scalar_one())
 
 
 def find_entry(connection: Connection, origin: str, sequence: int) -> Row[Any] | None:
-    return connection.execute(
-        select(log_entries).where(log_entries.c.origin == origin, log_entries.c.sequence == sequence)
-    ).first()
+    return connection.execute(_FIND_ENTRY, {"origin": origin, "sequence": sequence}).first()
 
 
 def set_state(
@@ -250,23 +259,29 @@ def record_deliveries(
             rows += _reopen_chain(connection, origin, recipient, sequence, commitment)
         else:
             rows.append(_delivery(origin, recipient, sequence, chain.add(commitment)))
-    connection.execute(insert(deliveries), rows)
+    connection.execute(_INSERT_DELIVERY, rows)
 
 
 def _last_deliveries(
     connection: Connection, origin: str, recipients: tuple[str, ...]
 ) -> dict[str, tuple[Chain, int]]:
     """By recipient: the chain and the sequence it ends in; one statement for all of them."""
+    names = {f"r{at}": one for at, one in enumerate(recipients)}
+    rows = connection.execute(_last_of_each(len(recipients)), {"origin": origin, **names})
+    return {row.recipient: (Chain(row.number, bytes(row.head)), row.sequence) for row in rows}
+
+
+@functools.lru_cache(maxsize=64)
+def _last_of_each(count: int) -> CompoundSelect[Any]:
     each = [
         select(deliveries.c.recipient, deliveries.c.number, deliveries.c.head, deliveries.c.sequence)
-        .where(*_of(origin, recipient))
+        .where(deliveries.c.origin == bindparam("origin"), deliveries.c.recipient == bindparam(f"r{at}"))
         .order_by(deliveries.c.number.desc())
         .limit(1)
         .subquery()
-        for recipient in recipients
+        for at in range(count)
     ]
-    rows = connection.execute(union_all(*(select(one) for one in each)))
-    return {row.recipient: (Chain(row.number, bytes(row.head)), row.sequence) for row in rows}
+    return union_all(*(select(one) for one in each))
 
 
 def _reopen_chain(
@@ -358,6 +373,12 @@ def find_checkpoint(connection: Connection, origin: str, size: int) -> Row[Any] 
     return connection.execute(
         select(checkpoints).where(checkpoints.c.origin == origin, checkpoints.c.size == size)
     ).first()
+
+
+def checkpoints_of(connection: Connection, origin: str) -> list[Row[Any]]:
+    """Every checkpoint kept of one log, shortest first."""
+    wanted = select(checkpoints).where(checkpoints.c.origin == origin).order_by(checkpoints.c.size)
+    return list(connection.execute(wanted))
 
 
 def insert_checkpoint(

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from istmo.ledger.merkle import HASH_BYTES, Node, leaf_hash, node_hash, root_of
+from istmo.ledger.merkle import HASH_BYTES, Node, node_hash, root_of
 
 WIDTH = 256
 HEIGHT = 8
@@ -45,17 +45,30 @@ def encode_bundle(entries: Sequence[bytes]) -> bytes:
     return b"".join(len(one).to_bytes(2, "big") + one for one in entries)
 
 
-def files_of(entries: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Every file of a log of these entries, except its checkpoint: path and content."""
+def bundles_of(entries: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Every entry bundle of a log: path and content."""
     for index, start in enumerate(range(0, len(entries), WIDTH)):
         part = entries[start : start + WIDTH]
         yield tile_path(ENTRIES, index, len(part)), encode_bundle(part)
-    hashes = [leaf_hash(one) for one in entries]
-    for level, _ in levels(len(entries)):
+
+
+def tiles_of(leaves: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Every tile over these leaf hashes, level by level: path and content."""
+    hashes = list(leaves)
+    for level, _ in levels(len(leaves)):
         tiles = [hashes[at : at + WIDTH] for at in range(0, len(hashes), WIDTH)]
         for index, tile in enumerate(tiles):
             yield tile_path(level, index, len(tile)), b"".join(tile)
         hashes = [root_of(tile) for tile in tiles if len(tile) == WIDTH]
+
+
+def paths_of(size: int) -> Iterator[str]:
+    """Every bundle and tile that a log of ``size`` entries must have."""
+    kinds: list[tuple[int | str, int]] = [(ENTRIES, size), *levels(size)]
+    for level, count in kinds:
+        if count:
+            for index in range(-(-count // WIDTH)):
+                yield tile_path(level, index, min(WIDTH, count - index * WIDTH))
 
 
 def stored_nodes(folder: Path, size: int) -> Node:
