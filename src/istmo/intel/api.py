@@ -64,7 +64,7 @@ class Words:
         shown = dict(params)
         if "origin" in shown:
             shown["origin"] = self._names.get(str(shown["origin"]), shown["origin"])
-        return self._text(f"problem.{code}", shown)
+        return self._text(code, shown)
 
     def key(self, key: str | None) -> dict[str, str] | None:
         return None if key is None else {"code": key, "text": self._text(key, {})}

@@ -146,7 +146,7 @@ class Planned:
     """Of the envelope, once published."""
 
     def refuse(self, code: str, **params: Any) -> None:
-        """Keep it back; ``code`` is a catalogue key under ``problem.``."""
+        """Keep it back; ``code`` is a catalogue key."""
         self.outcome, self.refusal, self.params = Outcome.REFUSED, code, params
 
 

@@ -23,7 +23,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class _Refused(ValueError):
-    """Raised from within the decoder's hooks; ``code`` is the last part of a problem's code."""
+    """Raised from within the decoder's hooks; ``code`` is that of the error made of it."""
 
     def __init__(self, code: str, **params: Any) -> None:
         self.code, self.params = code, params
@@ -36,25 +36,25 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise _Refused("duplicate_key", key=name[:100])
+                raise _Refused("json.duplicate_key", key=name[:100])
             seen.add(name)
     return made
 
 
 def _constant(text: str) -> Any:
-    raise _Refused("number", text=text)
+    raise _Refused("json.number", text=text)
 
 
 def _float(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise _Refused("number", text=text[:40])
+        raise _Refused("json.number", text=text[:40])
     return value
 
 
 def _int(text: str) -> int:
     if len(text) > 40:
-        raise _Refused("number", text=text[:40])
+        raise _Refused("json.number", text=text[:40])
     return int(text)
 
 
@@ -82,7 +82,7 @@ def _read(text: str, start: int, depth: int) -> tuple[Any, int]:
     except json.JSONDecodeError as error:
         raise InvalidInput("json.syntax", offset=error.pos) from None
     except _Refused as error:
-        raise InvalidInput(f"json.{error.code}", **error.params) from None
+        raise InvalidInput(error.code, **error.params) from None
     except RecursionError:
         raise InvalidInput("json.too_deep", limit=depth) from None
     if not _is_shallow(value, depth):

@@ -130,7 +130,7 @@ class StixObject:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why something of a bundle was left out. ``code`` is a catalogue key under ``problem.``.
+    """Why something of a bundle was left out. ``code`` is a catalogue key.
 
     ``index`` is its place in ``objects`` from 0, or -1 for the bundle itself.
     """

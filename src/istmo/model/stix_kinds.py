@@ -30,7 +30,7 @@ class Finding:
 
 
 class Findings:
-    """Collects findings; the code is a catalogue key under ``problem.``."""
+    """Collects findings; the code is a catalogue key."""
 
     def __init__(self) -> None:
         self.found: list[Finding] = []
