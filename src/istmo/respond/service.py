@@ -1,0 +1,469 @@
+"""What can be done with cases, each after asking policy: open, add, share, list, read."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from istmo.clock import Clock
+from istmo.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from istmo.identity import audit
+from istmo.ledger.log import Ledger
+from istmo.model import instants
+from istmo.model.ids import is_id
+from istmo.model.markings import Tlp, strictest
+from istmo.policy.actions import Action
+from istmo.policy.decisions import Context, Decision, Reason, Resource, decide
+from istmo.policy.principals import Peer, Person, Principal, TokenHolder, told
+from istmo.respond import entries, records
+from istmo.respond.fold import Folded, admitted_by
+from istmo.respond.inbox import Inbox
+from istmo.respond.objects import (
+    Alert,
+    AlertSource,
+    Author,
+    Body,
+    Case,
+    CaseEntry,
+    CaseSummary,
+    Marking,
+    Note,
+    Object,
+    ObjectSource,
+    Opening,
+    OwnerChange,
+    Refusal,
+    Severity,
+    SeverityChange,
+    Share,
+    SharePlan,
+    Status,
+    StatusChange,
+    Task,
+    TaskDone,
+)
+from istmo.respond.records import Filter
+from istmo.store.engine import Store, Transaction
+
+SNIPPETS, SNIPPET = 20, 2_000
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some cases, last touched first, and where to go on."""
+
+    items: tuple[CaseSummary, ...]
+    next: str | None
+
+
+class _Hidden(NotFound):
+    """A case that is there and that the asker may not know of: told like one that is not."""
+
+    def __init__(self, case: str, reasons: tuple[Reason, ...]) -> None:
+        super().__init__("respond.no_case", case=case)
+        self.reasons = reasons
+
+
+class Respond:
+    """The cases of one node. Thread-safe; one instance a node.
+
+    ``region``: the members of the region at this moment, this node's own among them.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        clock: Clock,
+        region: Callable[[], frozenset[str]],
+        alerts: AlertSource,
+        objects: ObjectSource,
+        space: str = "real",
+    ) -> None:
+        self._store, self._ledger, self._clock = store, ledger, clock
+        self._region, self._alerts, self._objects, self._space = region, alerts, objects, space
+        self._me = ledger.member_id
+        self._inbox = Inbox(ledger, clock)
+
+    # Reading
+
+    def read(self, principal: Principal, case_id: str) -> Case:
+        """One case with its timeline. Raises NotFound where there is none that the asker may see."""
+        with self._denials(principal), self._store.read() as connection:
+            return self._readable(connection, principal, case_id)[1]
+
+    def list_cases(
+        self, principal: Principal, wanted: Filter | None = None, *, cursor: str = "", limit: int = 50
+    ) -> Page:
+        """Cases that the asker may see, last touched first; ``cursor`` is the ``next`` of the page before.
+
+        Searching looks through titles, notes, tasks, alerts and objects; every word must occur.
+        """
+        limit, after, context = max(1, min(limit, 200)), _read_cursor(cursor), self._context()
+        self._may(principal, Action.CASE_READ, self._any_case())
+        kept: list[CaseSummary] = []
+        with self._store.read() as connection:
+            while len(kept) <= limit:
+                found = records.summaries(connection, wanted or Filter(), after, limit + 1)
+                # What may not be seen is not counted either: the page is filled past it.
+                kept += [
+                    one for one in found if decide(principal, Action.CASE_READ, self._resource(one), context)
+                ]
+                if len(found) <= limit:
+                    break
+                after = found[-1].updated, found[-1].id
+        following = _write_cursor(kept[limit - 1]) if len(kept) > limit else None
+        return Page(tuple(kept[:limit]), following)
+
+    # Opening
+
+    def open_case(
+        self,
+        principal: Principal,
+        title: str = "",
+        *,
+        severity: str = "",
+        tlp: Tlp = Tlp.AMBER,
+        note: str = "",
+        alert: str = "",
+    ) -> Case:
+        """A new case, for this node alone until it is shared; with ``alert``, that alert is promoted.
+
+        Title and severity are the alert's where they are not given. Raises InvalidInput, NotAllowed,
+        NotFound for an alert that the asker may not see.
+        """
+        resource = Resource("case", self._me, frozenset({self._me}), tlp, self._space, told(principal))
+        self._may(principal, Action.CASE_WORK, resource)
+        quoted = self._alert(principal, alert) if alert else None
+        title = title.strip() or (quoted.title if quoted else "")
+        level = severity or (str(quoted.level) if quoted else Severity.MEDIUM)
+        level = _one_of(Severity, level, "severity")
+        opening = self._body(Opening, principal, title=title[:200], severity=level, tlp=tlp.label)
+        case, copy = entries.open_with(opening, self._me)
+        with self._store.write() as tx:
+            self._append(tx, copy, tlp)
+            for body in (quoted, self._note(principal, note) if note.strip() else None):
+                if body is not None:
+                    self._add(tx, self._folded(tx.connection, case), body, frozenset({self._me}))
+            found = self._folded(tx.connection, case).case()
+            records.put_case(tx.connection, found, self._clock.now(), told(principal))
+            self._record(tx, principal, Action.CASE_WORK, case)
+        return found
+
+    # Adding
+
+    def add_note(self, principal: Principal, case_id: str, text: str) -> CaseEntry:
+        """Something said, to everyone whom this node lets read the case."""
+        return self._add_to(principal, case_id, self._note(principal, text))
+
+    def add_alert(
+        self, principal: Principal, case_id: str, alert_id: str, *, only_to: Iterable[str] | None = None
+    ) -> CaseEntry:
+        """An alert as it is now.
+
+        Raises NotAllowed("respond.not_theirs_to_see") naming the members who may not see it;
+        ``only_to`` then leaves them out.
+        """
+        return self._add_to(principal, case_id, self._alert(principal, alert_id), only_to)
+
+    def add_object(
+        self, principal: Principal, case_id: str, object_id: str, *, only_to: Iterable[str] | None = None
+    ) -> CaseEntry:
+        """A shared object, by its id. ``only_to`` and errors as for an alert."""
+        found = self._objects.object_snapshot(principal, object_id)
+        marking = Marking(found.tlp.label, found.origin, tuple(sorted(found.audience)))
+        body = self._body(Object, principal, object=found.id, name=found.name[:300], marking=marking)
+        return self._add_to(principal, case_id, body, only_to)
+
+    def add_task(self, principal: Principal, case_id: str, text: str) -> CaseEntry:
+        """Something to be done."""
+        return self._add_to(principal, case_id, self._body(Task, principal, text=text.strip()))
+
+    def finish_task(self, principal: Principal, case_id: str, task: str) -> CaseEntry:
+        """A task is done. Raises NotFound for one that is not in the case."""
+        case = self.read(principal, case_id)
+        if task not in {one.entry.id for one in case.tasks}:
+            raise NotFound("respond.no_task", task=task[:80])
+        return self._add_to(principal, case_id, self._body(TaskDone, principal, task=task))
+
+    def set_status(self, principal: Principal, case_id: str, status: str) -> CaseEntry:
+        """Change the status; settles a dispute about it."""
+        wanted = _one_of(Status, status, "status")
+        return self._add_to(principal, case_id, self._body(StatusChange, principal, status=wanted))
+
+    def set_severity(self, principal: Principal, case_id: str, severity: str) -> CaseEntry:
+        """Change the severity; settles a dispute about it."""
+        wanted = _one_of(Severity, severity, "severity")
+        return self._add_to(principal, case_id, self._body(SeverityChange, principal, severity=wanted))
+
+    def set_owner(self, principal: Principal, case_id: str, member: str = "", name: str = "") -> CaseEntry:
+        """Who leads: a member on the case, with a person's name if wanted; nobody when empty."""
+        case = self.read(principal, case_id)
+        if member and member not in case.members:
+            raise InvalidInput("respond.not_on_case", member=member[:80])
+        owner = Author(member, name.strip()) if member else None
+        return self._add_to(principal, case_id, self._body(OwnerChange, principal, owner=owner))
+
+    # Sharing
+
+    def plan_share(
+        self, principal: Principal, case_id: str, member: str, leave_out: Iterable[str] = ()
+    ) -> SharePlan:
+        """Who will see what, and why, were the case shared with ``member``. Changes nothing."""
+        with self._denials(principal), self._store.read() as connection:
+            folded, _ = self._readable(connection, principal, case_id)
+        return self._plan(principal, folded, member, frozenset(leave_out))
+
+    def share(self, principal: Principal, case_id: str, member: str, leave_out: Iterable[str] = ()) -> Case:
+        """Let another member read what this node wrote here and will write; what others wrote is theirs.
+
+        Raises NotAllowed("respond.share_refused") naming each alert or object that the member may not
+        see and why: share again with these left out, or do not share.
+        """
+        left = frozenset(leave_out)
+        with self._denials(principal), self._store.write() as tx:
+            folded, case = self._readable(tx.connection, principal, case_id)
+            plan = self._plan(principal, folded, member, left)
+            if not plan.allowed:
+                raise NotAllowed("respond.share_denied", member=member[:80], denied=_told(plan.reasons))
+            if plan.refused:
+                raise NotAllowed(
+                    "respond.share_refused",
+                    member=member,
+                    n=len(plan.refused),
+                    titles=[one.title for one in plan.refused],
+                    refused=[_refusal(one) for one in plan.refused],
+                )
+            if case.is_invitation:
+                raise Conflict("respond.not_open_here")
+            for copy in entries.reissue(folded, self._me, member, left):
+                self._append(tx, copy, case.tlp)
+            folded = self._folded(tx.connection, case_id)
+            audience = self._audience(folded) | {member}
+            body = self._body(
+                Share, principal, member=member, members=tuple(sorted(folded.members | {member}))
+            )
+            self._add(tx, folded, body, audience)
+            self._record(tx, principal, Action.CASE_SHARE, f"{case_id} {member}")
+            return self._folded(tx.connection, case_id).case()
+
+    def _plan(self, principal: Principal, folded: Folded, member: str, left: frozenset[str]) -> SharePlan:
+        if not is_id(member, "identity") or member == self._me:
+            raise InvalidInput("respond.no_such_member", member=member[:80])
+        context, case = self._context(), folded.case()
+        audience = frozenset({self._me, member})
+        resource = Resource("case", self._me, audience, case.tlp, self._space)
+        decision = decide(principal, Action.CASE_SHARE, resource, context)
+        if decision:
+            decision = decide(Peer(member), Action.CASE_READ, resource, context)
+        mine = [
+            one
+            for one in folded.order
+            if one.author.node == self._me and one.body is not None and member not in one.readers
+        ]
+        refused = [
+            found
+            for one in mine
+            if one.id not in left and (found := self._refused(one, member, context)) is not None
+        ]
+        blocked = {one.entry for one in refused} | left
+        others: dict[str, int] = {}
+        for one in folded.order:
+            if one.author.node != self._me and member not in one.readers:
+                others[one.author.node] = others.get(one.author.node, 0) + 1
+        return SharePlan(
+            member=member,
+            allowed=decision.allowed,
+            reasons=decision.reasons,
+            sends=tuple(one for one in mine if one.id not in blocked),
+            refused=tuple(refused),
+            others=others,
+        )
+
+    def _refused(self, entry: CaseEntry, member: str, context: Context) -> Refusal | None:
+        decision = self._may_see(entry.marking, member, context)
+        if decision is None or decision.allowed:
+            return None
+        title = entry.body.title if isinstance(entry.body, Alert) else getattr(entry.body, "name", "")
+        return Refusal(entry.id, entry.kind, title, member, decision.reasons)
+
+    def _may_see(self, marking: Marking | None, member: str, context: Context) -> Decision | None:
+        """What policy says of a quoted alert or object; None where nothing of another's is quoted."""
+        if marking is None:
+            return None
+        named = frozenset({self._me, member}) if marking.audience is None else frozenset(marking.audience)
+        resource = Resource("object", marking.origin, named, marking.level, self._space)
+        return decide(Peer(member), Action.OBJECT_READ, resource, context)
+
+    # What all of the above stands on
+
+    def _add_to(
+        self, principal: Principal, case_id: str, body: Body, only_to: Iterable[str] | None = None
+    ) -> CaseEntry:
+        with self._denials(principal), self._store.write() as tx:
+            folded, case = self._readable(tx.connection, principal, case_id)
+            self._may(principal, Action.CASE_WORK, self._resource_of(tx.connection, case))
+            if case.is_invitation:
+                raise Conflict("respond.not_open_here")
+            audience = self._audience(folded)
+            if only_to is not None:
+                audience &= frozenset(only_to) | {self._me}
+            self._check_quoted(body, audience)
+            added = self._add(tx, folded, body, audience)
+            self._record(tx, principal, Action.CASE_WORK, case_id)
+        return added
+
+    def _check_quoted(self, body: Body, audience: frozenset[str]) -> None:
+        if not isinstance(body, (Alert, Object)):
+            return
+        context = self._context()
+        refused = {
+            member: decision.reasons
+            for member in sorted(audience - {self._me})
+            if (decision := self._may_see(body.marking, member, context)) is not None and not decision
+        }
+        if refused:
+            raise NotAllowed(
+                "respond.not_theirs_to_see",
+                members=list(refused),
+                refused=[{"member": one, "reasons": _told(why)} for one, why in refused.items()],
+            )
+
+    def _add(self, tx: Transaction, folded: Folded, body: Body, audience: frozenset[str]) -> CaseEntry:
+        tlp = folded.case().tlp
+        if isinstance(body, (Alert, Object)):
+            tlp = strictest(tlp, body.marking.level)
+        raw = entries.encode_body(body)
+        for copy in entries.compose(folded, body, self._me, audience):
+            self._append(tx, copy, tlp)
+        found = records.entry(tx.connection, folded.id, entries.entry_id(folded.id, raw))
+        if found is None:
+            raise NotFound("respond.no_case", case=folded.id)
+        return found
+
+    def _append(self, tx: Transaction, copy: entries.Copy, tlp: Tlp) -> None:
+        self._ledger.append(
+            tx, entries.TYPE, copy.payload, audience=copy.audience, markings=(tlp.marking_id,)
+        )
+
+    def _audience(self, folded: Folded) -> frozenset[str]:
+        """Whom this node lets read, as far as they are still members of the region."""
+        return (admitted_by(folded, self._me) & self._context().members) | {self._me}
+
+    def _folded(self, connection: Connection, case_id: str) -> Folded:
+        return Folded(case_id, records.entries(connection, case_id))
+
+    def _readable(self, connection: Connection, principal: Principal, case_id: str) -> tuple[Folded, Case]:
+        folded = self._folded(connection, case_id) if is_id(case_id, "x-istmo-case") else None
+        if folded is None or not folded.all:
+            raise NotFound("respond.no_case", case=case_id[:80])
+        case = folded.case()
+        resource = self._resource_of(connection, case)
+        decision = decide(principal, Action.CASE_READ, resource, self._context())
+        if not decision:
+            raise _Hidden(case_id, decision.reasons)
+        return folded, case
+
+    @contextmanager
+    def _denials(self, principal: Principal) -> Iterator[None]:
+        """Write down a denial that is told as "no such case": nobody else hears of it."""
+        try:
+            yield
+        except _Hidden as hidden:
+            now, subject = self._clock.now(), str(hidden.params["case"])
+            audit.record_denial(self._store, principal, Action.CASE_READ, subject, hidden.reasons, now)
+            raise
+
+    def _resource_of(self, connection: Connection, case: Case) -> Resource:
+        found = records.summary(connection, case.id)
+        audience = case.members | {self._me}
+        owner = found.by if found else ""
+        return Resource("case", case.opener or self._me, audience, case.tlp, self._space, owner)
+
+    def _resource(self, one: CaseSummary) -> Resource:
+        audience = one.members | {self._me}
+        return Resource("case", one.opener or self._me, audience, one.tlp, self._space, one.by)
+
+    def _any_case(self) -> Resource:
+        return Resource("case", self._me, frozenset({self._me}), Tlp.CLEAR, self._space)
+
+    def _context(self) -> Context:
+        return Context(self._me, self._region() | {self._me}, self._space, self._clock.now())
+
+    def _may(self, principal: Principal, action: Action, resource: Resource) -> None:
+        decision = decide(principal, action, resource, self._context())
+        if not decision:
+            raise NotAllowed("respond.not_allowed", action=str(action), denied=_told(decision.reasons))
+
+    def _body(self, kind: Callable[..., Body], principal: Principal, **values: Any) -> Any:
+        name = principal.name if isinstance(principal, (Person, TokenHolder)) else ""
+        body = kind(
+            author=Author(self._me, name[:128]),
+            created=self._clock.now(),
+            nonce=secrets.token_hex(16),
+            **values,
+        )
+        # What we would refuse from others, we do not write ourselves.
+        return entries.decode_body(entries.encode_body(body))
+
+    def _note(self, principal: Principal, text: str) -> Note:
+        found: Note = self._body(Note, principal, text=text.strip())
+        return found
+
+    def _alert(self, principal: Principal, alert_id: str) -> Alert:
+        one = self._alerts.alert_snapshot(principal, alert_id)
+        audience = None if one.audience is None else tuple(sorted(one.audience))
+        found: Alert = self._body(
+            Alert,
+            principal,
+            alert=one.id,
+            title=one.title[:200],
+            level=_one_of(Severity, one.level, "severity"),
+            first=one.first,
+            last=one.last,
+            count=one.count,
+            evidence=tuple(text[:SNIPPET].replace("\0", "") for text in one.evidence[:SNIPPETS]),
+            indicator=one.indicator,
+            marking=Marking(one.tlp.label, one.origin or self._me, audience),
+        )
+        return found
+
+    def _record(self, tx: Transaction, principal: Principal, action: Action, subject: str) -> None:
+        audit.record(tx, principal, action, subject, audit.DONE, (), self._clock.now())
+
+
+def _one_of(kind: type[Status] | type[Severity], text: str, field: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        known = [str(one) for one in kind]
+        raise InvalidInput("respond.unknown_value", field=field, value=text[:80], known=known) from None
+
+
+def _told(reasons: Iterable[Reason]) -> list[dict[str, Any]]:
+    return [{"code": one.code, "params": dict(one.params)} for one in reasons]
+
+
+def _refusal(one: Refusal) -> dict[str, Any]:
+    return {"entry": one.entry, "kind": one.kind, "title": one.title, "reasons": _told(one.reasons)}
+
+
+def _write_cursor(one: CaseSummary) -> str:
+    return base64.urlsafe_b64encode(f"{instants.format(one.updated)} {one.id}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str] | None:
+    if not cursor:
+        return None
+    try:
+        when, _, id = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
+        return instants.parse(when), id
+    except (ValueError, InvalidInput):
+        raise InvalidInput("respond.bad_cursor") from None
