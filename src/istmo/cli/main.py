@@ -25,7 +25,7 @@ COMMANDS = {
     "search": "istmo.detect.commands",
     "case": "istmo.respond.commands",
     "peer": "istmo.federation.commands",
-    "ledger": "istmo.ledger.commands",
+    "ledger": "istmo.cli.ledger",
     "account": "istmo.identity.commands",
     "token": "istmo.identity.commands",
 }

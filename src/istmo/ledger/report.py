@@ -20,6 +20,10 @@ class Problem:
     code: str
     params: dict[str, Any]
 
+    def __str__(self) -> str:
+        told = ", ".join(f"{name} {value}" for name, value in self.params.items())
+        return f"{self.code}: {told}"
+
 
 @dataclass
 class Report:
@@ -40,6 +44,11 @@ class Report:
     @property
     def is_good(self) -> bool:
         return not self.problems
+
+    @property
+    def entries(self) -> int:
+        """How many entries were checked, of every origin."""
+        return self.size + self.received
 
     def add(self, code: str, **params: Any) -> None:
         """Note something that is wrong."""

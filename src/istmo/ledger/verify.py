@@ -132,7 +132,8 @@ def _read_checkpoint(folder: Path, name: str, public: bytes, report: Report) -> 
     try:
         return read_checkpoint(note, name, public)
     except IstmoError as error:
-        report.add(error.code.removeprefix("ledger."), file=CHECKPOINT)
+        is_signature = error.code == "ledger.bad_checkpoint_signature"
+        report.add("bad_checkpoint_signature" if is_signature else "bad_checkpoint", file=CHECKPOINT)
         return None
 
 

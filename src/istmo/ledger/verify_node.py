@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row
+from sqlalchemy.engine import make_url
 
-from istmo.errors import InvalidInput, IstmoError
-from istmo.ledger import records
+from istmo.errors import IstmoError, NotFound
+from istmo.ledger import keys, records
 from istmo.ledger.check import LogCheck
 from istmo.ledger.checkpoint import Checkpoint, origin_line, read_checkpoint
 from istmo.ledger.entry import envelope_of
@@ -19,13 +21,35 @@ from istmo.ledger.records import ERASED, Chain
 from istmo.ledger.report import Progress, Report
 from istmo.ledger.tiles import CHECKPOINT
 from istmo.ledger.verify import check_bundles, check_tiles
+from istmo.settings import Settings
+from istmo.store.engine import Store
 
 _PAGE = 256
 
 
+def verify_settings(settings: Settings, progress: Progress = lambda done: None) -> Report:
+    """Check the node in ``settings.data``, running or not. Raises as ``open_stored`` and ``keys.load``."""
+    loaded = keys.load(settings.keys)
+    with open_stored(settings) as store, store.read() as connection:
+        return verify_node(connection, loaded, settings.member, settings.log_files, progress)
+
+
+@contextmanager
+def open_stored(settings: Settings) -> Iterator[Store]:
+    """A node's database, to read from; NotFound ``ledger.no_database`` where there is none."""
+    path = make_url(settings.database_url).database
+    if settings.database_url.startswith("sqlite") and not (path and Path(path).is_file()):
+        raise NotFound("ledger.no_database", file=str(path))
+    store = Store(settings.database_url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
 def verify_node(
     connection: Connection,
-    keys: NodeKeys,
+    own_keys: NodeKeys,
     member_id: str,
     files: Path,
     progress: Progress = lambda done: None,
@@ -34,13 +58,13 @@ def verify_node(
 
     The log files may lag behind the database by a few seconds; what they hold must agree with it.
     """
-    report = Report(log=origin_line(member_id), fingerprint=keys.fingerprint)
-    own = LogCheck(member_id, keys.public, report, keys=keys)
-    leaves = _check_own(connection, own, progress)
+    report = Report(log=origin_line(member_id), fingerprint=own_keys.fingerprint)
+    own = LogCheck(member_id, own_keys.public, report, keys=own_keys)
+    entries = _check_own(connection, own, progress)
     others = [one for one in records.origins(connection) if one != member_id]
     for origin in others:
         _check_received(connection, origin, member_id, own, progress)
-    _check_files(files, keys, leaves, report)
+    _check_files(files, own_keys.public, entries, report)
     return report
 
 
@@ -125,16 +149,14 @@ def _check_deliveries(
             check.report.add("wrong_chain", file=check.origin, recipient=recipient)
 
 
-def _check_files(files: Path, keys: NodeKeys, entries: list[bytes], report: Report) -> None:
+def _check_files(files: Path, public: bytes, entries: list[bytes], report: Report) -> None:
     try:
         note = (files / CHECKPOINT).read_bytes()
     except FileNotFoundError:
         if entries:
             report.add("missing_file", file=CHECKPOINT, detail="")
         return
-    signed = _read_note(
-        note, "identity--" + report.log.removeprefix("istmo."), keys.public, CHECKPOINT, report
-    )
+    signed = _read_note(note, "identity--" + report.log.removeprefix("istmo."), public, CHECKPOINT, report)
     if signed is None:
         return
     if signed.size > len(entries):
@@ -151,10 +173,9 @@ def _check_files(files: Path, keys: NodeKeys, entries: list[bytes], report: Repo
 def _read_note(note: bytes, origin: str, public: bytes, file: str, report: Report) -> Checkpoint | None:
     try:
         return read_checkpoint(note, origin_line(origin), public)
-    except InvalidInput as error:
-        report.add(error.code.removeprefix("ledger."), file=file)
-    except IstmoError:
-        report.add("bad_checkpoint", file=file)
+    except IstmoError as error:
+        is_signature = error.code == "ledger.bad_checkpoint_signature"
+        report.add("bad_checkpoint_signature" if is_signature else "bad_checkpoint", file=file)
     return None
 
 
