@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from istmo.detect.normalise import NormalEvent, normalise
 from istmo.errors import InvalidInput, TooLarge
 from istmo.settings import Limits
 
@@ -83,7 +84,7 @@ def compose(segment: int, line: int, received: int, source: bytes, raw: bytes) -
 class StoredEvent:
     """One event of the log. What it holds is parsed when first asked for."""
 
-    __slots__ = ("_data", "id", "raw", "received", "source")
+    __slots__ = ("_data", "_normal", "id", "raw", "received", "source")
 
     def __init__(
         self, id_: str, received: int, source: str, raw: bytes, data: dict[str, Any] | None = None
@@ -93,6 +94,14 @@ class StoredEvent:
         self.source = source
         self.raw = raw
         self._data = data
+        self._normal: NormalEvent | None = None
+
+    @property
+    def normal(self) -> NormalEvent:
+        """The event by Sigma's names, worked out once for all that look at it."""
+        if self._normal is None:
+            self._normal = normalise(self.data)
+        return self._normal
 
     @property
     def data(self) -> dict[str, Any]:

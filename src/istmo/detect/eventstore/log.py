@@ -120,12 +120,15 @@ class EventLog:
         self._opened_at = clock.monotonic()
         self._recent = _Recent()
         self._changed = threading.Condition()
+        self._older = self._count_older()
         self._head = Head(
-            Position(self._segment, self._wal.lines), self._wal.size, self._count_older() + self._wal.lines
+            Position(self._segment, self._wal.lines),
+            self._wal.size,
+            sum(self._older.values()) + self._wal.lines,
         )
         self._waiting: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._waiting_bytes = 0
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], object]] = []
         self._rotate_asked = False
         self.is_full = False
         """The last append found no room."""
@@ -137,7 +140,7 @@ class EventLog:
         """Everything before it is on disk."""
         return self._head
 
-    def on_append(self, listener: Callable[[], None]) -> None:
+    def on_append(self, listener: Callable[[], object]) -> None:
         """Call ``listener`` (from the writer's thread) after each commit."""
         self._listeners.append(listener)
 
@@ -165,6 +168,14 @@ class EventLog:
         """The block that starts at ``position``, if it is still in memory."""
         with self._changed:
             return self._recent.find(position)
+
+    def behind(self, position: Position) -> int:
+        """How many events the log holds past a position."""
+        head = self._head.position
+        if position.segment >= head.segment:
+            return max(0, head.line - position.line) if position.segment == head.segment else 0
+        later = sum(count for segment, count in list(self._older.items()) if segment > position.segment)
+        return max(0, self._older.get(position.segment, 0) - position.line) + later + head.line
 
     def segments_to_close(self) -> list[int]:
         """Write-ahead files that take no more lines, oldest first."""
@@ -201,18 +212,19 @@ class EventLog:
                 cut=wal.repaired.cut,
             )
 
-    def _count_older(self) -> int:
-        total = 0
+    def _count_older(self) -> dict[int, int]:
+        counts: dict[int, int] = {}
         for segment in self.folder.closed_segments():
             try:
                 with FrameReader(self.folder.raw_path(segment)) as reader:
-                    total += reader.index.lines
+                    counts[segment] = reader.index.lines
             except (ValueError, OSError) as error:
                 log.error("event_segment_unreadable", segment=segment, problem=str(error))
         for segment in self.segments_to_close():
             with self.folder.wal_path(segment).open("rb") as file:
-                total += sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
-        return total
+                chunks = iter(lambda: file.read(1 << 20), b"")
+                counts[segment] = sum(chunk.count(b"\n") for chunk in chunks)
+        return counts
 
     def _write_all(self) -> None:
         while (first := self._waiting.get()) is not None:
@@ -284,6 +296,7 @@ class EventLog:
         self._wal = following
         self._rotate_asked = False
         with self._changed:
+            self._older[self._segment] = self._head.position.line
             self._segment += 1
             self._opened_at = self._clock.monotonic()
             self._head = Head(Position(self._segment, 0), 0, self._head.events)

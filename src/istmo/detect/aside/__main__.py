@@ -1,0 +1,92 @@
+"""``python -m istmo.detect.aside EVENTS``: does one job after another, until its input ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+
+from istmo.detect.aside.jobs import CloseSegment, FindHits, FindRows, Found, Job, encode, read_job
+from istmo.detect.eventstore.closing import close_segment
+from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.search.find import Finder, OutOfTime
+from istmo.detect.search.hunt import Hunter
+from istmo.detect.search.query import Query, parse_query
+from istmo.detect.wire import Problem
+from istmo.errors import IstmoError
+
+log = structlog.get_logger(__name__)
+
+_PORTION = 200
+_NICE = 5
+"""Whoever waits for a search waits a little longer; whoever sends events does not notice."""
+
+
+def answers(folder: EventFolder, job: Job) -> Iterator[Found]:
+    """A job's answers, the last one ``done``."""
+    match job:
+        case CloseSegment(segment=segment):
+            close_segment(folder, segment)
+            yield Found(True)
+        case FindRows():
+            yield from _rows(folder, job)
+        case FindHits():
+            yield from _hits(folder, job)
+
+
+def _rows(folder: EventFolder, job: FindRows) -> Iterator[Found]:
+    try:
+        found = parse_query(job.query)
+    except IstmoError as error:
+        yield Found(True, problem=Problem("", error.code, error.params))
+        return
+    query = Query(found.node, _later(found.start, job.start), _earlier(found.end, job.end))
+    try:
+        for rows in Finder(folder, query, job.limit, job.upto, job.seconds).rows():
+            yield Found(False, rows=rows)
+    except OutOfTime:
+        params: dict[str, str | int] = {"seconds": int(job.seconds)}
+        yield Found(True, problem=Problem("", "detect.search_cut_short", params))
+        return
+    yield Found(True)
+
+
+def _hits(folder: EventFolder, job: FindHits) -> Iterator[Found]:
+    hunter = Hunter(folder, job.indicators, job.upto, job.now, job.seconds)
+    hits = hunter.hits()
+    for start in range(0, len(hits), _PORTION):
+        yield Found(False, hits=hits[start : start + _PORTION])
+    yield Found(True, problem=Problem("", "detect.hunt_cut_short", {}) if hunter.is_cut else None)
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    return max(one, other) if one is not None and other is not None else one if other is None else other
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    return min(one, other) if one is not None and other is not None else one if other is None else other
+
+
+def main() -> None:
+    """Serve jobs from standard input; the log goes to standard error."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    os.nice(_NICE)
+    folder = EventFolder(Path(sys.argv[1]))
+    while (job := read_job(sys.stdin.buffer)) is not None:
+        try:
+            for answer in answers(folder, job):
+                sys.stdout.buffer.write(encode(answer))
+                sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            return
+        except Exception:
+            log.exception("aside_failed", job=type(job).__name__)
+            sys.stdout.buffer.write(encode(Found(True, problem=Problem("", "detect.aside_failed", {}))))
+            sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

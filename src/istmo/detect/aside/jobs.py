@@ -1,0 +1,69 @@
+"""What a process aside is asked, and what it answers: length-prefixed msgpack over its pipes."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import msgspec
+from msgspec import Struct
+
+from istmo.detect.wire import Position, Problem, WireHit, WireIndicator, WireRow
+
+_LENGTH = 4
+
+
+class CloseSegment(Struct, tag=True, frozen=True):
+    segment: int
+
+
+class FindRows(Struct, tag=True, frozen=True):
+    query: str
+    start: int | None
+    end: int | None
+    limit: int
+    upto: Position
+    seconds: float
+
+
+class FindHits(Struct, tag=True, frozen=True):
+    """``upto`` by indicator: the position from which the live stage sees it. ``now`` in µs."""
+
+    indicators: list[WireIndicator]
+    upto: dict[str, Position]
+    now: int
+    seconds: float
+
+
+class Found(Struct, tag=True, frozen=True):
+    """Part of an answer; the last one is ``done``."""
+
+    done: bool
+    rows: list[WireRow] = []
+    hits: list[WireHit] = []
+    problem: Problem | None = None
+
+
+Job = CloseSegment | FindRows | FindHits
+
+_encoder = msgspec.msgpack.Encoder()
+_jobs: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)
+_answers: msgspec.msgpack.Decoder[Found] = msgspec.msgpack.Decoder(Found)
+
+
+def encode(message: Job | Found) -> bytes:
+    """A message with its length in front."""
+    body = _encoder.encode(message)
+    return len(body).to_bytes(_LENGTH, "big") + body
+
+
+def decode_answer(body: bytes) -> Found:
+    return _answers.decode(body)
+
+
+def read_job(pipe: BinaryIO) -> Job | None:
+    """The next job; None when whoever asked has gone."""
+    head = pipe.read(_LENGTH)
+    if len(head) < _LENGTH:
+        return None
+    body = pipe.read(int.from_bytes(head, "big"))
+    return _jobs.decode(body)

@@ -1,0 +1,101 @@
+"""The worker's end: a few processes aside, started when needed, stopped when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from istmo.detect.aside.jobs import Found, Job, decode_answer, encode
+from istmo.detect.wire import Problem
+
+log = structlog.get_logger(__name__)
+
+MOST: Final = 2
+IDLE_SECONDS: Final = 20.0
+_LONGEST: Final = 256 << 20
+
+
+class Pool:
+    """Runs jobs, at most ``MOST`` at a time. All of it belongs to one event loop."""
+
+    def __init__(self, events: Path) -> None:
+        self._events = events
+        self._turns = asyncio.Semaphore(MOST)
+        self._idle: list[tuple[asyncio.subprocess.Process, asyncio.TimerHandle]] = []
+        self._busy: set[asyncio.subprocess.Process] = set()
+
+    async def run(self, job: Job) -> AsyncGenerator[Found, None]:
+        """A job's answers. Leaving the iterator early (``aclose``) ends the job with its process."""
+        async with self._turns:
+            process = await self._take()
+            self._busy.add(process)
+            is_done = False
+            try:
+                if process.stdin is None or process.stdout is None:
+                    raise RuntimeError("a process aside without pipes")
+                process.stdin.write(encode(job))
+                await process.stdin.drain()
+                while not is_done:
+                    head = await process.stdout.readexactly(4)
+                    length = int.from_bytes(head, "big")
+                    if length > _LONGEST:
+                        raise ConnectionError("an answer past all measure")
+                    answer = decode_answer(await process.stdout.readexactly(length))
+                    is_done = answer.done
+                    if not is_done:
+                        yield answer
+            except (asyncio.IncompleteReadError, ConnectionError) as error:
+                log.error("aside_died", job=type(job).__name__, problem=repr(error))
+                answer = Found(True, problem=Problem("", "detect.aside_failed", {}))
+            finally:
+                self._busy.discard(process)
+                if is_done:
+                    self._give_back(process)
+                else:
+                    await _end(process)
+        yield answer
+
+    async def close(self) -> None:
+        """End every process."""
+        for process, timer in self._idle:
+            timer.cancel()
+            await _end(process)
+        self._idle.clear()
+        for process in list(self._busy):
+            await _end(process)
+
+    async def _take(self) -> asyncio.subprocess.Process:
+        while self._idle:
+            process, timer = self._idle.pop()
+            timer.cancel()
+            if process.returncode is None:
+                return process
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "istmo.detect.aside",
+            str(self._events),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=1 << 20,
+        )
+
+    def _give_back(self, process: asyncio.subprocess.Process) -> None:
+        loop = asyncio.get_running_loop()
+        self._idle.append((process, loop.call_later(IDLE_SECONDS, self._expire, process)))
+
+    def _expire(self, process: asyncio.subprocess.Process) -> None:
+        self._idle = [one for one in self._idle if one[0] is not process]
+        if process.stdin is not None:
+            process.stdin.close()  # it ends by itself at the end of its input
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    await process.wait()

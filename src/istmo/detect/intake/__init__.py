@@ -1,0 +1,1 @@
+"""How events come in over HTTP: newline JSON, each line judged alone, answered once it is on disk."""

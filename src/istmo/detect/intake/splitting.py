@@ -1,0 +1,158 @@
+"""Cutting a stream of bytes into events, in memory that does not depend on what is sent.
+
+Two shapes: newline JSON, and one JSON array. Pieces are (number from 1, bytes), or (number, None)
+for one past the limit, whose bytes were thrown away as they came.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+Piece = tuple[int, bytes | None]
+
+_SPACE: Final = b" \t\r\n"
+_OUTSIDE = re.compile(rb'["{}\[\],]')
+_INSIDE = re.compile(rb'["\\]')
+
+
+class LineSplitter:
+    """Lines of a stream. Blank ones are counted, not given."""
+
+    def __init__(self, limit: int, first: int = 1) -> None:
+        self._limit = limit
+        self._number = first
+        self._held = bytearray()
+        self._is_skipping = False
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """The lines that end in ``data``."""
+        pieces: list[Piece] = []
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            self._hold(line)
+            self._end(pieces)
+        self._hold(rest)
+        return pieces
+
+    def finish(self) -> list[Piece]:
+        """The last line, where no newline follows it."""
+        pieces: list[Piece] = []
+        self._end(pieces)
+        return pieces
+
+    def _hold(self, data: bytes) -> None:
+        if self._is_skipping:
+            return
+        self._held += data
+        if len(self._held) > self._limit:
+            self._is_skipping = True
+            self._held = bytearray()
+
+    def _end(self, pieces: list[Piece]) -> None:
+        if self._is_skipping:
+            pieces.append((self._number, None))
+        elif line := bytes(self._held).strip(_SPACE):
+            pieces.append((self._number, line))
+        self._number += 1
+        self._held = bytearray()
+        self._is_skipping = False
+
+
+class ArraySplitter:
+    """Elements of one JSON array; what follows the array is taken as lines again."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._number = 1
+        self._depth = 0
+        self._in_string = False
+        self._escaped = False
+        self._held = bytearray()
+        self._is_skipping = False
+        self._after: LineSplitter | None = None
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """The elements that end in ``data``."""
+        if self._after is not None:
+            return self._after.feed(data)
+        pieces: list[Piece] = []
+        start = at = 0
+        if self._escaped and data:
+            self._escaped, at = False, 1
+        while found := (_INSIDE if self._in_string else _OUTSIDE).search(data, at):
+            at = found.end()
+            token = found[0]
+            if token == b"\\":
+                at += 1
+                self._escaped = at > len(data)
+            elif token == b'"':
+                self._in_string = not self._in_string
+            elif token in b"[{":
+                self._depth += 1
+                if self._depth == 1:
+                    start = at
+            elif self._depth > 1 and token in b"]}":
+                self._depth -= 1
+            elif self._depth == 1:  # a comma between elements, or the end
+                self._hold(data[start : found.start()])
+                self._end(pieces)
+                start = at
+                if token != b",":
+                    self._after = LineSplitter(self._limit, self._number)
+                    return pieces + self._after.feed(data[at:])
+        self._hold(data[start:])
+        return pieces
+
+    def finish(self) -> list[Piece]:
+        """What stands after the last comma of an array that never ended, or after the array."""
+        if self._after is not None:
+            return self._after.finish()
+        pieces: list[Piece] = []
+        self._end(pieces)
+        return pieces
+
+    def _hold(self, data: bytes) -> None:
+        if self._is_skipping:
+            return
+        self._held += data
+        if len(self._held) > self._limit:
+            self._is_skipping = True
+            self._held = bytearray()
+
+    def _end(self, pieces: list[Piece]) -> None:
+        if self._is_skipping:
+            pieces.append((self._number, None))
+            self._number += 1
+        elif element := bytes(self._held).strip(_SPACE):
+            pieces.append((self._number, element))
+            self._number += 1
+        self._held = bytearray()
+        self._is_skipping = False
+
+
+class Splitter:
+    """Chooses by the first byte that is no space: ``[`` begins an array, all else is lines."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._blank = 0
+        self._chosen: LineSplitter | ArraySplitter | None = None
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """The events that end in ``data``."""
+        if self._chosen is None:
+            begin = data.lstrip(_SPACE)
+            self._blank += data[: len(data) - len(begin)].count(b"\n")
+            if not begin:
+                return []
+            is_array = begin.startswith(b"[")
+            self._chosen = (
+                ArraySplitter(self._limit) if is_array else LineSplitter(self._limit, self._blank + 1)
+            )
+            data = begin
+        return self._chosen.feed(data)
+
+    def finish(self) -> list[Piece]:
+        """The last event."""
+        return self._chosen.finish() if self._chosen else []

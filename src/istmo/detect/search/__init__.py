@@ -1,0 +1,1 @@
+"""Searching stored events: a small query language, and hunts for indicators."""

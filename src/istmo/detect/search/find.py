@@ -1,0 +1,163 @@
+"""Finding stored events, newest first: columns where they can tell, the lines where they cannot."""
+
+from __future__ import annotations
+
+import bisect
+import time
+from collections.abc import Iterator
+
+import structlog
+from duckdb import DuckDBPyConnection
+
+from istmo.detect.eventstore.columns import connect, find_candidates
+from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.frames import FrameReader
+from istmo.detect.search.asking import Seen, question_of
+from istmo.detect.search.narrowing import condition_of, line_filter_of
+from istmo.detect.search.query import Query
+from istmo.detect.search.stored import Line, line_at, open_closed, read_ahead, see
+from istmo.detect.wire import Position, WireRow
+
+log = structlog.get_logger(__name__)
+
+_PORTION = 200
+_Key = tuple[int, int, int]
+
+
+class OutOfTime(Exception):
+    """The search had its seconds; what was found until then is good."""
+
+
+class Newest:
+    """The newest rows so far, at most ``limit``; gives away those that nothing newer can precede."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._keys: list[_Key] = []  # negated, so ascending is newest first
+        self._rows: list[WireRow] = []
+        self._given = 0
+
+    @property
+    def is_complete(self) -> bool:
+        return self._given >= self._limit
+
+    def wants(self, when: int) -> bool:
+        """Whether an event of that time could still be among the newest."""
+        return len(self._keys) < self._limit or -when <= self._keys[-1][0]
+
+    def add(self, seen: Seen, segment: int, line: int) -> None:
+        key = (-seen.time, -segment, -line)
+        place = bisect.bisect(self._keys, key, lo=self._given)
+        event = seen.event
+        row = WireRow(event.id, seen.time, event.received, event.source, seen.host, event.raw)
+        self._keys.insert(place, key)
+        self._rows.insert(place, row)
+        del self._keys[self._limit :], self._rows[self._limit :]
+
+    def give(self, newer_than: int | None) -> Iterator[list[WireRow]]:
+        """Rows newer than a time (all of them: None) that were not given yet, in portions."""
+        upto = len(self._keys)
+        if newer_than is not None:
+            upto = bisect.bisect_left(self._keys, (-newer_than, -(1 << 62), 0), lo=self._given)
+        while self._given < upto:
+            portion = self._rows[self._given : min(upto, self._given + _PORTION)]
+            self._given += len(portion)
+            yield portion
+
+
+class Finder:
+    """One search over everything before ``upto``."""
+
+    def __init__(self, folder: EventFolder, query: Query, limit: int, upto: Position, seconds: float) -> None:
+        self._folder = folder
+        self._query = query
+        self._asks = question_of(query)
+        self._filter = line_filter_of(query)
+        self._newest = Newest(limit)
+        self._upto = upto
+        self._end = time.monotonic() + seconds
+
+    def rows(self) -> Iterator[list[WireRow]]:
+        """Rows, newest first. Raises OutOfTime after the last rows when the time was up."""
+        try:
+            yield from self._all()
+        except OutOfTime:
+            yield from self._newest.give(None)
+            raise
+
+    def _all(self) -> Iterator[list[WireRow]]:
+        waiting = [one for one in self._folder.wal_segments() if one <= self._upto.segment]
+        for segment in reversed(waiting):
+            self._read_ahead(segment)
+        closed = self._closed_by_time(set(waiting))
+        connection = connect(self._folder.segments)
+        try:
+            while closed:
+                last, segment = closed.pop()
+                yield from self._newest.give(last)
+                if self._newest.is_complete:
+                    return
+                if not self._newest.wants(last):
+                    break
+                with FrameReader(self._folder.raw_path(segment)) as reader:
+                    self._closed(connection, segment, reader)
+        finally:
+            connection.close()
+        yield from self._newest.give(None)
+
+    def _closed_by_time(self, already: set[int]) -> list[tuple[int, int]]:
+        """(time of the newest event, segment) of closed segments that the query's times meet."""
+        start, end = self._query.start, self._query.end
+        found = []
+        for segment, reader in open_closed(self._folder, self._upto):
+            self._check_time()
+            index = reader.index
+            is_outside = (start is not None and index.last < start) or (
+                end is not None and index.first >= end
+            )
+            if segment not in already and not is_outside:
+                found.append((index.last, segment))
+        return sorted(found)
+
+    def _read_ahead(self, segment: int) -> None:
+        for lines in read_ahead(self._folder, segment, self._upto):
+            self._check_time()
+            self._judge(segment, lines)
+
+    def _closed(self, connection: DuckDBPyConnection, segment: int, reader: FrameReader) -> None:
+        try:
+            if self._filter is not None:
+                for number, frame in enumerate(reader.index.frames):
+                    self._check_time()
+                    self._judge(segment, list(enumerate(reader.lines(number), frame.line)))
+            else:
+                self._by_columns(connection, segment, reader)
+        except (ValueError, OSError) as error:
+            log.error("event_segment_unreadable", segment=segment, problem=str(error))
+
+    def _by_columns(self, connection: DuckDBPyConnection, segment: int, reader: FrameReader) -> None:
+        condition, values = condition_of(self._query, reader.index)
+        cache: dict[int, list[bytes]] = {}
+        looked = 0
+        for portion in find_candidates(
+            connection, self._folder.columns_path(segment), condition, values, reader.index.lines
+        ):
+            for when, line, frame in portion:
+                if not self._newest.wants(when):
+                    return
+                if looked % 64 == 0:
+                    self._check_time()
+                looked += 1
+                self._judge(segment, [(line, line_at(reader, cache, frame, line))])
+
+    def _judge(self, segment: int, lines: list[Line]) -> None:
+        for number, line in lines:
+            if self._filter is not None and not self._filter(line):
+                continue
+            seen = see(line)
+            if seen is not None and self._newest.wants(seen.time) and self._asks(seen):
+                self._newest.add(seen, segment, number)
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._end:
+            raise OutOfTime

@@ -1,0 +1,106 @@
+"""Hunting: indicators that have just become live, in everything that is stored already.
+
+The live matcher itself judges each event, so a hunt finds exactly what the stage would have found.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import structlog
+
+from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.lines import parse
+from istmo.detect.hits import indicator_hits
+from istmo.detect.indicators import Matcher
+from istmo.detect.normalise import normalise
+from istmo.detect.search.needles import Needles
+from istmo.detect.search.stored import open_closed, read_ahead
+from istmo.detect.wire import Position, WireHit, WireIndicator
+
+log = structlog.get_logger(__name__)
+
+MOST_HITS = 1000
+"""For one indicator: what an alert's timeline can use. The newest events come first."""
+
+
+class Hunter:
+    """One pass over the store for a few indicators, each up to where it became live."""
+
+    def __init__(
+        self,
+        folder: EventFolder,
+        indicators: list[WireIndicator],
+        upto: Mapping[str, Position],
+        now: int,
+        seconds: float,
+    ) -> None:
+        self._folder = folder
+        self._upto = upto
+        self._matcher = Matcher(lambda: now)
+        for one in indicators:
+            self._matcher.put(one.id, one.terms, one.until)
+        self._needles = Needles(term for one in indicators for term in one.terms)
+        self._farthest = max(upto.values(), default=Position())
+        self._end = time.monotonic() + seconds
+        self._count: Counter[str] = Counter()
+        self._hits: list[WireHit] = []
+        self.is_cut = False
+        """Some indicator had more hits than are told, or the time was up."""
+
+    def hits(self) -> list[WireHit]:
+        """Every hit, in the order of event time."""
+        if len(self._matcher):
+            self._look()
+        self._hits.sort(key=lambda hit: (hit.time, hit.event_id))
+        return self._hits
+
+    def _look(self) -> None:
+        waiting = [one for one in self._folder.wal_segments() if one <= self._farthest.segment]
+        for segment in reversed(waiting):
+            for lines in read_ahead(self._folder, segment, self._farthest):
+                if self._is_late():
+                    return
+                self._judge(segment, [line for _, line in lines], lines[0][0] if lines else 0)
+        for segment, reader in open_closed(self._folder, self._farthest):
+            if segment in waiting:
+                continue
+            for frame in range(len(reader.index.frames)):
+                if self._is_late():
+                    return
+                try:
+                    block = reader.block(frame)
+                except ValueError as error:
+                    log.error("event_frame_unreadable", segment=segment, problem=str(error))
+                    continue
+                if self._needles.may_hold(block):
+                    whole = [line + b"\n" for line in block[:-1].split(b"\n")]
+                    self._judge(segment, whole, reader.index.frames[frame].line)
+
+    def _is_late(self) -> bool:
+        self.is_cut = self.is_cut or time.monotonic() > self._end
+        return time.monotonic() > self._end
+
+    def _judge(self, segment: int, lines: list[bytes], first: int) -> None:
+        for number, line in enumerate(lines, first):
+            if self._needles.may_hold(line):
+                self._hits.extend(self._hits_of(line, Position(segment, number)))
+
+    def _hits_of(self, line: bytes, place: Position) -> Iterator[WireHit]:
+        try:
+            event = parse(line)
+            normal = normalise(event.data)
+            found = self._matcher.match(normal.fields)
+        except Exception as error:
+            log.warning("event_not_hunted", place=f"{place.segment}-{place.line}", problem=repr(error))
+            return
+        for hit in indicator_hits(found, event, normal, is_stored=True):
+            if place >= self._upto.get(hit.subject, Position()):
+                continue  # the stage saw it, or will
+            self._count[hit.subject] += 1
+            if self._count[hit.subject] > MOST_HITS:
+                self.is_cut = True
+                continue
+            yield hit

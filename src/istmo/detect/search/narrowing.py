@@ -1,0 +1,130 @@
+"""Narrowing down: which events of a segment may answer a query, without reading them.
+
+What comes out is never too little: each event that the question holds for is among the candidates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+import orjson
+
+from istmo.detect.eventstore.frames import Index
+from istmo.detect.search.query import And, FieldIs, Node, Not, Or, Query, Text, network_of, pieces_of
+
+_ALL: Final = "true"
+_NONE: Final = "false"
+# Letters that are not ASCII and become ASCII in lower case (Kelvin sign, dotted capital I), and escapes
+# that hide a letter: lines with these are read rather than guessed at.
+_FRACTION: Final = re.compile(r"-?\d*(\.\d*(e[+-]?\d*)?|e[+-]?\d*)|-\d*|[+-]")
+_EXPONENT: Final = re.compile(rb"[:,\[]\s*-?[0-9.]+[eE]")
+_HIDDEN: Final = ("\u212a".encode(), "\u0130".encode(), b"\\u", b"\\/")
+
+
+def condition_of(query: Query, index: Index) -> tuple[str, list[object]]:
+    """SQL over the segment's columns, and its values. ``true`` where columns cannot tell."""
+    values: list[object] = []
+    condition = _condition(query.node, index, values)
+    if query.start is not None:
+        condition = f"({condition}) AND time >= ?"
+        values.append(query.start)
+    if query.end is not None:
+        condition = f"({condition}) AND time < ?"
+        values.append(query.end)
+    return condition, values
+
+
+def _condition(node: Node, index: Index, values: list[object]) -> str:
+    match node:
+        case And(of=of):
+            parts = [part for one in of if (part := _condition(one, index, values)) != _ALL]
+            return " AND ".join(f"({part})" for part in parts) or _ALL
+        case Or(of=of):
+            mark = len(values)
+            parts = [_condition(one, index, values) for one in of]
+            if _ALL in parts:
+                del values[mark:]
+                return _ALL
+            return " OR ".join(f"({part})" for part in parts)
+        case FieldIs():
+            return _field_condition(node, index, values)
+        case Not() | Text():
+            return _ALL
+
+
+def _field_condition(node: FieldIs, index: Index, values: list[object]) -> str:
+    name = node.name.lower()
+    if name == "id":
+        return _ALL
+    if name in ("host", "source"):
+        return _like(name, node, values, is_list=False)
+    if any(other.lower() == name for other in index.others):
+        return _ALL
+    columns = [number for number, field in enumerate(index.columns) if field.lower() == name]
+    lists = {field for field in index.lists if field.lower() == name}
+    parts = [_like(f"c{number}", node, values, is_list=index.columns[number] in lists) for number in columns]
+    return " OR ".join(parts) or _NONE
+
+
+def _like(column: str, node: FieldIs, values: list[object], *, is_list: bool) -> str:
+    if network_of(node) is not None:
+        return f"{column} IS NOT NULL"
+    values.append(like_pattern(node, is_list=is_list))
+    return rf"lower({column}) LIKE ? ESCAPE '\'"
+
+
+def like_pattern(node: FieldIs, *, is_list: bool) -> str:
+    """A LIKE pattern that matches at least what the value matches.
+
+    Letters outside ASCII become ``%``: two programs need not agree on their lower case.
+    """
+    pattern = ""
+    for letter in node.value.lower():
+        if node.has_wildcards and letter == "*":
+            pattern += "%"
+        elif node.has_wildcards and letter == "?":
+            pattern += "%"  # what one letter is, in lower case, is another such question
+        elif not letter.isascii():
+            pattern += "%"
+        else:
+            pattern += "\\" + letter if letter in "%_\\" else letter
+    return f"%{pattern}%" if is_list else pattern
+
+
+LineFilter = Callable[[bytes], bool]
+
+
+def line_filter_of(query: Query) -> LineFilter | None:
+    """A quick look at a stored line in bytes; None where the query has no text that must be in it."""
+    needed = [piece for text in _required_texts(query.node) for piece in _pieces(text)]
+    if not needed:
+        return None
+    has_digits = any(piece.isdigit() for piece in needed)
+
+    def may_hold(line: bytes) -> bool:
+        low = line.lower()
+        if all(piece in low for piece in needed) or any(hidden in line for hidden in _HIDDEN):
+            return True
+        return has_digits and _EXPONENT.search(line) is not None
+
+    return may_hold
+
+
+def _required_texts(node: Node) -> list[Text]:
+    if isinstance(node, Text):
+        return [node]
+    if isinstance(node, And):
+        return [text for one in node.of for text in _required_texts(one)]
+    return []
+
+
+def _pieces(text: Text) -> list[bytes]:
+    """Stretches of ASCII letters as JSON writes them. Fractions are left out: JSON has several ways."""
+    found: list[bytes] = []
+    for piece in pieces_of(text.text, has_wildcards=text.has_wildcards):
+        for part in "".join(letter if letter.isascii() else "\0" for letter in piece).split("\0"):
+            if part and not _FRACTION.fullmatch(part):
+                found.append(orjson.dumps(part)[1:-1].lower())
+    return found

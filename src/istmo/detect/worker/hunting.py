@@ -1,0 +1,147 @@
+"""Searches and hunts that the web process asked for: run aside, told as they find."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+import structlog
+
+from istmo.clock import Clock
+from istmo.detect.aside.jobs import FindHits, FindRows, Found
+from istmo.detect.aside.pool import Pool
+from istmo.detect.eventstore.log import EventLog
+from istmo.detect.eventstore.times import to_micros
+from istmo.detect.wire import Hunt, HuntHits, Position, Problem, Rows, Search, ToWeb, WireIndicator
+from istmo.detect.worker.indicators import IndicatorStage
+from istmo.detect.worker.link import Connection, LinkLost
+from istmo.settings import Limits
+
+log = structlog.get_logger(__name__)
+
+_MOST_SEARCHES: Final = 16
+_HUNT_SECONDS: Final = 600.0
+_CANCELLED: Final = Problem("", "detect.search_cancelled", {})
+
+
+class Requests:
+    """What one conversation has asked for. Ends with it."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        pool: Pool,
+        event_log: EventLog,
+        stage: IndicatorStage,
+        clock: Clock,
+        limits: Limits,
+    ) -> None:
+        self._connection = connection
+        self._pool = pool
+        self._log = event_log
+        self._stage = stage
+        self._clock = clock
+        self._limits = limits
+        self._searches: dict[int, asyncio.Task[None]] = {}
+        self._hunts: dict[int, list[str]] = {}
+        self._running: dict[int, list[str]] = {}
+        self._hunting: asyncio.Task[None] | None = None
+
+    async def search(self, asked: Search) -> None:
+        """Begin a search."""
+        if len(self._searches) >= _MOST_SEARCHES:
+            busy = Problem("", "detect.search_busy", {})
+            await self._connection.send(Rows(asked.request, [], True, busy))
+            return
+        self._searches[asked.request] = asyncio.create_task(self._search(asked))
+
+    def hunt(self, asked: Hunt) -> None:
+        """Begin a hunt, or add it to those that wait: one pass over the store serves them all."""
+        self._hunts[asked.request] = asked.indicator_ids
+        if self._hunting is None or self._hunting.done():
+            self._hunting = asyncio.create_task(self._hunt_all())
+
+    async def cancel(self, request: int) -> None:
+        """Stop a search or a hunt."""
+        searching = self._searches.get(request)
+        if searching is not None:
+            searching.cancel()
+        elif self._hunts.pop(request, None) is not None or self._running.pop(request, None) is not None:
+            await self._connection.send(HuntHits(request, [], True, _CANCELLED))
+            if not self._running and not self._hunts and self._hunting is not None:
+                self._hunting.cancel()
+
+    async def close(self) -> None:
+        """Stop everything."""
+        tasks = [*self._searches.values(), *([self._hunting] if self._hunting else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _search(self, asked: Search) -> None:
+        job = FindRows(
+            query=asked.query,
+            start=asked.start,
+            end=asked.end,
+            limit=max(1, min(asked.limit, self._limits.search_rows)),
+            upto=self._log.head.position,
+            seconds=float(self._limits.search_seconds),
+        )
+        try:
+            async with aclosing(self._pool.run(job)) as answers:
+                async for answer in answers:
+                    await self._send(Rows(asked.request, answer.rows, answer.done, answer.problem))
+        except asyncio.CancelledError:
+            await self._send(Rows(asked.request, [], True, _CANCELLED))
+        finally:
+            self._searches.pop(asked.request, None)
+
+    async def _hunt_all(self) -> None:
+        while self._hunts:
+            self._running, self._hunts = self._hunts, {}
+            try:
+                await self._hunt()
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                log.exception("hunt_failed")
+                failed = Problem("", "detect.aside_failed", {})
+                for request in self._running:
+                    await self._send(HuntHits(request, [], True, failed))
+            self._running = {}
+
+    async def _hunt(self) -> None:
+        found = {id_: self._stage.live_since(id_) for ids in self._running.values() for id_ in ids}
+        live = {id_: known for id_, known in found.items() if known is not None}
+        problem: Problem | None = None
+        if live and self._log.head.events:
+            async with aclosing(self._find(live)) as answers:
+                async for answer in answers:
+                    problem = answer.problem
+                    await self._tell(answer)
+        for request in self._running:
+            await self._send(HuntHits(request, [], True, problem))
+
+    def _find(self, live: dict[str, tuple[WireIndicator, Position]]) -> AsyncGenerator[Found, None]:
+        job = FindHits(
+            indicators=[indicator for indicator, _ in live.values()],
+            upto={id_: position for id_, (_, position) in live.items()},
+            now=to_micros(self._clock.now()),
+            seconds=_HUNT_SECONDS,
+        )
+        return self._pool.run(job)
+
+    async def _tell(self, answer: Found) -> None:
+        for request, ids in list(self._running.items()):
+            wanted = set(ids)
+            hits = [hit for hit in answer.hits if hit.subject in wanted]
+            if hits:
+                await self._send(HuntHits(request, hits, False))
+
+    async def _send(self, message: ToWeb) -> None:
+        try:
+            await self._connection.send(message)
+        except LinkLost:
+            log.info("answer_to_nobody")

@@ -1,0 +1,152 @@
+"""The indicator stage: at once after each commit, on the event loop, in small portions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+
+from istmo.clock import Clock
+from istmo.detect.eventstore.follow import Follower
+from istmo.detect.eventstore.lines import StoredEvent
+from istmo.detect.eventstore.log import Block, EventLog
+from istmo.detect.eventstore.times import to_micros
+from istmo.detect.hits import indicator_hits
+from istmo.detect.indicators import Matcher
+from istmo.detect.wire import INDICATORS, Hits, Position, Problem, WireHit, WireIndicator
+from istmo.detect.worker.link import Connection, LinkLost
+
+log = structlog.get_logger(__name__)
+
+_PORTION: Final = 64
+"""Events between two breaths: nothing else on the loop waits longer than these take."""
+_PUT_PORTION: Final = 1000
+_TOLD_SECONDS: Final = 1.0
+_REMEMBERED: Final = 10_000
+
+
+class IndicatorStage:
+    """Follows the log with the matcher. Everything here belongs to the event loop."""
+
+    def __init__(self, event_log: EventLog, clock: Clock) -> None:
+        self._log = event_log
+        self._clock = clock
+        self.matcher = Matcher(lambda: to_micros(clock.now()))
+        self._follower = Follower(event_log, Position())
+        self._wake = asyncio.Event()
+        self._since: OrderedDict[str, tuple[WireIndicator, Position]] = OrderedDict()
+        self.position = Position()
+        """Every event before it has been matched, in this conversation."""
+        self._told = Position()
+
+    def wake(self) -> None:
+        """There are new events."""
+        self._wake.set()
+
+    async def put(self, items: list[WireIndicator], *, reset: bool) -> list[Problem]:
+        """Add indicators, live from the next event on; what could not be used."""
+        if reset:
+            self.matcher.clear()
+            self._since.clear()
+        problems = []
+        for start in range(0, len(items), _PUT_PORTION):
+            for item in items[start : start + _PUT_PORTION]:
+                problems += self._put(item)
+            await asyncio.sleep(0)
+        return problems
+
+    def _put(self, item: WireIndicator) -> list[Problem]:
+        try:
+            unusable = self.matcher.put(item.id, item.terms, item.until)
+        except Exception:
+            log.exception("indicator_not_put", indicator=item.id)
+            return [Problem(item.id, "detect.indicator_unusable", {})]
+        self._since[item.id] = (item, self.position)
+        self._since.move_to_end(item.id)
+        while len(self._since) > _REMEMBERED:
+            self._since.popitem(last=False)
+        return [Problem(item.id, "detect.term_unusable", {"kind": k, "value": v[:200]}) for k, v in unusable]
+
+    def drop(self, ids: Iterable[str]) -> None:
+        """Remove indicators: the next event no longer hits them."""
+        for id_ in ids:
+            self.matcher.drop(id_)
+            self._since.pop(id_, None)
+
+    def live_since(self, id_: str) -> tuple[WireIndicator, Position] | None:
+        """An indicator, and the position from which this stage sees it; None when it is not live."""
+        if id_ not in self.matcher:
+            return None
+        known = self._since.get(id_)
+        return known or (WireIndicator(id_, list(self.matcher.terms(id_))), self.position)
+
+    async def follow(self, position: Position, connection: Connection) -> None:
+        """Match everything from ``position`` on, until the connection is lost."""
+        self._follower.seek(position)
+        self.position = self._told = position
+        told_at = self._clock.monotonic()
+        try:
+            while True:
+                self._wake.clear()
+                block = await self._next()
+                if block is not None:
+                    await self._match(block, connection)
+                now = self._clock.monotonic()
+                if self.position != self._told and now - told_at >= _TOLD_SECONDS:
+                    await self._tell(connection, [])
+                if self.position == self._told:
+                    told_at = now
+                if block is None:
+                    await self._rest()
+        except LinkLost:
+            log.info("stage_waits", stage=INDICATORS)
+        finally:
+            self._follower.close()
+
+    async def _next(self) -> Block | None:
+        if self._follower.position >= self._log.head.position:
+            return None
+        if self._log.recent(self._follower.position) is not None:
+            return self._follower.next()
+        return await asyncio.to_thread(self._follower.next)
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(_TOLD_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _match(self, block: Block, connection: Connection) -> None:
+        events = block.events
+        for start in range(0, len(events), _PORTION):
+            hits = [hit for event in events[start : start + _PORTION] for hit in self._hits(event)]
+            done = start + _PORTION
+            self.position = _before(events[done]) if done < len(events) else block.end
+            if hits:
+                await self._tell(connection, hits)
+            if done < len(events):
+                await asyncio.sleep(0)
+        self.position = block.end
+
+    def _hits(self, event: StoredEvent) -> list[WireHit]:
+        """One bad event never stops the others."""
+        try:
+            normal = event.normal
+            found = self.matcher.match(normal.fields)
+            return indicator_hits(found, event, normal) if found else []
+        except Exception:
+            log.exception("event_not_matched", event=event.id)
+            return []
+
+    async def _tell(self, connection: Connection, hits: list[WireHit]) -> None:
+        self._told = self.position
+        await connection.send(Hits(INDICATORS, self.position, hits))
+
+
+def _before(event: StoredEvent) -> Position:
+    segment, _, line = event.id.partition("-")
+    return Position(int(segment), int(line))

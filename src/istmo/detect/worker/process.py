@@ -1,0 +1,298 @@
+"""The worker put together: intake, log, stages, the work aside, and the conversation about all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+import uvicorn
+
+from istmo.clock import Clock
+from istmo.detect.aside.jobs import CloseSegment
+from istmo.detect.aside.pool import Pool
+from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.log import EventLog
+from istmo.detect.intake.app import Intake
+from istmo.detect.intake.sources import Sources
+from istmo.detect.wire import (
+    INDICATORS,
+    SIGMA,
+    SOURCES,
+    AskStats,
+    Cancel,
+    Counted,
+    DropIndicators,
+    DropRules,
+    Hunt,
+    Live,
+    Notice,
+    Position,
+    PutIndicators,
+    PutRules,
+    PutSources,
+    Ready,
+    Search,
+    Stats,
+    Synced,
+    ToWorker,
+    Welcome,
+)
+from istmo.detect.worker.hunting import Requests
+from istmo.detect.worker.indicators import IndicatorStage
+from istmo.detect.worker.link import Connection, Link, LinkLost
+from istmo.detect.worker.rules import SigmaStage
+from istmo.errors import Unavailable
+from istmo.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_ROUND_SECONDS: Final = 1.0
+_CLOSE_AGAIN_SECONDS: Final = 30.0
+_MOST_CONNECTIONS: Final = 1000
+_MOST_NOTICES: Final = 100
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The node's own certificate and key, as PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+class Worker:
+    """One node's detection worker. ``run`` returns after ``stop``."""
+
+    def __init__(self, settings: Settings, clock: Clock, certificate: Certificate | None = None) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._certificate = certificate
+        self._stopping = asyncio.Event()
+        self._connection: Connection | None = None
+        self._notices: deque[Notice] = deque(maxlen=_MOST_NOTICES)
+        self._positions: dict[str, Position] = {}
+        self._following: asyncio.Task[None] | None = None
+        self._was_full = False
+        self._close_after = 0.0
+        self._closing: asyncio.Task[None] | None = None
+
+    def stop(self) -> None:
+        """End: intake first, then what waits is written."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until stopped. Raises Conflict when the store is in use, Unavailable when the port is."""
+        loop = asyncio.get_running_loop()
+        settings = self._settings
+        self._log = EventLog(settings.events, self._clock)
+        self._remember_repairs()
+        self._sources = Sources(settings.space)
+        self._stage = IndicatorStage(self._log, self._clock)
+        self._sigma = SigmaStage(self._log, loop, self._clock)
+        self._pool = Pool(settings.events)
+        self._log.on_append(lambda: loop.call_soon_threadsafe(self._stage.wake))
+        self._log.on_append(self._sigma.wake)
+        self._listener = _listen(settings.intake_host, settings.intake_port)
+        app = Intake(self._log, self._sources, settings.limits, self._clock, settings.languages)
+        server = _Server(_server_config(app, self._certificate))
+        tasks = [
+            asyncio.create_task(server.serve(sockets=[self._listener])),
+            asyncio.create_task(Link(settings.run, self._talk).keep()),
+            asyncio.create_task(self._rounds()),
+        ]
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                task.result()  # one of the parts ended by itself: say why, and end
+        finally:
+            server.should_exit = True
+            for task in tasks[1:]:
+                task.cancel()
+            await asyncio.gather(*tasks, stopping, return_exceptions=True)
+            await self._end()
+
+    async def _end(self) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+            await asyncio.gather(self._closing, return_exceptions=True)
+        await self._pool.close()
+        await asyncio.to_thread(self._sigma.close)
+        await asyncio.to_thread(self._log.close)
+
+    def _remember_repairs(self) -> None:
+        for repair in self._log.repairs:
+            told: dict[str, str | int] = {
+                "file": repair.path.name,
+                "offset": repair.offset,
+                "bytes": repair.cut,
+            }
+            self._notices.append(Notice("detect.log_repaired", told))
+
+    # The conversation
+
+    async def _talk(self, connection: Connection) -> None:
+        host, port = self._listener.getsockname()[:2]
+        await connection.send(Ready(os.getpid(), host, port, self._log.head.position))
+        requests = Requests(
+            connection, self._pool, self._log, self._stage, self._clock, self._settings.limits
+        )
+        self._connection = connection
+        try:
+            while (message := await connection.receive()) is not None:
+                await self._hear(message, connection, requests)
+        finally:
+            self._connection = None
+            connection.is_lost = True
+            await self._rest()
+            await requests.close()
+
+    async def _rest(self) -> None:
+        self._sigma.pause()
+        if self._following is not None:
+            self._following.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._following
+            self._following = None
+
+    async def _hear(self, message: ToWorker, connection: Connection, requests: Requests) -> None:
+        match message:
+            case Welcome(positions=positions, member=member, members=members):
+                self._positions = positions
+                self._sources.introduce(member, members)
+            case PutIndicators(generation=generation, items=items, reset=reset):
+                problems = await self._stage.put(items, reset=reset)
+                await connection.send(Live(INDICATORS, generation, problems))
+            case DropIndicators(generation=generation, ids=ids):
+                self._stage.drop(ids)
+                await connection.send(Live(INDICATORS, generation))
+            case PutRules(generation=generation, rules=rules, reset=reset):
+                self._sigma.put(generation, rules, connection, reset=reset)
+            case DropRules(generation=generation, ids=ids):
+                self._sigma.drop(generation, ids, connection)
+            case PutSources(generation=generation, sources=sources):
+                self._sources.replace(sources)
+                await connection.send(Live(SOURCES, generation))
+            case Synced():
+                self._follow(connection)
+            case Hunt():
+                requests.hunt(message)
+            case Search():
+                await requests.search(message)
+            case Cancel(request=request):
+                await requests.cancel(request)
+            case AskStats(request=request):
+                await connection.send(self._stats(request))
+
+    def _follow(self, connection: Connection) -> None:
+        self._sigma.follow(self._positions.get(SIGMA, Position()), connection)
+        if self._following is None:
+            start = self._positions.get(INDICATORS, Position())
+            self._following = asyncio.create_task(self._stage.follow(start, connection))
+
+    def _stats(self, request: int) -> Stats:
+        head, folder = self._log.head, self._log.folder
+        return Stats(
+            request=request,
+            events=head.events,
+            segments=len(folder.all_segments()),
+            bytes=_size(folder),
+            head=head.position,
+            behind={
+                INDICATORS: self._log.behind(self._stage.position),
+                SIGMA: self._log.behind(self._sigma.position),
+            },
+            indicators=len(self._stage.matcher),
+            rules=self._sigma.rules,
+            intake="detect.disk_full" if self._log.is_full else "open",
+        )
+
+    # What comes round every second
+
+    async def _rounds(self) -> None:
+        while True:
+            await asyncio.sleep(_ROUND_SECONDS)
+            try:
+                self._watch_room()
+                self._close_segments()
+                await self._report()
+            except LinkLost:
+                continue
+            except Exception:
+                log.exception("round_failed")
+
+    def _watch_room(self) -> None:
+        if self._log.is_full != self._was_full:
+            self._was_full = self._log.is_full
+            code = "detect.disk_full" if self._was_full else "detect.disk_has_room"
+            self._notices.append(Notice(code, {"folder": str(self._settings.events)}))
+
+    def _close_segments(self) -> None:
+        is_busy = self._closing is not None and not self._closing.done()
+        waiting = self._log.segments_to_close()
+        if waiting and not is_busy and self._clock.monotonic() >= self._close_after:
+            self._closing = asyncio.create_task(self._close(waiting[0]))
+
+    async def _close(self, segment: int) -> None:
+        async for answer in self._pool.run(CloseSegment(segment)):
+            if answer.problem is not None:
+                self._close_after = self._clock.monotonic() + _CLOSE_AGAIN_SECONDS
+                self._notices.append(Notice("detect.segment_not_closed", {"segment": segment}))
+
+    async def _report(self) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        while self._notices:
+            await connection.send(self._notices[0])
+            self._notices.popleft()
+        if counts := self._sources.take_counts():
+            await connection.send(Counted(counts))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn inside our own loop: signals are ours."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server_config(app: Intake, certificate: Certificate | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=3,
+        ws="none",
+        ssl_certfile=str(certificate.certificate) if certificate else None,
+        ssl_keyfile=str(certificate.key) if certificate else None,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise Unavailable("detect.intake_port", host=host, port=port, detail=error.strerror or "?") from error
+
+
+def _size(folder: EventFolder) -> int:
+    total = 0
+    for part in (folder.wal, folder.segments):
+        for path in part.iterdir():
+            with suppress(FileNotFoundError):
+                total += path.stat().st_size
+    return total
