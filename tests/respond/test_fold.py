@@ -249,7 +249,7 @@ def test_an_invitation_waits_for_the_nation_that_opened_the_case(region: Sending
 
 
 def test_a_status_settled_across_a_nation_that_may_not_see_it_all(region: Sending) -> None:
-    """Salvador never sees Honduras's change; Guatemala's later one still counts there, and settles it here."""
+    """El Salvador never sees Honduras's change; Guatemala's later one counts there and settles it here."""
     region.share(GT, SV)
     region.deliver_all()
     region.add(HN, StatusChange, status=Status.CONTAINED)
