@@ -17,7 +17,7 @@ from typing import Any
 from istmo.errors import InvalidInput
 
 _BLANK = re.compile(r"[ \t\n\r]*")
-_SIGN = re.compile(r'["{}\[\]]')
+_SIGN = re.compile(r'["{}\[\],]')
 _STRING_END = re.compile(r'(?:[^"\\]|\\.)*"', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -233,6 +233,9 @@ def _end_of(text: str, place: int) -> int:
             if closing is None:
                 return len(text)
             place = closing.end()
+        elif sign == ",":
+            if depth == 0:
+                return place - 1
         elif sign in "{[":
             depth += 1
         else:
