@@ -1,0 +1,192 @@
+"""Lines of events from files and archives, in memory that does not depend on what they hold.
+
+Nothing is ever unpacked to disk, so a member's path (``../../x``) is a name and nothing more.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Final
+
+from istmo.detect.intake.inflating import Inflater
+from istmo.detect.intake.splitting import Splitter
+from istmo.errors import InvalidInput, IstmoError, NotFound, TooLarge
+from istmo.settings import Limits
+
+_CHUNK: Final = 256 << 10
+_FREE: Final = 1 << 20
+_GZIP: Final = b"\x1f\x8b"
+_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_BOM: Final = b"\xef\xbb\xbf"
+_LONGEST_NAME: Final = 300
+
+
+@dataclass(frozen=True)
+class Line:
+    """One event as it came. ``place`` is the file, with ``!member`` where it came out of an archive."""
+
+    place: str
+    number: int
+    raw: bytes
+
+
+@dataclass(frozen=True)
+class FileProblem:
+    """What could not be read; the rest is. ``line`` counts from 1; 0 means the whole place."""
+
+    place: str
+    line: int
+    error: IstmoError
+
+
+Found = Line | FileProblem
+
+
+def open_events(path: Path, limits: Limits) -> Iterator[Found]:
+    """Every event of a file, an archive, or a folder of them."""
+    if path.is_dir():
+        for inner in sorted(one for one in path.rglob("*") if one.is_file()):
+            yield from open_events(inner, limits)
+        return
+    try:
+        with path.open("rb") as file:
+            yield from open_stream(file, str(path), limits)
+    except OSError:
+        yield FileProblem(str(path), 0, NotFound("detect.no_such_file", file=str(path)))
+
+
+def open_stream(file: IO[bytes], place: str, limits: Limits) -> Iterator[Found]:
+    """Every event of an open file or pipe."""
+    head = file.read(_CHUNK)
+    if head.startswith(_ZIP):
+        yield from _zip(file, head, place, limits)
+    else:
+        yield from _lines(_chunks(file, head), place, limits, packed_size=None)
+
+
+def _chunks(file: IO[bytes], head: bytes) -> Iterator[bytes]:
+    while head:
+        yield head
+        head = file.read(_CHUNK)
+
+
+def _lines(
+    chunks: Iterator[bytes], place: str, limits: Limits, *, packed_size: int | None
+) -> Iterator[Found]:
+    """Lines of a stream that may be gzip. ``packed_size`` bounds what a zip member may come to."""
+    splitter = Splitter(limits.line_bytes)
+    is_first = True
+    try:
+        for data in _inflated(_bounded(chunks, place, limits, packed_size), limits, place):
+            if is_first and not _looks_like_events(data):
+                yield FileProblem(place, 0, InvalidInput("detect.member_stray", member=place))
+                return
+            is_first = False
+            yield from _told(splitter.feed(data), place, limits)
+    except IstmoError as error:
+        yield FileProblem(place, 0, error)
+    except (OSError, zlib.error, zipfile.BadZipFile, EOFError, ValueError, RuntimeError) as error:
+        problem = InvalidInput("detect.archive_unreadable", file=place, detail=str(error)[:200])
+        yield FileProblem(place, 0, problem)
+    yield from _told(splitter.finish(), place, limits)
+
+
+def _told(pieces: list[tuple[int, bytes | None]], place: str, limits: Limits) -> Iterator[Found]:
+    for number, raw in pieces:
+        if raw is None:
+            yield FileProblem(place, number, TooLarge("detect.line_too_long", limit=limits.line_bytes))
+        else:
+            yield Line(place, number, raw)
+
+
+def _bounded(chunks: Iterator[bytes], place: str, limits: Limits, packed_size: int | None) -> Iterator[bytes]:
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if packed_size is not None and (
+            total > limits.archive_bytes or total > _FREE + limits.archive_ratio * packed_size
+        ):
+            raise TooLarge("detect.archive_bomb", file=place, ratio=limits.archive_ratio)
+        yield chunk
+
+
+def _inflated(chunks: Iterator[bytes], limits: Limits, place: str) -> Iterator[bytes]:
+    first = next(chunks, b"")
+    if not first.startswith(_GZIP):
+        if first:
+            yield first
+        yield from chunks
+        return
+    inflater = Inflater(limits.archive_bytes, limits.archive_ratio)
+    try:
+        yield from inflater.feed(first)
+        for chunk in chunks:
+            yield from inflater.feed(chunk)
+        inflater.finish()
+    except TooLarge:
+        raise TooLarge("detect.archive_bomb", file=place, ratio=limits.archive_ratio) from None
+    except InvalidInput:
+        raise InvalidInput("detect.archive_unreadable", file=place, detail="gzip") from None
+
+
+def _looks_like_events(head: bytes) -> bool:
+    """Whether some line at the beginning opens a JSON value: one bad line first is no verdict."""
+    lines = head.removeprefix(_BOM).split(b"\n")
+    return any(line.lstrip().startswith((b"{", b"[")) for line in lines)
+
+
+def _zip(file: IO[bytes], head: bytes, place: str, limits: Limits) -> Iterator[Found]:
+    if not file.seekable():  # a pipe: the directory of a zip stands at its end
+        with tempfile.TemporaryFile() as copy:
+            size = 0
+            for chunk in _chunks(file, head):
+                size += len(chunk)
+                if size > limits.archive_bytes:
+                    error = TooLarge("detect.archive_bomb", file=place, ratio=limits.archive_ratio)
+                    yield FileProblem(place, 0, error)
+                    return
+                copy.write(chunk)
+            yield from _members(copy, place, limits)
+    else:
+        yield from _members(file, place, limits)
+
+
+def _members(file: IO[bytes], place: str, limits: Limits) -> Iterator[Found]:
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        problem = InvalidInput("detect.archive_unreadable", file=place, detail=str(error)[:200])
+        yield FileProblem(place, 0, problem)
+        return
+    with archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        if len(members) > limits.archive_members:
+            too_many = TooLarge("detect.archive_members", file=place, limit=limits.archive_members)
+            yield FileProblem(place, 0, too_many)
+            return
+        for member in members:
+            yield from _member(archive, member, f"{place}!{member.filename[:_LONGEST_NAME]}", limits)
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: str, limits: Limits) -> Iterator[Found]:
+    path = PurePosixPath(member.filename)
+    if "__MACOSX" in path.parts or path.name.startswith("._") or path.name == ".DS_Store":
+        yield FileProblem(place, 0, InvalidInput("detect.member_stray", member=place))
+        return
+    if member.flag_bits & 0x1:
+        yield FileProblem(place, 0, InvalidInput("detect.member_encrypted", member=place))
+        return
+    try:
+        opened = archive.open(member)
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+        problem = InvalidInput("detect.archive_unreadable", file=place, detail=str(error)[:200])
+        yield FileProblem(place, 0, problem)
+        return
+    with opened:
+        chunks = iter(lambda: opened.read(_CHUNK), b"")
+        yield from _lines(chunks, place, limits, packed_size=member.compress_size)
