@@ -37,13 +37,13 @@ def list_cases(teller: Teller, q: str, status: str, severity: str, limit: int) -
     answer = teller.client().get(
         PATH, q=q or None, status=status or None, severity=severity or None, limit=limit
     )
-    heads = [f"respond.column.{name}" for name in ("id", "title", "status", "severity", "tlp", "entries")]
+    heads = [f"respond.column.{name}" for name in ("id", "title", "status", "severity", "marking", "entries")]
     rows = [
         (
             one["id"],
             one["title"] or say("respond.invitation"),
-            say(f"respond.status.{one['status']}"),
-            say(f"respond.severity.{one['severity']}"),
+            say(f"console.case.status.{one['status']}"),
+            say(f"kit.level.{one['severity']}"),
             one["tlp"],
             one["entries"],
         )
@@ -64,8 +64,8 @@ def show(teller: Teller, case_id: str) -> None:
     teller.tell(
         "respond.command.show.head",
         title=found["title"],
-        status=say(f"respond.status.{found['status']['value']}"),
-        severity=say(f"respond.severity.{found['severity']['value']}"),
+        status=say(f"console.case.status.{found['status']['value']}"),
+        severity=say(f"kit.level.{found['severity']['value']}"),
         tlp=found["tlp"],
         members=[one["member"] for one in found["participants"]],
     )
@@ -137,8 +137,10 @@ def _gist(entry: dict[str, Any]) -> str:
     for field in ("text", "title", "name", "object", "member", "task"):
         if entry.get(field):
             return str(entry[field])
-    if entry["kind"] in ("status", "severity"):
-        return say(f"respond.{entry['kind']}.{entry['value']}")
+    if entry["kind"] == "status":
+        return say(f"console.case.status.{entry['value']}")
+    if entry["kind"] == "severity":
+        return say(f"kit.level.{entry['value']}")
     owner = entry.get("owner")
     return (owner["name"] or owner["node"]) if owner else ""
 
