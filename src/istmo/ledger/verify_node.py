@@ -64,7 +64,8 @@ def verify_node(
     others = [one for one in records.origins(connection) if one != member_id]
     for origin in others:
         _check_received(connection, origin, member_id, own, progress)
-    _check_files(files, own_keys.public, entries, report)
+    is_signed = records.last_checkpoint(connection, member_id) is not None
+    _check_files(files, own_keys.public, entries, report, is_signed)
     return report
 
 
@@ -149,11 +150,11 @@ def _check_deliveries(
             check.report.add("wrong_chain", file=check.origin, recipient=recipient)
 
 
-def _check_files(files: Path, public: bytes, entries: list[bytes], report: Report) -> None:
+def _check_files(files: Path, public: bytes, entries: list[bytes], report: Report, is_signed: bool) -> None:
     try:
         note = (files / CHECKPOINT).read_bytes()
     except FileNotFoundError:
-        if entries:
+        if is_signed:  # before the first checkpoint there is nothing to miss
             report.add("missing_file", file=CHECKPOINT, detail="")
         return
     signed = _read_note(note, "identity--" + report.log.removeprefix("istmo."), public, CHECKPOINT, report)
