@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from detect.sigma.recordings import RULES
 from istmo.detect.sigma import RuleSet, load_rules
+
+from .recordings import RULES
 
 
 @pytest.fixture(scope="session")

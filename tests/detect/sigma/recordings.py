@@ -1,6 +1,6 @@
 """The real recordings and rules kept beside the repository, and what the engine says of them.
 
-``python -m detect.sigma.recordings DATA > tests/golden/sigma_matches.json`` (from ``tests/``)
+``python -m tests.detect.sigma.recordings DATA > tests/golden/sigma_matches.json``
 writes the golden figures anew; a change in them must be explained in the commit that makes it.
 """
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from detect.sigma.recordings import Counts, count_matches, golden_figures, recorded_events
-from detect.sigma.second_reading import READINGS
 from istmo.detect.sigma import RuleSet
+
+from .recordings import Counts, count_matches, golden_figures, recorded_events
+from .second_reading import READINGS
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "sigma_matches.json"
 

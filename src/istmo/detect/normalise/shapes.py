@@ -57,7 +57,8 @@ def flatten(event: Mapping[str, Any]) -> Fields:
     if isinstance(event.get("winlog"), Mapping):
         return flatten_ecs(event)
     if "winlog.channel" in event or "winlog.event_id" in event:
-        return flatten_ecs(undot(event))
+        event = undot(event)
+        return flatten_ecs(event) if isinstance(event.get("winlog"), Mapping) else flatten_flat(event)
     if "log_name" in event and "event_id" in event:
         return flatten_beat6(event)
     return flatten_flat(event)

@@ -69,8 +69,8 @@ def parse_rule(
     for kind in NOT_SERVED:
         if kind in content:
             raise Refused("not_served", content.line_of(kind), is_not_served=True, kind=kind)
-    title = content.get("title")
-    if not isinstance(title, str) or not title.strip():
+    title = text(content, "title")
+    if not title:
         raise Refused("no_title", content.line)
     if len(title) > limits.title_characters:
         raise Refused("title_too_long", content.line_of("title"), limit=limits.title_characters)
