@@ -11,7 +11,7 @@ import click
 from istmo.clock import SystemClock
 from istmo.errors import InvalidInput
 from istmo.kit.cli import Teller, command, option, told
-from istmo.node import found_node
+from istmo.founding import found_node
 from istmo.settings import Settings
 
 

@@ -9,25 +9,25 @@ from importlib import import_module
 import click
 
 from istmo import __version__
-from istmo.kit.cli import Group, language_of, option, speak, translate_click
+from istmo.kit.cli import Group, Option, language_of, option, say, speak, translate_click
 
-# One line a command: where it stands. A command's module is read only when the command is asked for,
-# so that `istmo --help` answers at once on an old machine.
+# One line a command: where it stands, and its help. A command's module is read only when the command
+# is used, so that `istmo --help` answers at once on an old machine.
 COMMANDS = {
-    "init": "istmo.cli.init",
-    "serve": "istmo.cli.serve",
-    "demo": "istmo.cli.demo.command",
-    "doctor": "istmo.cli.doctor",
-    "import": "istmo.intel.commands",
-    "publish": "istmo.intel.commands",
-    "retract": "istmo.intel.commands",
-    "ingest": "istmo.detect.commands",
-    "search": "istmo.detect.commands",
-    "case": "istmo.respond.commands",
-    "peer": "istmo.federation.commands",
-    "ledger": "istmo.cli.ledger",
-    "account": "istmo.identity.commands",
-    "token": "istmo.identity.commands",
+    "init": ("istmo.cli.init", "cli.init"),
+    "serve": ("istmo.cli.serve", "cli.serve"),
+    "demo": ("istmo.cli.demo.command", "demo.command"),
+    "doctor": ("istmo.cli.doctor", "cli.doctor"),
+    "import": ("istmo.intel.commands", "intel.command.import"),
+    "publish": ("istmo.intel.commands", "intel.command.publish"),
+    "retract": ("istmo.intel.commands", "intel.command.retract"),
+    "ingest": ("istmo.detect.commands", "detect.command.ingest"),
+    "search": ("istmo.detect.commands", "detect.command.search"),
+    "case": ("istmo.respond.commands", "respond.command.case"),
+    "peer": ("istmo.federation.commands", "federation.command.peer"),
+    "ledger": ("istmo.cli.ledger", "ledger.help"),
+    "account": ("istmo.identity.commands", "identity.command.account"),
+    "token": ("istmo.identity.commands", "identity.command.token"),
 }
 
 
@@ -40,13 +40,17 @@ class Istmo(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found: list[click.Command] = import_module(COMMANDS[cmd_name]).commands
+        found: list[click.Command] = import_module(COMMANDS[cmd_name][0]).commands
         return next((one for one in found if one.name == cmd_name), None)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section(say("click.Commands")):
+            formatter.write_dl([(name, say(help_key)) for name, (_, help_key) in COMMANDS.items()])
 
 
 @click.command("istmo", cls=Istmo, help="cli.istmo")
 @option("--lang", type=click.Choice(["es", "en"]), help="cli.option.lang")
-@click.version_option(__version__, prog_name="istmo")
+@click.version_option(__version__, prog_name="istmo", cls=Option, help="cli.option.version")
 def istmo(lang: str | None) -> None:
     """The root of all commands; ``--lang`` was read before click began."""
 

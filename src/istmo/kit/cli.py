@@ -67,6 +67,9 @@ def language_of(arguments: Sequence[str], environment: dict[str, str]) -> str:
     return next((one for one in LANGUAGES if found.lower().startswith(one)), LANGUAGES[0])
 
 
+_METAVARS = ("[OPTIONS]", "COMMAND [ARGS]...")
+
+
 class _Spoken:
     """Resolves catalogue keys at the moment that help is shown, not when the module is read."""
 
@@ -77,6 +80,10 @@ class _Spoken:
             formatter.write_paragraph()
             with formatter.indentation():
                 formatter.write_text(say(self.help))
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]
+        return [say(f"click.{piece}") if piece in _METAVARS else piece for piece in pieces]
 
     def get_short_help_str(self, limit: int = 45) -> str:
         text = say(self.help) if self.help else ""

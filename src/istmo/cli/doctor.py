@@ -1,0 +1,159 @@
+"""``istmo doctor``: look the node over and say what to mend."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from istmo.errors import IstmoError
+from istmo.kit.cli import Teller, command, say, told
+from istmo.kit.client import NodeClient
+from istmo.ledger import keys as node_keys
+from istmo.ledger.verify_node import verify_settings
+from istmo.settings import Settings, load_settings
+from istmo.store.health import database_problem, needs_upgrade
+
+LOW_DISK_GB = 2.0
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. ``state`` is ``ok``, ``warn`` or ``bad``."""
+
+    check: str
+    state: str
+    key: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """What was found, and what to do about it."""
+        return say(f"cli.doctor.{self.key}", **self.params)
+
+
+@command("doctor", help="cli.doctor")
+@told
+def doctor(teller: Teller) -> None:
+    """Run every check; exit with 1 when something is broken."""
+    settings = load_settings(teller.data)
+    findings = [finding for check in CHECKS for finding in check(settings)]
+    teller.rows(
+        {"healthy": _is_healthy(findings), "checks": [_document(one) for one in findings]},
+        ("cli.doctor.check", "cli.doctor.state", "cli.doctor.remedy"),
+        [(say(f"cli.doctor.{one.check}"), say(f"cli.doctor.{one.state}"), one.text()) for one in findings],
+        "cli.doctor.none",
+    )
+    if not teller.json:
+        teller.tell("cli.doctor.healthy" if _is_healthy(findings) else "cli.doctor.sick")
+    if not _is_healthy(findings):
+        raise SystemExit(1)
+
+
+def _is_healthy(findings: list[Finding]) -> bool:
+    return all(one.state != "bad" for one in findings)
+
+
+def _document(finding: Finding) -> dict[str, Any]:
+    return {"check": finding.check, "state": finding.state, "text": finding.text(), **finding.params}
+
+
+def check_settings(settings: Settings) -> Iterator[Finding]:
+    """Whether what leaves the machine is encrypted."""
+    host = urlsplit(settings.url).hostname or ""
+    if settings.url.startswith("http://") and host not in LOOPBACK:
+        yield Finding("settings", "bad", "settings.plain", {"url": settings.url})
+    else:
+        shown = {"name": settings.name, "country": settings.country, "url": settings.url}
+        yield Finding("settings", "ok", "settings.ok", shown)
+
+
+def check_keys(settings: Settings) -> Iterator[Finding]:
+    """Whether the keys can be read, by us and by nobody else."""
+    try:
+        keys = node_keys.load(settings.keys)
+    except IstmoError as error:
+        yield Finding("keys", "bad", "keys.bad", {"problem": _words(error)})
+        return
+    for path in sorted(settings.keys.iterdir()):
+        if stat.S_IMODE(path.stat().st_mode) & 0o077 and path.suffix != ".crt":
+            yield Finding("keys", "bad", "keys.open", {"file": str(path)})
+    yield Finding("keys", "ok", "keys.ok", {"fingerprint": keys.fingerprint})
+
+
+def check_database(settings: Settings) -> Iterator[Finding]:
+    """Whether the database is sound and has the shape that this program knows."""
+    problem = database_problem(settings.database_url)
+    if problem:
+        yield Finding("database", "bad", "database.bad", {"problem": problem})
+    elif needs_upgrade(settings.database_url):
+        yield Finding("database", "warn", "database.old")
+    else:
+        yield Finding("database", "ok", "database.ok")
+
+
+def check_disk(settings: Settings) -> Iterator[Finding]:
+    """Whether there is room for the logs of the coming days."""
+    free = shutil.disk_usage(settings.data).free / 1e9
+    low = free < LOW_DISK_GB
+    yield Finding("disk", "bad" if low else "ok", "disk.low" if low else "disk.ok", {"free": f"{free:.1f}"})
+
+
+def check_ledger(settings: Settings) -> Iterator[Finding]:
+    """Whether every entry of the log still verifies."""
+    try:
+        report = verify_settings(settings)
+    except IstmoError as error:
+        yield Finding("ledger", "bad", "ledger.bad", {"problem": _words(error)})
+        return
+    if report.problems:
+        yield Finding("ledger", "bad", "ledger.bad", {"problem": str(report.problems[0])})
+    else:
+        yield Finding("ledger", "ok", "ledger.ok", {"n": report.entries})
+
+
+def check_running(settings: Settings) -> Iterator[Finding]:
+    """Whether the node answers, its worker detects, its peers are there and its jobs get done."""
+    try:
+        with NodeClient.by_key(settings) as client:
+            node = client.get("/api/v1/node")
+            yield Finding("running", "ok", "running.ok", {"url": settings.url})
+            yield _worker(node["worker"])
+            yield _peers(client.get("/api/v1/peers")["items"])
+            dead = len(client.get("/api/v1/jobs/dead")["items"])
+            yield Finding("jobs", "bad" if dead else "ok", "jobs.bad" if dead else "jobs.ok", {"n": dead})
+    except IstmoError:
+        yield Finding("running", "warn", "running.no", {"url": settings.url})
+
+
+def _worker(worker: dict[str, Any]) -> Finding:
+    if worker["state"] != "ready":
+        return Finding("worker", "bad", "worker.bad", {"state": worker["state"]})
+    counts = {"indicators": worker["indicators"], "rules": worker["rules"]}
+    return Finding("worker", "ok", "worker.ok", counts)
+
+
+def _peers(peers: list[dict[str, Any]]) -> Finding:
+    away = [peer["name"] for peer in peers if peer["state"] != "connected"]
+    if away:
+        return Finding("peers", "warn", "peers.bad", {"names": ", ".join(away)})
+    return Finding("peers", "ok", "peers.ok" if peers else "peers.none", {"n": len(peers)})
+
+
+def _words(error: IstmoError) -> str:
+    return say(f"error.{error.code}", **error.params)
+
+
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    check_settings,
+    check_keys,
+    check_database,
+    check_disk,
+    check_ledger,
+    check_running,
+)
+
+commands = [doctor]
