@@ -1,1 +1,1 @@
-"""How nodes meet: charter, invitations, feed, inbox, reconciliation."""
+"""How nodes meet: charter, invitations, live feed, inbox, acknowledgement, reconciliation."""

@@ -196,9 +196,9 @@ class SignedAuth(httpx.Auth):
             request.headers[name] = value
 
 
-def nonce_of(request: httpx.Request) -> str:
-    """The nonce under which ``SignedAuth`` signed a request; empty when it did not."""
-    found = re.search(r';nonce="([^"]*)"', request.headers.get("signature-input", ""))
+def nonce_of(headers: Mapping[str, str]) -> str:
+    """The nonce in the headers of a signed request; empty when there is none."""
+    found = re.search(r';nonce="([^"]*)"', headers.get("signature-input", ""))
     return found[1] if found else ""
 
 

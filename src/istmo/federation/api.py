@@ -1,0 +1,342 @@
+"""The region for programs (``/api/v1/peers``), and the wire between nodes (``/federation/v1``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Request, delete, get, post
+from litestar.concurrency import sync_to_thread
+from litestar.response import Stream
+
+from istmo.errors import InvalidInput, IstmoError
+from istmo.federation.charter import Charter
+from istmo.federation.objects import Cursor, Invitation, Problem
+from istmo.federation.records import Joining
+from istmo.federation.service import Federation
+from istmo.kit.access import PEER, PEOPLE, PUBLIC
+from istmo.kit.asking import Asker
+from istmo.kit.i18n import Catalogue
+from istmo.kit.signed import nonce_of
+from istmo.model import instants
+
+_SMALL_BODY = 64 << 10
+_FRAMES_BODY = 16 << 20
+_FILE_BODY = 256 << 20
+
+
+class NewRegion(msgspec.Struct, forbid_unknown_fields=True):
+    """A region to found."""
+
+    name: str
+
+
+class NewInvitation(msgspec.Struct, forbid_unknown_fields=True):
+    """Whom to invite; with the fingerprint of its key, if that is known, it joins at once."""
+
+    name: str
+    fingerprint: str = ""
+
+
+class Code(msgspec.Struct, forbid_unknown_fields=True):
+    """An invitation's one-time code."""
+
+    code: str
+
+
+class Fingerprint(msgspec.Struct, forbid_unknown_fields=True):
+    """A fingerprint as the other side has read it out."""
+
+    fingerprint: str
+
+
+# --- for people and programs of this node -------------------------------------------------------
+
+
+@get("/api/v1/peers", opt=PEOPLE, tags=["peers"], sync_to_thread=True)
+def list_peers(asker: Asker, federation: Federation, catalogue: Catalogue) -> dict[str, Any]:
+    """The region, this node in it, and every other member with its reconciliation."""
+    items = [_with_words(one.to_json(), asker, catalogue) for one in federation.peers(asker.principal)]
+    charter = federation.charter(asker.principal)
+    joining = federation.joining(asker.principal)
+    return {
+        "region": _told_charter(charter, federation) if charter else None,
+        "self": _told_self(federation),
+        "joining": _told_joining(joining, asker, catalogue) if joining else None,
+        "items": items,
+        "next": None,
+        "total": len(items),
+    }
+
+
+@post("/api/v1/peers/region", opt=PEOPLE, tags=["peers"], status_code=201, sync_to_thread=True)
+def found_region(asker: Asker, federation: Federation, data: NewRegion) -> dict[str, Any]:
+    """Found a region with this node as its first member."""
+    return _told_charter(federation.found(asker.principal, data.name), federation)
+
+
+@get("/api/v1/peers/invitations", opt=PEOPLE, tags=["peers"], sync_to_thread=True)
+def list_invitations(asker: Asker, federation: Federation) -> dict[str, Any]:
+    """Invitations, the newest first; never their codes."""
+    items = [_told_invitation(one) for one in federation.invitations(asker.principal)]
+    return {"items": items, "next": None, "total": len(items)}
+
+
+@post("/api/v1/peers/invitations", opt=PEOPLE, tags=["peers"], status_code=201, sync_to_thread=True)
+def invite(asker: Asker, federation: Federation, data: NewInvitation) -> dict[str, Any]:
+    """Invite a node. The code is told here, once."""
+    invitation, code = federation.invite(asker.principal, data.name, data.fingerprint)
+    return {**_told_invitation(invitation), "code": code}
+
+
+@delete(
+    "/api/v1/peers/invitations/{invitation:str}",
+    opt=PEOPLE,
+    tags=["peers"],
+    status_code=200,
+    sync_to_thread=True,
+)
+def withdraw(asker: Asker, federation: Federation, invitation: str) -> dict[str, Any]:
+    """Withdraw an invitation that nobody has used."""
+    federation.withdraw(asker.principal, invitation)
+    return {"withdrawn": invitation}
+
+
+@post("/api/v1/peers/accept", opt=PEOPLE, tags=["peers"], status_code=200, sync_to_thread=True)
+def accept(asker: Asker, federation: Federation, catalogue: Catalogue, data: Code) -> dict[str, Any]:
+    """Use an invitation's code: ``joined``, or ``pending`` until the other side has confirmed."""
+    return _told_joining(federation.accept(asker.principal, data.code), asker, catalogue)
+
+
+@post("/api/v1/peers/{member:str}/confirm", opt=PEOPLE, tags=["peers"], status_code=200, sync_to_thread=True)
+def confirm(asker: Asker, federation: Federation, member: str, data: Fingerprint) -> dict[str, Any]:
+    """Let a pending member in, its fingerprint compared by a person."""
+    return _told_charter(federation.confirm(asker.principal, member, data.fingerprint), federation)
+
+
+@delete("/api/v1/peers/{member:str}", opt=PEOPLE, tags=["peers"], status_code=200, sync_to_thread=True)
+def remove(asker: Asker, federation: Federation, member: str) -> dict[str, Any]:
+    """Remove a member from the region."""
+    return _told_charter(federation.remove(asker.principal, member), federation)
+
+
+@get("/api/v1/peers/{member:str}/reconciliation", opt=PEOPLE, tags=["peers"], sync_to_thread=True)
+def reconciliation(asker: Asker, federation: Federation, catalogue: Catalogue, member: str) -> dict[str, Any]:
+    """What is due, what arrived, what was refused and why, in both directions."""
+    return _with_words(federation.reconciliation(asker.principal, member).to_json(), asker, catalogue)
+
+
+@get("/api/v1/peers/{member:str}/frames", opt=PEOPLE, tags=["peers"], sync_to_thread=True)
+def export_frames(asker: Asker, federation: Federation, member: str) -> Stream:
+    """A file to carry to a peer: everything of ours that it has not acknowledged."""
+    headers = {"Content-Disposition": 'attachment; filename="istmo-frames.txt"'}
+    lines = federation.export(asker.principal, member)
+    return Stream(lines, media_type="application/octet-stream", headers=headers)
+
+
+@post(
+    "/api/v1/peers/frames",
+    opt=PEOPLE,
+    tags=["peers"],
+    status_code=200,
+    sync_to_thread=True,
+    request_max_body_size=_FILE_BODY,
+)
+def import_frames(asker: Asker, federation: Federation, catalogue: Catalogue, body: bytes) -> dict[str, Any]:
+    """Take in a file that was carried here."""
+    peer, taken = federation.import_file(asker.principal, body.split(b"\n"))
+    problem = taken.problem
+    told = Problem(problem.code, problem.params).to_json() if problem else None
+    return {
+        "member": peer.id,
+        "name": peer.name,
+        "new": taken.new,
+        "repeated": taken.repeated,
+        "refused": [{"sequence": sequence, "code": code} for sequence, code in taken.refused],
+        "count": taken.cursor.count,
+        "problem": _problem_words(told, asker, catalogue) if told else None,
+    }
+
+
+# --- between nodes ------------------------------------------------------------------------------
+
+
+@get("/federation/v1/hello", opt=PUBLIC, include_in_schema=False, sync_to_thread=True)
+def hello(federation: Federation, nonce: str) -> dict[str, str]:
+    """Who this node is, signed over the asker's nonce."""
+    if not 0 < len(nonce) <= 128:
+        raise InvalidInput("federation.bad_statement")
+    return {"statement": federation.hello(nonce)}
+
+
+@post(
+    "/federation/v1/join",
+    opt=PUBLIC,
+    include_in_schema=False,
+    status_code=200,
+    sync_to_thread=True,
+    request_max_body_size=_SMALL_BODY,
+)
+def join(federation: Federation, body: bytes) -> dict[str, str]:
+    """A request to join, with the proof that its maker holds an invitation's code."""
+    return {"statement": federation.answer_join(body)}
+
+
+@get("/federation/v1/feed", opt=PEER, include_in_schema=False)
+async def feed(
+    request: Request[Any, Any, Any],
+    asker: Asker,
+    federation: Federation,
+    after: int = 0,
+    sequence: int = 0,
+    head: str = "",
+) -> Stream:
+    """What is meant for the peer that asks, after its cursor, for as long as it listens."""
+    cursor = _cursor(after, sequence, head)
+    gzip = "gzip" in request.headers.get("accept-encoding", "")
+    session = nonce_of(request.headers)
+    opened = await sync_to_thread(federation.open_feed, asker.principal, cursor, session, gzip)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if gzip:
+        headers["Content-Encoding"] = "gzip"
+    stopping = request.app.state.get("stopping")
+    return Stream(opened.stream(stopping), media_type="text/event-stream", headers=headers)
+
+
+@post(
+    "/federation/v1/acks",
+    opt=PEER,
+    include_in_schema=False,
+    status_code=200,
+    sync_to_thread=True,
+    request_max_body_size=256 << 10,
+)
+def acknowledge(asker: Asker, federation: Federation, body: bytes) -> dict[str, int]:
+    """How far the peer holds our chain to it, and what of it it refused."""
+    return {"acknowledged": federation.acknowledge(asker.principal, body)}
+
+
+@post(
+    "/federation/v1/frames",
+    opt=PEER,
+    include_in_schema=False,
+    status_code=200,
+    sync_to_thread=True,
+    request_max_body_size=_FRAMES_BODY,
+)
+def take_frames(asker: Asker, federation: Federation, body: bytes) -> dict[str, Any]:
+    """Frames of a peer that cannot be reached; the answer is the acknowledgement."""
+    return federation.take_frames(asker.principal, body)
+
+
+@get("/federation/v1/charters", opt=PEER, include_in_schema=False, sync_to_thread=True)
+def charters(asker: Asker, federation: Federation, after: int = 0) -> dict[str, Any]:
+    """Signed charters past a version."""
+    return {"charters": federation.charters(asker.principal, max(0, after))}
+
+
+def _cursor(after: int, sequence: int, head: str) -> Cursor:
+    try:
+        raw = bytes.fromhex(head) if head else bytes(32)
+    except ValueError:
+        raise InvalidInput("federation.bad_frame", part="head") from None
+    if min(after, sequence) < 0 or max(after, sequence) >= 1 << 53 or len(raw) != 32:
+        raise InvalidInput("federation.bad_frame", part="cursor")
+    return Cursor(after, sequence, raw)
+
+
+# --- in words -----------------------------------------------------------------------------------
+
+
+def _told_charter(charter: Charter, federation: Federation) -> dict[str, Any]:
+    names = {one.id: one.name for one in charter.members}
+    return {
+        "id": charter.region,
+        "name": charter.name,
+        "version": charter.version,
+        "created": instants.format(charter.created),
+        "expires": instants.format(charter.expires),
+        "has_expired": charter.expires < federation.clock.now(),
+        "threshold": charter.threshold,
+        "signers": [{"member": one, "name": names[one]} for one in charter.signers],
+        "members": [
+            {"member": one.id, "name": one.name, "country": one.country, "kind": one.kind}
+            for one in charter.members
+        ],
+    }
+
+
+def _told_self(federation: Federation) -> dict[str, Any]:
+    me = federation.region.myself()
+    return {
+        "member": me.id,
+        "name": federation.name_of(me.id),
+        "country": me.country,
+        "url": me.url,
+        "fingerprint": me.fingerprint,
+    }
+
+
+def _told_invitation(one: Invitation) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "state": one.state,
+        "created": instants.format(one.created),
+        "expires": instants.format(one.expires),
+        "expected_fingerprint": one.fingerprint or None,
+        "member": one.member.id if one.member else None,
+        "fingerprint": one.member.fingerprint if one.member else None,
+        "country": one.member.country if one.member else None,
+        "url": one.member.url if one.member else None,
+    }
+
+
+def _told_joining(joining: Joining, asker: Asker, catalogue: Catalogue) -> dict[str, Any]:
+    problem = joining.problem.to_json() if joining.problem else None
+    return {
+        "state": joining.state,
+        "url": joining.url,
+        "inviter": joining.inviter["member"],
+        "asked": instants.format(joining.created),
+        "problem": _problem_words(problem, asker, catalogue) if problem else None,
+    }
+
+
+def _with_words(report: dict[str, Any], asker: Asker, catalogue: Catalogue) -> dict[str, Any]:
+    """Give codes their words in the asker's language."""
+    if report["problem"]:
+        report["problem"] = _problem_words(report["problem"], asker, catalogue)
+    for refusal in (*report["refusals_there"], *report["refusals_here"]):
+        key = f"error.{refusal['code']}"
+        known = catalogue.has(asker.language, key)
+        refusal["message"] = catalogue.text(asker.language, key) if known else refusal["code"]
+    return report
+
+
+def _problem_words(problem: dict[str, Any], asker: Asker, catalogue: Catalogue) -> dict[str, Any]:
+    if not catalogue.has(asker.language, f"error.{problem['code']}"):
+        return problem
+    words = catalogue.error(asker.language, IstmoError(problem["code"], **problem["params"]))
+    return {**problem, "message": words.message, "remedy": words.remedy}
+
+
+routes = [
+    list_peers,
+    found_region,
+    list_invitations,
+    invite,
+    withdraw,
+    accept,
+    confirm,
+    remove,
+    reconciliation,
+    export_frames,
+    import_frames,
+    hello,
+    join,
+    feed,
+    acknowledge,
+    take_frames,
+    charters,
+]

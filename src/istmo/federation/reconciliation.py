@@ -1,0 +1,126 @@
+"""The reconciliation report: for one peer, what is due, what arrived, what was refused and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from istmo.federation import records as own_records
+from istmo.federation.acknowledgements import Acknowledgements
+from istmo.federation.links import LIVE, Link, Links
+from istmo.federation.objects import Member, Refusal
+from istmo.ledger.log import Ledger
+from istmo.model import instants
+
+LISTED = 100
+"""Refusals that a report lists one by one; all of them are counted."""
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """One peer, both directions."""
+
+    member: Member
+    link: Link
+    sent: int
+    """Entries of ours meant for the peer."""
+    acknowledged: int
+    acknowledged_at: datetime | None
+    is_ours_equal: bool | None
+    """Whether the peer's head of our chain is ours; None while it has acknowledged nothing."""
+    refused_there: int
+    refusals_there: tuple[Refusal, ...]
+    stated: int | None
+    """Entries that the peer says are meant for us; None until it has said so since our start."""
+    received: int
+    is_theirs_equal: bool | None
+    refused_here: int
+    refusals_here: tuple[Refusal, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Everything due has arrived in both directions, was accepted, and both sides agree on it."""
+        return (
+            self.sent == self.acknowledged
+            and self.is_ours_equal is not False
+            and self.stated == self.received
+            and self.is_theirs_equal is True
+            and not self.refused_there
+            and not self.refused_here
+            and self.link.problem is None
+        )
+
+    @property
+    def state(self) -> str:
+        """``connected`` when we hear the peer, or, where it cannot be reached, when it speaks to us."""
+        if not self.member.url and self.link.contact is not None and self.link.problem is None:
+            return LIVE
+        return self.link.state
+
+    def to_json(self) -> dict[str, Any]:
+        link = self.link
+        return {
+            "member": self.member.id,
+            "name": self.member.name,
+            "country": self.member.country,
+            "kind": self.member.kind,
+            "url": self.member.url,
+            "fingerprint": self.member.fingerprint,
+            "joined": instants.format(self.member.joined),
+            "state": self.state,
+            "listens": link.is_listening,
+            "last_contact": _told(link.contact),
+            "clock_skew_seconds": None if link.skew is None else round(link.skew, 1),
+            "has_skewed_clock": link.has_skewed_clock,
+            "problem": link.problem.to_json() if link.problem else None,
+            "sent": self.sent,
+            "acknowledged": self.acknowledged,
+            "acknowledged_at": _told(self.acknowledged_at),
+            "sent_head_equal": self.is_ours_equal,
+            "refused_there": self.refused_there,
+            "refusals_there": [one.to_json() for one in self.refusals_there],
+            "stated": self.stated,
+            "received": self.received,
+            "received_head_equal": self.is_theirs_equal,
+            "refused_here": self.refused_here,
+            "refusals_here": [one.to_json() for one in self.refusals_here],
+            "complete": self.is_complete,
+        }
+
+
+def reconcile(
+    ledger: Ledger, links: Links, acknowledgements: Acknowledgements, member: Member
+) -> Reconciliation:
+    """The report on one peer, as of now."""
+    link = links.get(member.id)
+    with ledger.store.read() as connection:
+        ours = ledger.chain(connection, member.id)
+        told = acknowledgements.last(connection, member.id)
+        cursor = own_records.cursor(connection, member.id)
+        there, here = own_records.THEIRS, own_records.OURS
+        equal = None
+        if told is not None:
+            equal = (
+                own_records.delivery_head(connection, ledger.member_id, member.id, told.count) == told.head
+            )
+        stated = link.stated
+        return Reconciliation(
+            member=member,
+            link=link,
+            sent=ours.count,
+            acknowledged=told.count if told else 0,
+            acknowledged_at=told.at if told else None,
+            is_ours_equal=equal,
+            refused_there=own_records.count_refusals(connection, there, member.id),
+            refusals_there=tuple(own_records.refusals_of(connection, there, member.id, LISTED)),
+            stated=stated.count if stated else None,
+            received=cursor.count,
+            is_theirs_equal=(stated.count, stated.head) == (cursor.count, cursor.head) if stated else None,
+            refused_here=own_records.count_refusals(connection, here, member.id),
+            refusals_here=tuple(own_records.refusals_of(connection, here, member.id, LISTED)),
+        )
+
+
+def _told(at: datetime | None) -> str | None:
+    return None if at is None else instants.format(at)
