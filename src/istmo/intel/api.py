@@ -357,10 +357,10 @@ def recipient_json(one: Recipient, words: Words) -> dict[str, Any]:
     return {
         "member": words.member(one.member),
         "sequence": one.sequence,
-        "acknowledged": one.has_acknowledged,
+        "acknowledged": _time(one.acknowledged),
         "retraction": None
         if one.retraction is None
-        else {"sequence": one.retraction, "acknowledged": one.has_acknowledged_retraction},
+        else {"sequence": one.retraction, "acknowledged": _time(one.acknowledged_retraction)},
     }
 
 

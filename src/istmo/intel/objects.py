@@ -102,6 +102,8 @@ class Detectable:
     origin: str
     sequence: int
     name: str
+    audience: tuple[str, ...]
+    owner: str
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,20 @@ class Recipient:
 
     member: str
     sequence: int
-    has_acknowledged: bool
+    """Of the entry in this node's log that it was sent last."""
+    acknowledged: datetime | None
+    """When it confirmed that it holds the entry."""
     retraction: int | None = None
-    has_acknowledged_retraction: bool = False
+    """Sequence of the retraction, where there is one."""
+    acknowledged_retraction: datetime | None = None
+
+    @property
+    def has_acknowledged(self) -> bool:
+        return self.acknowledged is not None
+
+    @property
+    def has_acknowledged_retraction(self) -> bool:
+        return self.acknowledged_retraction is not None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -58,26 +58,16 @@ PAGE = 50
 LONGEST_PAGE = 500
 
 
-class Region(Protocol):
-    """Who the members are just now; wired to ``federation``."""
-
-    def members(self) -> Mapping[str, str]:
-        """Names by member id, this node among them."""
-        ...
-
-
 class Acknowledgements(Protocol):
     """What other members have confirmed to hold; wired to ``federation``."""
 
-    def acknowledged(
-        self, connection: Connection, member: str, sequences: Collection[int]
-    ) -> Collection[int]:
-        """Those of ``sequences`` of this node's log that ``member`` has acknowledged."""
+    def of_entry(self, connection: Connection, sequence: int) -> Mapping[str, datetime | None]:
+        """For each member that an entry of this node's log is due to: when it acknowledged it, or None."""
         ...
 
 
 class Intel:
-    """The sharing room of one node."""
+    """The sharing room of one node. ``members`` tells their names by id, this node among them."""
 
     def __init__(
         self,
@@ -86,12 +76,12 @@ class Intel:
         settings: Settings,
         clock: Clock,
         *,
-        region: Region,
+        members: Callable[[], Mapping[str, str]],
         acknowledgements: Acknowledgements,
         sighting_interval: float = INTERVAL,
     ) -> None:
         self._store, self._ledger, self._settings, self._clock = store, ledger, settings, clock
-        self._region, self._acknowledgements = region, acknowledgements
+        self._members, self._acknowledgements = members, acknowledgements
         self._sightings = Sightings(store, ledger, clock, settings.space, interval=sighting_interval)
         folding = Folding(ledger.member_id, settings.limits)
         ledger.on(STIX, folding.fold_object)
@@ -114,7 +104,7 @@ class Intel:
 
     def names(self) -> Mapping[str, str]:
         """What people call each member."""
-        return self._region.members()
+        return self._members()
 
     # --- publishing ----------------------------------------------------------------------------
 
@@ -196,7 +186,7 @@ class Intel:
     def _members_named(self, names: list[str]) -> frozenset[str]:
         if not names:
             raise InvalidInput("intel.empty_audience")
-        members = self._region.members()
+        members = self._members()
         chosen: set[str] = set()
         for name in names:
             if name.lower() == REGION:
@@ -382,18 +372,21 @@ class Intel:
     def recipients(self, principal: Principal, object: str) -> tuple[Recipient, ...]:
         """To whom this node has sent an own object, and what each has acknowledged, by member id."""
         versions = [one for one in self.read(principal, object) if one.origin == self.member]
-        newest: dict[str, StoredObject] = {}
+        found: dict[str, Recipient] = {}
         with self._store.read() as connection:
             for one in sorted(versions, key=lambda one: one.sequence):
-                for member in self._ledger.recipients(connection, one.sequence):
-                    newest[member] = one
-            return tuple(self._recipient(connection, member, newest[member]) for member in sorted(newest))
-
-    def _recipient(self, connection: Connection, member: str, sent: StoredObject) -> Recipient:
-        retraction = sent.retraction.by_sequence if sent.retraction else None
-        asked = [sent.sequence] if retraction is None else [sent.sequence, retraction]
-        has = self._acknowledgements.acknowledged(connection, member, asked)
-        return Recipient(member, sent.sequence, sent.sequence in has, retraction, retraction in has)
+                sent = self._acknowledgements.of_entry(connection, one.sequence)
+                taken = one.retraction
+                after = self._acknowledgements.of_entry(connection, taken.by_sequence) if taken else {}
+                for member, acknowledged in sent.items():
+                    found[member] = Recipient(
+                        member,
+                        one.sequence,
+                        acknowledged,
+                        taken.by_sequence if taken else None,
+                        after.get(member),
+                    )
+        return tuple(found[member] for member in sorted(found))
 
     def sightings(self, principal: Principal, object: str) -> tuple[Sighting, ...]:
         """Who saw an object, since when and how often. Raises NotFound as ``read`` does."""
@@ -431,7 +424,17 @@ class Intel:
             if known is None or first < known[1]:
                 chosen[found.id] = (found, first)
         return [
-            Detectable(one.id, one.terms, one.valid_until, one.tlp, one.origin, one.sequence, one.name)
+            Detectable(
+                one.id,
+                one.terms,
+                one.valid_until,
+                one.tlp,
+                one.origin,
+                one.sequence,
+                one.name,
+                one.audience,
+                one.owner,
+            )
             for one, _ in chosen.values()
         ]
 
@@ -450,7 +453,7 @@ class Intel:
     # --- what all of the above stands on ---------------------------------------------------------
 
     def _context(self) -> Context:
-        members = frozenset(self._region.members()) | {self.member}
+        members = frozenset(self._members()) | {self.member}
         return Context(self.member, members, self._settings.space, self._clock.now())
 
     def _own_resource(self) -> Resource:
