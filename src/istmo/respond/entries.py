@@ -43,8 +43,11 @@ def entry_id(case: str, raw: bytes) -> str:
 
 
 def encode_body(body: Body) -> bytes:
-    """The entry's bytes."""
-    return msgspec.json.encode(body)
+    """The entry's bytes. Raises InvalidInput("respond.bad_entry") for text that is no Unicode."""
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:
+        raise InvalidInput("respond.bad_entry", detail="U+D800") from None
 
 
 def encode_payload(case: str, raw: bytes, follows: Iterable[str]) -> bytes:

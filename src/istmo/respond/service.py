@@ -20,8 +20,8 @@ from istmo.model import instants
 from istmo.model.ids import is_id
 from istmo.model.markings import Tlp, strictest
 from istmo.policy.actions import Action
-from istmo.policy.decisions import Context, Decision, Reason, Resource, decide
-from istmo.policy.principals import Peer, Person, Principal, TokenHolder, told
+from istmo.policy.decisions import Context, Reason, Resource, decide
+from istmo.policy.principals import Person, Principal, TokenHolder, told
 from istmo.respond import entries, records
 from istmo.respond.fold import Folded, admitted_by
 from istmo.respond.inbox import Inbox
@@ -50,6 +50,7 @@ from istmo.respond.objects import (
     TaskDone,
 )
 from istmo.respond.records import Filter
+from istmo.respond.sharing import may_see, plan_share
 from istmo.store.engine import Store, Transaction
 
 SNIPPETS, SNIPPET = 20, 2_000
@@ -257,50 +258,7 @@ class Respond:
     def _plan(self, principal: Principal, folded: Folded, member: str, left: frozenset[str]) -> SharePlan:
         if not is_id(member, "identity") or member == self._me:
             raise InvalidInput("respond.no_such_member", member=member[:80])
-        context, case = self._context(), folded.case()
-        audience = frozenset({self._me, member})
-        resource = Resource("case", self._me, audience, case.tlp, self._space)
-        decision = decide(principal, Action.CASE_SHARE, resource, context)
-        if decision:
-            decision = decide(Peer(member), Action.CASE_READ, resource, context)
-        mine = [
-            one
-            for one in folded.order
-            if one.author.node == self._me and one.body is not None and member not in one.readers
-        ]
-        refused = [
-            found
-            for one in mine
-            if one.id not in left and (found := self._refused(one, member, context)) is not None
-        ]
-        blocked = {one.entry for one in refused} | left
-        others: dict[str, int] = {}
-        for one in folded.order:
-            if one.author.node != self._me and member not in one.readers:
-                others[one.author.node] = others.get(one.author.node, 0) + 1
-        return SharePlan(
-            member=member,
-            allowed=decision.allowed,
-            reasons=decision.reasons,
-            sends=tuple(one for one in mine if one.id not in blocked),
-            refused=tuple(refused),
-            others=others,
-        )
-
-    def _refused(self, entry: CaseEntry, member: str, context: Context) -> Refusal | None:
-        decision = self._may_see(entry.marking, member, context)
-        if decision is None or decision.allowed:
-            return None
-        title = entry.body.title if isinstance(entry.body, Alert) else getattr(entry.body, "name", "")
-        return Refusal(entry.id, entry.kind, title, member, decision.reasons)
-
-    def _may_see(self, marking: Marking | None, member: str, context: Context) -> Decision | None:
-        """What policy says of a quoted alert or object; None where nothing of another's is quoted."""
-        if marking is None:
-            return None
-        named = frozenset({self._me, member}) if marking.audience is None else frozenset(marking.audience)
-        resource = Resource("object", marking.origin, named, marking.level, self._space)
-        return decide(Peer(member), Action.OBJECT_READ, resource, context)
+        return plan_share(principal, folded, member, left, self._context())
 
     # What all of the above stands on
 
@@ -327,7 +285,7 @@ class Respond:
         refused = {
             member: decision.reasons
             for member in sorted(audience - {self._me})
-            if (decision := self._may_see(body.marking, member, context)) is not None and not decision
+            if (decision := may_see(body.marking, member, context)) is not None and not decision
         }
         if refused:
             raise NotAllowed(
