@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from istmo.detect.sigma import Evaluator, Logsource, Match, RuleSet, load_rules
+from istmo.detect.sigma import Evaluator, Logsource, Match, Problem, RuleSet, load_rules
+from istmo.kit.i18n import Catalogue
 
+CATALOGUE = Catalogue(strict=True)
 ANY = Logsource("test", "windows", "test")
 
 
@@ -40,4 +43,12 @@ def refusal(detection: str, **more: str) -> str:
     """The code of the problem for which a rule is refused."""
     loaded = rules(detection, **more)
     assert not loaded.rules, "the rule was accepted"
+    tell(loaded.problems)
     return loaded.problems[0].code
+
+
+def tell(problems: Iterable[Problem]) -> None:
+    """Each problem has words in both languages, and all that the words ask for."""
+    for problem in problems:
+        for language in ("es", "en"):
+            assert CATALOGUE.text(language, problem.key, **problem.params)

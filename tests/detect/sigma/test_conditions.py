@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from istmo.detect.sigma.conditions import And, Condition, Name, Not, Or, is_selected, parse_condition
 from istmo.detect.sigma.problems import Refused
 
+from .asking import tell
+
 NAMES = ["selection", "filter_main_a", "filter_main_b", "notepad", "order", "android", "allowed", "_hidden"]
 
 
@@ -107,6 +109,7 @@ def test_what_is_no_condition_is_refused_with_the_reason(
         parse_condition(text, NAMES)
     assert refused.value.code == code
     assert params.items() <= refused.value.params.items()
+    tell([refused.value.problem("rules.yml")])
 
 
 def test_an_aggregation_of_sigma_1_is_told_as_not_served() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from istmo.detect.sigma import RuleLimits, RuleSet, load_rules
 from istmo.detect.sigma.documents import WrittenNumber, read_documents, resolve
 
-from .asking import refusal, rules
+from .asking import refusal, rules, tell
 
 GOOD = """title: {title}
 id: {title}
@@ -28,7 +28,9 @@ level: high
 
 
 def load(text: str, **limits: int) -> RuleSet:
-    return load_rules(text.encode(), limits=RuleLimits(**limits))
+    loaded = load_rules(text.encode(), limits=RuleLimits(**limits))
+    tell(loaded.problems)
+    return loaded
 
 
 def titles(loaded: RuleSet) -> list[str]:
@@ -198,9 +200,9 @@ def test_what_pyyaml_writes_is_read_as_it_was(content: dict[str, Any]) -> None:
         ("selection: {A: b}\ncondition: other", {}, "unknown_identifier"),
         ("selection: {A: b}", {"taxonomy": "ocsf"}, "taxonomy"),
         ("selection: {A: b}", {"status": "unsupported"}, "status_unsupported"),
-        ("selection: {A: b}", {"correlation": "{type: event_count}"}, "not_served"),
-        ("selection: {A: b}", {"filter": "{rules: any}"}, "not_served"),
-        ("selection: {A: b}", {"action": "global"}, "not_served"),
+        ("selection: {A: b}", {"correlation": "{type: event_count}"}, "correlation_not_served"),
+        ("selection: {A: b}", {"filter": "{rules: any}"}, "filter_not_served"),
+        ("selection: {A: b}", {"action": "global"}, "collection_not_served"),
     ],
 )
 def test_a_rule_that_cannot_be_used_is_refused_by_name(
@@ -237,7 +239,7 @@ def test_parts_of_sigma_that_are_not_served_yet_are_told_apart_from_mistakes() -
     correlation = "title: Many logons\ncorrelation:\n    type: event_count\n    rules: [a]\n"
     (problem,) = load(correlation).problems
     assert problem.is_not_served
-    assert (problem.rule, problem.params["kind"], problem.line) == ("Many logons", "correlation", 2)
+    assert (problem.rule, problem.code, problem.line) == ("Many logons", "correlation_not_served", 2)
 
 
 def test_a_list_of_conditions_is_linked_by_or() -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from istmo.detect.sigma import RuleLimits, RuleSet, load_rules
+from istmo.detect.sigma import Problem, ReadRule, RuleLimits, RuleSet, load_rules, read_rules, rule_files
+
+from .asking import tell
 
 RULE = """title: {0}
 id: {0}
@@ -27,6 +29,7 @@ def archive(members: dict[str, bytes | str], compression: int = zipfile.ZIP_DEFL
 
 
 def codes(loaded: RuleSet) -> list[str]:
+    tell(loaded.problems)
     return [problem.code for problem in loaded.problems]
 
 
@@ -59,8 +62,8 @@ def test_stray_members_are_skipped_and_told_and_the_rest_is_kept() -> None:
     )
     assert [rule.title for rule in loaded.rules] == ["a", "b"]
     assert {(p.file, p.code) for p in loaded.problems} == {
-        ("__MACOSX/rules/._a.yml", "stray_member"),
-        ("rules/tool.exe", "stray_member"),
+        ("__MACOSX/rules/._a.yml", "stray_macosx"),
+        ("rules/tool.exe", "stray_not_yaml"),
         ("rules/broken.yml", "not_yaml"),
     }
 
@@ -142,4 +145,15 @@ def test_a_flood_of_problems_ends_the_load() -> None:
     text = "---\n".join("nothing: here\n" for _ in range(100)).encode()
     loaded = load_rules(archive({f"{n}.yml": text for n in range(5)}), limits=RuleLimits(problems=150))
     assert codes(loaded)[-1] == "too_many_problems"
-    assert len(loaded.problems) < 300
+    assert len(loaded.problems) == 151
+
+
+def test_the_text_of_each_rule_is_given_to_who_keeps_it() -> None:
+    text = "---\n".join([RULE.format("a"), RULE.format("b"), "title: [\n"])
+    a, b, problem = read_rules(rule_files(text.encode()))
+    assert isinstance(a, ReadRule)
+    assert isinstance(b, ReadRule)
+    assert (a.text, b.text) == (RULE.format("a"), "---\n" + RULE.format("b"))
+    assert load_rules(b.text.encode()).rules[0].digest == b.rule.digest
+    assert isinstance(problem, Problem)
+    assert problem.key == "sigma.problem.not_yaml"

@@ -6,7 +6,7 @@ from istmo.detect.sigma.limits import RuleLimits
 from istmo.detect.sigma.logsources import Logsource
 from istmo.detect.sigma.problems import Problem
 from istmo.detect.sigma.rules import LEVELS, Rule
-from istmo.detect.sigma.ruleset import RuleSet, collect_rules, load_rules
+from istmo.detect.sigma.ruleset import ReadRule, RuleSet, collect_rules, load_rules, read_rules
 
 __all__ = [
     "LEVELS",
@@ -14,11 +14,13 @@ __all__ = [
     "Logsource",
     "Match",
     "Problem",
+    "ReadRule",
     "Rule",
     "RuleFile",
     "RuleLimits",
     "RuleSet",
     "collect_rules",
     "load_rules",
+    "read_rules",
     "rule_files",
 ]

@@ -85,7 +85,7 @@ def _archive(data: bytes, name: str, limits: RuleLimits) -> Iterator[RuleFile | 
             stray = _stray(member)
             if stray is not None:
                 if stray:
-                    yield Problem("stray_member", member.filename[:500], params={"reason": stray})
+                    yield Problem(stray, member.filename[:500])
                 continue
             try:
                 content = _read_member(archive, member, limits)
@@ -100,14 +100,17 @@ def _archive(data: bytes, name: str, limits: RuleLimits) -> Iterator[RuleFile | 
 
 
 def _stray(member: zipfile.ZipInfo) -> str | None:
-    """Why a member is not a rule file: a reason, or ``""`` where it need not be told; None when it is one."""
+    """The code of the problem with a member that is no rule file, ``""`` where none need be told.
+
+    None for a rule file.
+    """
     path = PurePosixPath(member.filename)
     if "__MACOSX" in path.parts or path.name.startswith("._"):
-        return "macosx"
+        return "stray_macosx"
     if path.suffix.lower() not in SUFFIXES:
-        return "" if path.suffix.lower() in EXPECTED or path.name.startswith(".") else "not_yaml"
+        return "" if path.suffix.lower() in EXPECTED or path.name.startswith(".") else "stray_not_yaml"
     if stat.S_ISLNK(member.external_attr >> 16):
-        return "link"
+        return "stray_link"
     return None
 
 

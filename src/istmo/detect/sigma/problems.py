@@ -11,8 +11,8 @@ from typing import Any
 class Problem:
     """One thing that was wrong while loading; everything else was kept.
 
-    ``code`` names the reason (``sigma.problem.<code>`` in a catalogue), ``params`` fill its
-    placeholders. ``line`` counts from 1; 0 where no single line is to blame.
+    ``code`` names the reason, ``params`` fill the placeholders of its text. ``line`` counts from 1;
+    0 where no single line is to blame.
     """
 
     code: str
@@ -23,6 +23,11 @@ class Problem:
     """Title, or id, of the rule that was left out, where it could be read."""
     is_not_served: bool = False
     """The rule may be right: it needs a part of Sigma that is not evaluated yet."""
+
+    @property
+    def key(self) -> str:
+        """Its entry in a catalogue of texts."""
+        return f"sigma.problem.{self.code}"
 
     def __str__(self) -> str:
         told = ", ".join(f"{name}={value!r}" for name, value in self.params.items())

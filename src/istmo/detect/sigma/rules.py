@@ -15,8 +15,12 @@ from istmo.detect.sigma.modifiers import Placeholders
 from istmo.detect.sigma.problems import Refused
 
 LEVELS = ("informational", "low", "medium", "high", "critical")
-NOT_SERVED = ("correlation", "filter", "action")
-"""Documents of other kinds: correlation rules, filters, and the collections of Sigma 1."""
+NOT_SERVED = {
+    "correlation": "correlation_not_served",
+    "filter": "filter_not_served",
+    "action": "collection_not_served",
+}
+"""Documents of other kinds by the key that tells them: correlation rules, filters, collections of Sigma 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,9 @@ def parse_rule(
     content = document.content
     if not isinstance(content, Map):
         raise Refused("not_a_rule", document.line)
-    for kind in NOT_SERVED:
+    for kind, code in NOT_SERVED.items():
         if kind in content:
-            raise Refused("not_served", content.line_of(kind), is_not_served=True, kind=kind)
+            raise Refused(code, content.line_of(kind), is_not_served=True)
     title = text(content, "title")
     if not title:
         raise Refused("no_title", content.line)

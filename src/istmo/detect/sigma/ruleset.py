@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from istmo.detect.sigma.documents import read_documents
 from istmo.detect.sigma.files import RuleFile, rule_files
@@ -56,33 +57,67 @@ def collect_rules(
     limits: RuleLimits = STANDARD,
 ) -> RuleSet:
     """The rules of these files, as :func:`load_rules` gives them."""
-    rules: dict[str, Rule] = {}
+    rules: list[Rule] = []
     problems: list[Problem] = []
-    for count, found in enumerate(files, 1):
-        for one in [found] if isinstance(found, Problem) else _rules_of(found, placeholders, limits):
-            if isinstance(one, Problem):
-                problems.append(one)
-            elif one.id in rules:
-                first = rules[one.id]
-                told = {"id": one.id, "file": first.file, "line": first.line}
-                problems.append(Problem("duplicate_id", one.file, one.line, told, one.title))
-            else:
-                rules[one.id] = one
-        if progress is not None:
-            progress(count, len(rules))
-        if len(problems) > limits.problems:
-            problems.append(Problem("too_many_problems", "", params={"limit": limits.problems}))
-            break
-    return RuleSet(tuple(rules.values()), tuple(problems))
+
+    def told(found: Iterable[RuleFile | Problem]) -> Iterator[RuleFile | Problem]:
+        for count, file in enumerate(found, 1):
+            yield file
+            if progress is not None:
+                progress(count, len(rules))
+
+    for one in read_rules(told(files), placeholders, limits):
+        if isinstance(one, Problem):
+            problems.append(one)
+        else:
+            rules.append(one.rule)
+    return RuleSet(tuple(rules), tuple(problems))
+
+
+class ReadRule(NamedTuple):
+    """A rule with the YAML document that it was read from, as it came."""
+
+    rule: Rule
+    text: str
+
+
+def read_rules(
+    files: Iterable[RuleFile | Problem],
+    placeholders: Placeholders | None = None,
+    limits: RuleLimits = STANDARD,
+) -> Iterator[ReadRule | Problem]:
+    """Rules and problems of these files one by one, for who keeps the rules' text.
+
+    An id that comes twice is a problem the second time; too many problems end it.
+    """
+    first: dict[str, Rule] = {}
+    problems = 0
+    for file in files:
+        for one in [file] if isinstance(file, Problem) else _rules_of(file, placeholders, limits):
+            if isinstance(one, ReadRule) and one.rule.id not in first:
+                first[one.rule.id] = one.rule
+                yield one
+                continue
+            problems += 1
+            if problems > limits.problems:
+                yield Problem("too_many_problems", "", params={"limit": limits.problems})
+                return
+            yield one if isinstance(one, Problem) else _duplicate(one.rule, first[one.rule.id])
+
+
+def _duplicate(rule: Rule, first: Rule) -> Problem:
+    told = {"id": rule.id, "file": first.file, "line": first.line}
+    return Problem("duplicate_id", rule.file, rule.line, told, rule.title)
 
 
 def _rules_of(
     file: RuleFile, placeholders: Placeholders | None, limits: RuleLimits
-) -> Iterator[Rule | Problem]:
+) -> Iterator[ReadRule | Problem]:
     try:
         for document in read_documents(file.data, limits):
             try:
-                yield parse_rule(document, file.name, placeholders=placeholders, limits=limits)
+                rule = parse_rule(document, file.name, placeholders=placeholders, limits=limits)
+                yield ReadRule(rule, document.text)
             except Refused as refused:
                 yield refused.at(document.line).problem(file.name, title_of(document))
     except Refused as refused:
