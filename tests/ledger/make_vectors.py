@@ -1,4 +1,4 @@
-"""Writes docs/vectors/*.json, only when the format changes: ``PYTHONPATH=tests python -m ledger.make_vectors``.
+"""Writes docs/vectors/*.json when the format changes: ``PYTHONPATH=tests python -m ledger.make_vectors``.
 
 Everything follows from fixed keys and salts, except the age file of ``sealed.json``, which is kept as
 it was first made, since age draws a fresh file key each time.

@@ -14,7 +14,7 @@ ROOT = Path(istmo.ledger.__file__).parent
 SOURCES = "\n".join(
     path.read_text("utf-8") for path in [*ROOT.glob("*.py"), ROOT.parent / "cli" / "ledger.py"]
 )
-ERRORS = {*re.findall(r'(?:InvalidInput|NotFound|Conflict|TooLarge)\(\s*"(ledger\.\w+)"', SOURCES)}
+ERRORS = {*re.findall(r'(?:InvalidInput|NotFound|Conflict|TooLarge|NotAllowed)\(\s*"(ledger\.\w+)"', SOURCES)}
 ERRORS |= {"ledger.equivocation", "ledger.handler_failed"}
 PROBLEMS = {*re.findall(r'(?:report|self\.report|check\.report)\.add\(\s*"(\w+)"', SOURCES)}
 PROBLEMS |= {"bad_checkpoint", "bad_checkpoint_signature", "wrong_chain", "bad_chains"}

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import ipaddress
 import os
+import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -80,6 +81,10 @@ class NodeKeys:
         """For RFC 9421 request signatures, which want the key itself."""
         return self._signing
 
+    def tls_trust(self) -> ssl.SSLContext:
+        """For a client that calls this very node: trusts its own certificate and no other."""
+        return trust_only(self.certificate_pem)
+
     def sign(self, message: bytes) -> bytes:
         """Ed25519 over ``message``: 64 bytes."""
         return self._signing.sign(message)
@@ -93,6 +98,21 @@ class NodeKeys:
             return bytes(decrypt(sealed, [self._age]))
         except (DecryptError, ValueError, OSError):
             raise InvalidInput("ledger.sealed_to_others") from None
+
+
+def trust_only(certificate_pem: bytes) -> ssl.SSLContext:
+    """A TLS client context that trusts exactly one certificate, and its names.
+
+    Raises InvalidInput ``ledger.bad_certificate`` when it cannot be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is the anchor
+    try:
+        context.load_verify_locations(cadata=certificate_pem.decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        raise InvalidInput("ledger.bad_certificate") from None
+    return context
 
 
 def keyid(public: bytes) -> str:
