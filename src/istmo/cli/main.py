@@ -26,8 +26,8 @@ COMMANDS = {
     "case": ("istmo.respond.commands", "respond.command.case"),
     "peer": ("istmo.federation.commands", "federation.command.peer"),
     "ledger": ("istmo.cli.ledger", "ledger.help"),
-    "account": ("istmo.identity.commands", "identity.command.account"),
-    "token": ("istmo.identity.commands", "identity.command.token"),
+    "account": ("istmo.cli.people", "identity.command.account"),
+    "token": ("istmo.cli.people", "identity.command.token"),
 }
 
 

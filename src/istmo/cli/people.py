@@ -1,16 +1,22 @@
-"""``istmo account`` and ``istmo token``: people and programs from the command line."""
+"""``istmo account`` and ``istmo token``: people and programs from the command line.
+
+They stand here and not in ``istmo.identity`` because commands speak through ``kit``, which is above it.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 import click
 
+from istmo.clock import SystemClock
 from istmo.kit.cli import Command, Group, Teller, argument, group, option, say, told
 from istmo.kit.cli import command as kit_command
+from istmo.model import instants
 from istmo.policy.principals import Role, Scope
 
 ROLES = click.Choice([str(one) for one in Role])
@@ -45,6 +51,8 @@ def account_add(teller: Teller, name: str, role: str, password_stdin: bool) -> N
     """Make an account; a password that the node made is told once."""
     wanted = {"name": name, "role": role, "password": _from_stdin(password_stdin)}
     made = teller.client().post("/api/v1/accounts", wanted)
+    if password_stdin:
+        made.pop("password", None)
     teller.show(made, "identity.command.account.add.done", name=name, role=say(f"identity.role.{role}"))
     _tell_password(teller, made, name)
 
@@ -98,7 +106,8 @@ def account_password(teller: Teller, name: str, password_stdin: bool) -> None:
 @told
 def token_add(teller: Teller, name: str, owner: str, scopes: tuple[str, ...], days: int) -> None:
     """Make a token; its secret is told once, on stdout alone."""
-    wanted = {"name": name, "account": owner, "scopes": list(scopes), "days": days}
+    expires = instants.format(SystemClock().now() + timedelta(days=days))
+    wanted = {"name": name, "account": owner, "scopes": list(scopes), "expires": expires}
     made = teller.client().post("/api/v1/tokens", wanted)
     if teller.json:
         teller.print_json(made)
@@ -134,8 +143,8 @@ def token_list(teller: Teller) -> None:
 @told
 def token_revoke(teller: Teller, token_id: str) -> None:
     """Stop a token for good."""
-    done = teller.client().delete(f"/api/v1/tokens/{quote(token_id, safe='')}")
-    teller.show(done, "identity.command.token.revoke.done", id=token_id)
+    teller.client().delete(f"/api/v1/tokens/{quote(token_id, safe='')}")
+    teller.show({"revoked": token_id}, "identity.command.token.revoke.done", id=token_id)
 
 
 def _from_stdin(asked: bool) -> str:
