@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Connection
 
 from istmo.clock import Clock
-from istmo.errors import Conflict, IstmoError
+from istmo.errors import Conflict, IstmoError, Unavailable
 from istmo.federation import records as own_records
 from istmo.federation.links import Links
 from istmo.federation.objects import Acknowledged, Cursor
@@ -43,6 +43,7 @@ class Acknowledgements:
         self._ledger, self._links, self._clock = ledger, links, clock
         self._waiting: queue.SimpleQueue[_Submitted | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._is_stopped = False
         self._pace = threading.Event()
 
     def start(self) -> None:
@@ -50,9 +51,15 @@ class Acknowledgements:
         self._thread.start()
 
     def stop(self) -> None:
+        """Write down what was submitted, and take nothing further."""
+        self._is_stopped = True
         self._waiting.put(None)
         if self._thread:
             self._thread.join(10)
+        while not self._waiting.empty():
+            one = self._waiting.get()
+            if one is not None:
+                one.done.set_exception(Unavailable("federation.stopping"))
 
     def submit(self, recipient: str, cursor: Cursor, refused: Iterable[tuple[int, str]] = ()) -> Future[None]:
         """Record that ``recipient`` holds our chain up to ``cursor``.
@@ -60,6 +67,9 @@ class Acknowledgements:
         The result is done when it is on disk, or fails with Conflict ``federation.wrong_cursor``.
         """
         one = _Submitted(recipient, cursor, tuple(refused))
+        if self._is_stopped:
+            one.done.set_exception(Unavailable("federation.stopping"))
+            return one.done
         self._waiting.put(one)
         return one.done
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from litestar import Request, delete, get, post
 from litestar.concurrency import sync_to_thread
+from litestar.params import FromQuery, RawBody
 from litestar.response import Stream
 
 from istmo.errors import InvalidInput, IstmoError
@@ -142,7 +143,9 @@ def export_frames(asker: Asker, federation: Federation, member: str) -> Stream:
     sync_to_thread=True,
     request_max_body_size=_FILE_BODY,
 )
-def import_frames(asker: Asker, federation: Federation, catalogue: Catalogue, body: bytes) -> dict[str, Any]:
+def import_frames(
+    asker: Asker, federation: Federation, catalogue: Catalogue, body: RawBody
+) -> dict[str, Any]:
     """Take in a file that was carried here."""
     peer, taken = federation.import_file(asker.principal, body.split(b"\n"))
     problem = taken.problem
@@ -162,7 +165,7 @@ def import_frames(asker: Asker, federation: Federation, catalogue: Catalogue, bo
 
 
 @get("/federation/v1/hello", opt=PUBLIC, include_in_schema=False, sync_to_thread=True)
-def hello(federation: Federation, nonce: str) -> dict[str, str]:
+def hello(federation: Federation, nonce: FromQuery[str]) -> dict[str, str]:
     """Who this node is, signed over the asker's nonce."""
     if not 0 < len(nonce) <= 128:
         raise InvalidInput("federation.bad_statement")
@@ -177,7 +180,7 @@ def hello(federation: Federation, nonce: str) -> dict[str, str]:
     sync_to_thread=True,
     request_max_body_size=_SMALL_BODY,
 )
-def join(federation: Federation, body: bytes) -> dict[str, str]:
+def join(federation: Federation, body: RawBody) -> dict[str, str]:
     """A request to join, with the proof that its maker holds an invitation's code."""
     return {"statement": federation.answer_join(body)}
 
@@ -187,9 +190,9 @@ async def feed(
     request: Request[Any, Any, Any],
     asker: Asker,
     federation: Federation,
-    after: int = 0,
-    sequence: int = 0,
-    head: str = "",
+    after: FromQuery[int] = 0,
+    sequence: FromQuery[int] = 0,
+    head: FromQuery[str] = "",
 ) -> Stream:
     """What is meant for the peer that asks, after its cursor, for as long as it listens."""
     cursor = _cursor(after, sequence, head)
@@ -211,7 +214,7 @@ async def feed(
     sync_to_thread=True,
     request_max_body_size=256 << 10,
 )
-def acknowledge(asker: Asker, federation: Federation, body: bytes) -> dict[str, int]:
+def acknowledge(asker: Asker, federation: Federation, body: RawBody) -> dict[str, int]:
     """How far the peer holds our chain to it, and what of it it refused."""
     return {"acknowledged": federation.acknowledge(asker.principal, body)}
 
@@ -224,13 +227,13 @@ def acknowledge(asker: Asker, federation: Federation, body: bytes) -> dict[str, 
     sync_to_thread=True,
     request_max_body_size=_FRAMES_BODY,
 )
-def take_frames(asker: Asker, federation: Federation, body: bytes) -> dict[str, Any]:
+def take_frames(asker: Asker, federation: Federation, body: RawBody) -> dict[str, Any]:
     """Frames of a peer that cannot be reached; the answer is the acknowledgement."""
     return federation.take_frames(asker.principal, body)
 
 
 @get("/federation/v1/charters", opt=PEER, include_in_schema=False, sync_to_thread=True)
-def charters(asker: Asker, federation: Federation, after: int = 0) -> dict[str, Any]:
+def charters(asker: Asker, federation: Federation, after: FromQuery[int] = 0) -> dict[str, Any]:
     """Signed charters past a version."""
     return {"charters": federation.charters(asker.principal, max(0, after))}
 

@@ -11,6 +11,7 @@ import base64
 import binascii
 import secrets
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -197,7 +198,7 @@ class Joiner:
             raise Conflict("federation.already_in_region", name=charter.name)
         code = Code.decode(text)
         http, inviter = self._meet(code)
-        with http:
+        with closing(http):
             line = self._request(code)
             body = orjson.dumps(
                 {"request": line.decode("utf-8"), "proof": base64.b64encode(code.prove(line)).decode("ascii")}
@@ -216,7 +217,7 @@ class Joiner:
         if self._clock.now() - joining.created > LIFETIME:
             return self._keep(joining, REFUSED, Conflict("federation.code_expired"))
         try:
-            with self._connect(joining.url, str(joining.inviter["tls_certificate"])) as http:
+            with closing(self._connect(joining.url, str(joining.inviter["tls_certificate"]))) as http:
                 return self._ask(http, joining)
         except wire.PeerAnswered as error:
             if error.answer_status < 500:

@@ -1,0 +1,106 @@
+"""Founding a region, inviting a member, accepting an invitation, confirming a fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from litestar import Request, Response, post
+
+from istmo.errors import IstmoError
+from istmo.federation.pages.peer_read import show_region
+from istmo.federation.service import Federation
+from istmo.kit.access import PEOPLE
+from istmo.kit.asking import Asker
+from istmo.kit.forms import Form, Sent, one
+from istmo.kit.pages import back_to, told
+
+FIELDS = ("region", "name", "fingerprint", "code", "confirm_fingerprint")
+
+
+@post("/peers/found", opt=PEOPLE, sync_to_thread=True)
+def found(request: Request[Any, Any, Any], data: Sent, asker: Asker, federation: Federation) -> Response[Any]:
+    """Found a region with this node as its first member."""
+    return _try(
+        request,
+        data,
+        asker,
+        federation,
+        lambda: federation.found(asker.principal, one(data, "region", longest=200)),
+        "console.notice.region_founded",
+    )
+
+
+@post("/peers/invite", opt=PEOPLE, sync_to_thread=True, status_code=200)
+def invite(
+    request: Request[Any, Any, Any], data: Sent, asker: Asker, federation: Federation
+) -> Response[Any]:
+    """Make an invitation. Its code is on this page alone: only a public key of it is kept."""
+    name, fingerprint = one(data, "name", longest=200), one(data, "fingerprint", longest=60)
+    try:
+        _, code = federation.invite(asker.principal, name, fingerprint)
+    except IstmoError as error:
+        return _again(request, data, asker, federation, error)
+    return show_region(request, asker, federation, Form(), code)
+
+
+@post("/peers/accept", opt=PEOPLE, sync_to_thread=True)
+def accept(
+    request: Request[Any, Any, Any], data: Sent, asker: Asker, federation: Federation
+) -> Response[Any]:
+    """Ask to join with the code that somebody gave us."""
+    return _try(
+        request,
+        data,
+        asker,
+        federation,
+        lambda: federation.accept(asker.principal, one(data, "code", longest=4_000)),
+        "console.notice.join_asked",
+    )
+
+
+@post("/peers/{id:str}/confirm", opt=PEOPLE, sync_to_thread=True)
+def confirm(
+    request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, federation: Federation
+) -> Response[Any]:
+    """Let somebody in whose fingerprint was compared by voice."""
+    return _try(
+        request,
+        data,
+        asker,
+        federation,
+        lambda: federation.confirm(asker.principal, id, one(data, "confirm_fingerprint", longest=60)),
+        "console.notice.member_confirmed",
+    )
+
+
+def _try(
+    request: Request[Any, Any, Any],
+    data: dict[str, Any],
+    asker: Asker,
+    federation: Federation,
+    action: Callable[[], object],
+    notice: str,
+) -> Response[Any]:
+    try:
+        action()
+    except IstmoError as error:
+        return _again(request, data, asker, federation, error)
+    return back_to(request, "/peers", notice=notice)
+
+
+def _again(
+    request: Request[Any, Any, Any],
+    data: dict[str, Any],
+    asker: Asker,
+    federation: Federation,
+    error: IstmoError,
+) -> Response[Any]:
+    if error.status in (401, 403):
+        raise error
+    general, remedy = told(request, error)
+    values = {name: one(data, name, longest=4_000) for name in FIELDS}
+    return show_region(request, asker, federation, Form(values, general=general, remedy=remedy))
+
+
+routes = [found, invite, accept, confirm]
