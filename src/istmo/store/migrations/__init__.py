@@ -5,7 +5,8 @@ After a change to a table in some ``records.py``::
     python -m istmo.store.migrations new "say what changes"
 
 writes the next numbered step beside the others by comparing the tables in the code with a database
-that has every step so far. Read it, mend it by hand where data must move, and commit it.
+that has every step so far. Read it, mend it by hand where data must move, and commit it. Until the
+first release, ``python -m istmo.store.migrations first`` writes step 0001 anew instead.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def current(connection: Connection) -> str | None:
 def load_tables() -> None:
     """Import every module that declares tables, so that ``metadata`` is whole."""
     for module in pkgutil.walk_packages(istmo.__path__, "istmo."):
-        declares = module.name.endswith(".records") or module.name.startswith(_TABLES_LIVE_IN)
+        is_records = ".records." in f"{module.name}."
+        declares = is_records or module.name.startswith(_TABLES_LIVE_IN)
         if declares and ".migrations." not in module.name:
             importlib.import_module(module.name)
 
@@ -87,6 +89,13 @@ def differences(connection: Connection) -> list[Any]:
         MigrationContext.configure(connection, opts={"compare_type": True}), metadata
     )
     return found
+
+
+def first_step() -> Path:
+    """Write step 0001 anew from the tables in the code: right only before the first release."""
+    for path in (FOLDER / "versions").glob("*.py"):
+        path.unlink()
+    return new_step("first tables")
 
 
 def new_step(message: str) -> Path:
