@@ -1,0 +1,131 @@
+"""``istmo ingest`` and ``istmo search``: events in from files, and found again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from istmo.detect.ingesting import Outcome, Sender
+from istmo.detect.reading import FileProblem, Found, open_events, open_stream
+from istmo.errors import InvalidInput, IstmoError
+from istmo.kit.cli import Teller, argument, command, option, say, told
+from istmo.kit.client import NodeClient
+from istmo.settings import Limits, Settings, load_settings
+
+STDIN = "-"
+TOKEN = "ISTMO_SOURCE_TOKEN"  # noqa: S105 - the name of a variable, no secret
+SHOWN = 20
+
+
+@command("ingest", help="detect.command.ingest")
+@argument("files", metavar="FILE…", nargs=-1, required=True)
+@option("--intake", default="", help="detect.command.ingest.intake")
+@told
+def ingest(teller: Teller, files: tuple[str, ...], intake: str) -> None:
+    """Read events from files and send them to the node's intake port."""
+    settings = None if teller.url else load_settings(teller.data)
+    limits = settings.limits if settings else Limits()
+    where = intake or (intake_url(settings) if settings else "")
+    if not where:
+        raise InvalidInput("detect.no_intake", url=teller.url)
+    with teller.client() as node:
+        secret, source = os.environ.get(TOKEN, ""), ""
+        if not secret:
+            made = node.post("/api/v1/sources", {"name": say("detect.ingest.source")})
+            secret, source = made["secret"], made["id"]
+        sender = Sender(where, secret, verify=node.verify, is_fresh=bool(source))
+        try:
+            with teller.progress("detect.ingest.progress") as done:
+                outcome = sender.send(_found(files, limits), done)
+        finally:
+            sender.close()
+            if source:
+                node.delete(f"/api/v1/sources/{source}")
+    _show(teller, outcome)
+
+
+def intake_url(settings: Settings) -> str:
+    """Where the node's own intake port is, as seen from this machine."""
+    host = f"[{settings.intake_host}]" if ":" in settings.intake_host else settings.intake_host
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104
+    return f"{'https' if settings.tls == 'own' else 'http'}://{host}:{settings.intake_port}"
+
+
+def _found(files: tuple[str, ...], limits: Limits) -> Iterator[Found]:
+    for name in files:
+        if name == STDIN:
+            yield from open_stream(sys.stdin.buffer, STDIN, limits)
+        else:
+            yield from open_events(Path(name), limits)
+
+
+def _show(teller: Teller, outcome: Outcome) -> None:
+    if teller.json:
+        teller.print_json(
+            {
+                "accepted": outcome.accepted,
+                "refused": outcome.refused,
+                "refused_total": outcome.refused_total,
+                "problems": [_problem(one) for one in outcome.problems],
+            }
+        )
+    else:
+        for problem in outcome.problems[:SHOWN]:
+            teller.note("detect.ingest.problem", message=_problem(problem)["message"])
+        for one in outcome.refused[:SHOWN]:
+            message = _words(InvalidInput(one["code"], limit="…"))["message"]
+            teller.note("detect.ingest.refused", place=one["place"], line=one["line"], message=message)
+        unseen = outcome.refused_total + len(outcome.problems)
+        unseen -= len(outcome.refused[:SHOWN]) + len(outcome.problems[:SHOWN])
+        if unseen:
+            teller.note("detect.ingest.more", n=unseen)
+        teller.tell("detect.ingest.done", n=outcome.accepted, refused=outcome.refused_total)
+    if not outcome.accepted and (outcome.refused_total or outcome.problems):
+        raise SystemExit(1)
+
+
+def _problem(problem: FileProblem) -> dict[str, Any]:
+    words = _words(problem.error)
+    return {"place": problem.place, "line": problem.line, "code": problem.error.code} | words
+
+
+def _words(error: IstmoError) -> dict[str, str]:
+    key = f"error.{error.code}"
+    return {"message": say(key, **error.params), "remedy": say(f"{key}.remedy", **error.params)}
+
+
+@command("search", help="detect.command.search")
+@argument("query", metavar="QUERY", required=False, default="")
+@option("--from", "start", default="", help="detect.command.search.from")
+@option("--to", "end", default="", help="detect.command.search.to")
+@option("--limit", default=100, show_default=True, help="detect.command.search.limit")
+@told
+def search(teller: Teller, query: str, start: str, end: str, limit: int) -> None:
+    """Stored events, newest first: a line each, as they are found."""
+    count = 0
+    with teller.client() as node:
+        for row in _rows(node, query, start, end, limit):
+            problem = row.get("problem")
+            if teller.json:
+                sys.stdout.write(orjson.dumps(row).decode() + "\n")
+            elif problem is not None:
+                teller.note("detect.ingest.problem", message=problem["message"])
+            else:
+                event = orjson.dumps(row["event"]).decode()
+                teller.out.print(f"{row['time']}  {row['host']}  {event}", markup=False)
+            count += problem is None
+    if not teller.json:
+        teller.note("detect.search.done", n=count)
+
+
+def _rows(node: NodeClient, query: str, start: str, end: str, limit: int) -> Iterator[dict[str, Any]]:
+    asked: dict[str, Any] = {"q": query, "from": start or None, "to": end or None, "limit": limit}
+    return node.stream("/api/v1/events/search", **asked)
+
+
+commands = [ingest, search]

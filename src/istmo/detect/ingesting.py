@@ -1,0 +1,114 @@
+"""Sending what files hold to a node's intake port, a batch after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+import orjson
+
+from istmo.detect.reading import FileProblem, Found, Line
+from istmo.errors import Unavailable
+from istmo.kit.client import NodeAnswered
+
+BATCH_BYTES: Final = 1 << 20
+BATCH_LINES: Final = 2000
+NAMED: Final = 1000
+"""Refused lines and problems that the outcome names; the rest are counted."""
+PATIENCE: Final = 60.0
+"""Seconds that a busy node is asked again."""
+_FRESH_SECONDS: Final = 10.0
+_BUSY: Final = frozenset({429, 503})
+
+
+@dataclass
+class Outcome:
+    """What became of the events. ``refused`` and ``problems`` name the first thousand of each."""
+
+    accepted: int = 0
+    refused_total: int = 0
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[FileProblem] = field(default_factory=list)
+
+
+class Sender:
+    """One source of one intake port."""
+
+    def __init__(self, url: str, secret: str, *, verify: Any = True, is_fresh: bool = False) -> None:
+        """``is_fresh``: the token was made a moment ago, so it may take a moment until it is known."""
+        self.url = url
+        self._http = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {secret}"},
+            timeout=httpx.Timeout(120.0, connect=5.0),
+            verify=verify,
+            trust_env=False,
+        )
+        self._fresh_until = time.monotonic() + _FRESH_SECONDS if is_fresh else 0.0
+        self.outcome = Outcome()
+        self._held: list[Line] = []
+        self._held_bytes = 0
+
+    def send(self, found: Iterable[Found], done: Callable[[float], None]) -> Outcome:
+        """Everything of ``found``; ``done`` hears how many lines were dealt with.
+
+        Raises NodeAnswered with the node's own words where it takes no more, Unavailable where
+        none answers; what was accepted until then is stored, and in ``outcome``.
+        """
+        for one in found:
+            if isinstance(one, FileProblem):
+                if len(self.outcome.problems) < NAMED:
+                    self.outcome.problems.append(one)
+                continue
+            if self._held and (
+                self._held_bytes + len(one.raw) > BATCH_BYTES or len(self._held) >= BATCH_LINES
+            ):
+                self._post(done)
+            self._held.append(one)
+            self._held_bytes += len(one.raw)
+        if self._held:
+            self._post(done)
+        return self.outcome
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def _post(self, done: Callable[[float], None]) -> None:
+        lines, self._held, self._held_bytes = self._held, [], 0
+        # An element of an array may stand on several lines: as an array it stays one event.
+        is_plain = all(b"\n" not in line.raw for line in lines)
+        raws = [line.raw for line in lines]
+        body = b"\n".join(raws) if is_plain else b"[" + b",".join(raws) + b"]"
+        answer = self._answer(body)
+        self.outcome.accepted += answer["accepted"]
+        self.outcome.refused_total += answer["refused_total"]
+        for one in answer["refused"]:
+            if len(self.outcome.refused) < NAMED:
+                line = lines[one["line"] - 1]
+                told = {"place": line.place, "line": line.number, "code": one["code"]}
+                self.outcome.refused.append(told)
+        done(len(lines))
+
+    def _answer(self, body: bytes) -> dict[str, Any]:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                response = self._http.post("/api/v1/events", content=body)
+                answer: dict[str, Any] = orjson.loads(response.content)
+            except (httpx.TransportError, orjson.JSONDecodeError):
+                raise Unavailable(
+                    "detect.ingest_no_answer", url=self.url, accepted=self.outcome.accepted
+                ) from None
+            if "accepted" in answer:  # 200, or 400 where every line of this batch was refused
+                return answer
+            now = time.monotonic()
+            is_busy = response.status_code in _BUSY and now < deadline
+            is_new = response.status_code == 401 and now < self._fresh_until
+            if not (is_busy or is_new):
+                error = answer["error"]
+                raise NodeAnswered(response.status_code, error["code"], error["message"], error["remedy"])
+            time.sleep(float(response.headers.get("Retry-After", 1)) if is_busy else 0.05)
