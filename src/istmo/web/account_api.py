@@ -1,21 +1,49 @@
-"""Changing accounts, for programs: role, shut out or let in, a new password; and one's own password."""
+"""People, sessions, API tokens and the audit trail, for programs.
+
+They stand here and not in ``istmo.identity`` because routes speak through ``kit``, which is above it.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, post
+from litestar import Request, Response, delete, get, post
+from litestar.params import Parameter
 
+from istmo.clock import Clock
+from istmo.errors import NotFound
+from istmo.identity.objects import Account, ApiToken, AuditLine
 from istmo.identity.service import Identity
-from istmo.kit.access import PEOPLE
+from istmo.kit import csrf
+from istmo.kit.access import PEOPLE, PUBLIC
 from istmo.kit.asking import Asker
 from istmo.kit.pages import faces_of
+from istmo.model import instants
+from istmo.policy.principals import Person, Principal, TokenHolder, told
 from istmo.web.admission import SESSION
+
+TOKEN_DAYS = 90
+
+
+class SignIn(msgspec.Struct, forbid_unknown_fields=True):
+    """Name and password."""
+
+    name: str
+    password: str
+
+
+class NewAccount(msgspec.Struct, forbid_unknown_fields=True):
+    """An account to make; without a password the node makes one and tells it once."""
+
+    name: str
+    role: str
+    password: str = ""
 
 
 class AccountChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What to change about an account: any of these."""
+    """What to change about an account: any of the three."""
 
     role: str = ""
     disabled: bool | None = None
@@ -32,19 +60,49 @@ class PasswordChange(msgspec.Struct, forbid_unknown_fields=True):
     new: str
 
 
-@post("/api/v1/accounts/{name:str}", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
-def change_account(asker: Asker, identity: Identity, name: str, data: AccountChange) -> dict[str, Any]:
-    """Change an account. A password that the node made is told here and never again."""
-    changed: dict[str, Any] = {"name": name}
-    if data.role:
-        changed["role"] = str(identity.change_role(asker.principal, name, data.role).role)
-    if data.disabled is not None:
-        account = identity.disable_account(asker.principal, name, disabled=data.disabled)
-        changed["is_disabled"] = account.is_disabled
-    if data.new_password or data.password:
-        password = identity.reset_password(asker.principal, name, data.password)
-        changed |= {} if data.password else {"password": password}
-    return changed
+class NewToken(msgspec.Struct, forbid_unknown_fields=True):
+    """A token to make. ``scopes``: read, publish, work, submit, admin."""
+
+    name: str
+    scopes: list[str]
+    account: str = ""
+    """Name or id of whom it acts for; oneself when empty."""
+    expires: str = ""
+    """RFC 3339, at most a year away; 90 days from now when empty."""
+
+
+@post("/api/v1/session", opt=PUBLIC, status_code=201, sync_to_thread=True, tags=["people"])
+def sign_in(
+    request: Request[Any, Any, Any], asker: Asker, identity: Identity, data: SignIn
+) -> Response[dict[str, Any]]:
+    """Sign in. The session comes as a cookie; send ``csrf`` back as ``X-CSRF`` with every change.
+
+    The same answer for every failure.
+    """
+    faces = faces_of(request)
+    previous = request.cookies.get(faces.cookie(SESSION), "")
+    session = identity.sign_in(data.name, data.password, asker.address, previous=previous)
+    cookie = faces.bake(SESSION, session.token, lax=True)
+    body = _who(session.principal) | {
+        "csrf": csrf.token(session.token),
+        "expires": instants.format(session.expires),
+    }
+    return Response(body, status_code=201, cookies=[cookie])
+
+
+@delete("/api/v1/session", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
+def sign_out(request: Request[Any, Any, Any], identity: Identity) -> Response[dict[str, Any]]:
+    """Sign out; the answer takes the cookie back."""
+    faces = faces_of(request)
+    identity.sign_out(request.cookies.get(faces.cookie(SESSION), ""))
+    return Response({"signed_out": True}, cookies=[faces.bake(SESSION, "", seconds=0, lax=True)])
+
+
+@get("/api/v1/me", opt=PEOPLE, sync_to_thread=False, tags=["people"])
+def me(asker: Asker) -> dict[str, Any]:
+    """Who the node takes the asker for."""
+    known = _who(asker.principal) | {"language": asker.language, "zone": asker.zone}
+    return known | ({"csrf": asker.csrf} if isinstance(asker.principal, Person) else {})
 
 
 @post("/api/v1/me/password", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
@@ -57,4 +115,156 @@ def change_password(
     return {"changed": True}
 
 
-routes = [change_account, change_password]
+@get("/api/v1/accounts", opt=PEOPLE, sync_to_thread=True, tags=["people"])
+def list_accounts(asker: Asker, identity: Identity) -> dict[str, Any]:
+    """Everybody who has an account."""
+    found = [told_account(one) for one in identity.accounts(asker.principal)]
+    return {"items": found, "next": None, "total": len(found)}
+
+
+@post("/api/v1/accounts", opt=PEOPLE, status_code=201, sync_to_thread=True, tags=["people"])
+def create_account(asker: Asker, identity: Identity, data: NewAccount) -> dict[str, Any]:
+    """Make an account. A password that the node made is told here and never again."""
+    account, password = identity.create_account(asker.principal, data.name, data.role, data.password)
+    return told_account(account) | ({} if data.password else {"password": password})
+
+
+@post("/api/v1/accounts/{name:str}", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
+def change_account(asker: Asker, identity: Identity, name: str, data: AccountChange) -> dict[str, Any]:
+    """Change an account's role, shut it out or let it in, set its password."""
+    changed: dict[str, Any] = {"name": name}
+    if data.role:
+        changed |= told_account(identity.change_role(asker.principal, name, data.role))
+    if data.disabled is not None:
+        changed |= told_account(identity.disable_account(asker.principal, name, disabled=data.disabled))
+    if data.new_password or data.password:
+        password = identity.reset_password(asker.principal, name, data.password)
+        changed |= {} if data.password else {"password": password}
+    return changed
+
+
+@get("/api/v1/tokens", opt=PEOPLE, sync_to_thread=True, tags=["people"])
+def list_tokens(asker: Asker, identity: Identity) -> dict[str, Any]:
+    """One's own tokens; an administrator sees everybody's."""
+    found = [told_token(one) for one in identity.tokens(asker.principal)]
+    return {"items": found, "next": None, "total": len(found)}
+
+
+@post("/api/v1/tokens", opt=PEOPLE, status_code=201, sync_to_thread=True, tags=["people"])
+def create_token(asker: Asker, identity: Identity, clock: Clock, data: NewToken) -> dict[str, Any]:
+    """Make a token. Its secret is told here and never again."""
+    expires = instants.parse(data.expires) if data.expires else clock.now() + timedelta(days=TOKEN_DAYS)
+    account = _name_of(identity, asker.principal, data.account)
+    token, secret = identity.create_token(asker.principal, data.name, data.scopes, expires, account=account)
+    return told_token(token) | {"secret": secret}
+
+
+@delete("/api/v1/tokens/{token_id:str}", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
+def revoke_token(asker: Asker, identity: Identity, token_id: str) -> dict[str, Any]:
+    """Stop a token for good."""
+    identity.revoke_token(asker.principal, token_id)
+    return {"revoked": token_id}
+
+
+@get("/api/v1/audit", opt=PEOPLE, sync_to_thread=True, tags=["people"])
+def audit_trail(
+    asker: Asker,
+    identity: Identity,
+    principal: str = "",
+    action: str = "",
+    outcome: str = "",
+    subject: str = "",
+    since: str = "",
+    until: str = "",
+    cursor: int | None = None,
+    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """The audit trail, newest first."""
+    found = identity.audit_trail(
+        asker.principal,
+        before=cursor,
+        limit=limit,
+        principal=principal,
+        action=action,
+        outcome=outcome,
+        subject=subject,
+        since=instants.parse(since) if since else None,
+        until=instants.parse(until) if until else None,
+    )
+    following = str(found[-1].id) if len(found) == limit else None
+    return {"items": [told_line(one) for one in found], "next": following, "total": None}
+
+
+def _name_of(identity: Identity, asker: Principal, account: str) -> str:
+    """Accounts may be named by id; whoever may not list them has only their own."""
+    if not account.startswith("account--"):
+        return account
+    found = [one.name for one in identity.accounts(asker) if one.id == account]
+    if not found:
+        raise NotFound("identity.no_account", name=account[:80])
+    return found[0]
+
+
+def _who(principal: Principal) -> dict[str, Any]:
+    known: dict[str, Any] = {"principal": told(principal), "name": "", "role": "", "scopes": None}
+    if isinstance(principal, (Person, TokenHolder)):
+        known |= {"id": principal.id, "name": principal.name, "role": str(principal.role)}
+    if isinstance(principal, TokenHolder):
+        known["scopes"] = sorted(principal.scopes)
+    return known
+
+
+def told_account(account: Account) -> dict[str, Any]:
+    """An account, for a program."""
+    return {
+        "id": account.id,
+        "name": account.name,
+        "role": str(account.role),
+        "is_disabled": account.is_disabled,
+        "created": instants.format(account.created),
+        "last_sign_in": account.last_sign_in and instants.format(account.last_sign_in),
+    }
+
+
+def told_token(token: ApiToken) -> dict[str, Any]:
+    """A token without its secret, for a program."""
+    return {
+        "id": token.id,
+        "name": token.name,
+        "account": token.account,
+        "scopes": sorted(token.scopes),
+        "created": instants.format(token.created),
+        "expires": instants.format(token.expires),
+        "last_used": token.last_used and instants.format(token.last_used),
+        "is_revoked": token.is_revoked,
+    }
+
+
+def told_line(line: AuditLine) -> dict[str, Any]:
+    """A line of the audit trail, for a program."""
+    return {
+        "id": line.id,
+        "at": instants.format(line.at),
+        "principal": line.principal,
+        "name": line.name,
+        "action": line.action,
+        "subject": line.subject,
+        "outcome": line.outcome,
+        "reasons": [dict(one) for one in line.reasons],
+        "address": line.address,
+    }
+
+
+routes = [
+    sign_in,
+    sign_out,
+    me,
+    change_password,
+    list_accounts,
+    create_account,
+    change_account,
+    list_tokens,
+    create_token,
+    revoke_token,
+    audit_trail,
+]
