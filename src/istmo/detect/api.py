@@ -1,0 +1,411 @@
+"""The machine interface of detection: alerts, rules, intake sources, stored events."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+import orjson
+from litestar import delete, get, post
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from istmo.detect.objects import (
+    Alert,
+    CloseReason,
+    Evidence,
+    Rule,
+    RuleProblem,
+    Source,
+    Status,
+    Story,
+)
+from istmo.detect.service import Detect, alert_filter
+from istmo.detect.stories import from_micros
+from istmo.detect.wire import Problem, WireRow
+from istmo.errors import InvalidInput
+from istmo.kit.access import PEOPLE
+from istmo.kit.asking import Asker
+from istmo.kit.i18n import Catalogue
+from istmo.model import instants
+
+LARGEST_BODY = 256 << 20
+"""Outer bound in bytes of an upload of rules; the node's own limit is checked behind it."""
+NDJSON = "application/x-ndjson"
+
+
+class StatusRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """``status``: open, acknowledged, closed. ``reason`` with closed. ``version``: the one that was seen."""
+
+    status: str
+    reason: str | None = None
+    note: str = ""
+    version: int | None = None
+
+
+class RuleRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Switch a rule on or off."""
+
+    enabled: bool
+
+
+class SourceRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A new source of events; ``expires`` in RFC 3339."""
+
+    name: str
+    expires: str | None = None
+
+
+# --- alerts ----------------------------------------------------------------------------------
+
+
+@get("/api/v1/alerts", opt=PEOPLE, sync_to_thread=True)
+def list_alerts(
+    asker: Asker,
+    detect: Detect,
+    alert_status: Annotated[str, Parameter(query="status")] = "",
+    level: str = "",
+    detector: str = "",
+    subject: str = "",
+    host: str = "",
+    q: str = "",
+    cursor: str = "",
+    limit: int = 50,
+) -> dict[str, Any]:
+    """Alerts, last changed first. ``detector``: indicator, sigma; ``subject``: id of an indicator or rule."""
+    wanted = alert_filter(
+        status=alert_status, level=level, detector=detector, subject=subject, host=host, query=q
+    )
+    page = detect.list_alerts(asker.principal, wanted, cursor=cursor, limit=limit)
+    return {"items": [alert_json(one) for one in page.items], "next": page.next, "total": page.total}
+
+
+@get("/api/v1/alerts/{alert_id:str}", opt=PEOPLE, sync_to_thread=True)
+def show_alert(alert_id: str, asker: Asker, detect: Detect) -> dict[str, Any]:
+    """One alert: the first and last events that matched, how many in each hour and on each host."""
+    return story_json(detect.read_alert(asker.principal, alert_id))
+
+
+@post("/api/v1/alerts/{alert_id:str}/status", opt=PEOPLE, status_code=200, sync_to_thread=True)
+def set_alert_status(alert_id: str, data: StatusRequest, asker: Asker, detect: Detect) -> dict[str, Any]:
+    """Acknowledge, close or open again."""
+    changed = detect.set_status(
+        asker.principal,
+        alert_id,
+        read_status(data.status),
+        reason=read_reason(data.reason),
+        note=data.note,
+        version=data.version,
+    )
+    return alert_json(changed)
+
+
+# --- rules -----------------------------------------------------------------------------------
+
+
+@post(
+    "/api/v1/rules/import",
+    opt=PEOPLE,
+    status_code=200,
+    sync_to_thread=True,
+    request_max_body_size=LARGEST_BODY,
+)
+def import_rules(body: bytes, asker: Asker, detect: Detect, catalogue: Catalogue) -> dict[str, Any]:
+    """Keep the Sigma rules of the zip or YAML file in the body; what cannot be used is named by line."""
+    done = detect.import_rules(asker.principal, body)
+    return {
+        "accepted": done.accepted,
+        "added": done.added,
+        "changed": done.changed,
+        "unchanged": done.unchanged,
+        "problems": [problem_json(one, asker, catalogue) for one in done.problems],
+    }
+
+
+@get("/api/v1/rules", opt=PEOPLE, sync_to_thread=True)
+def list_rules(
+    asker: Asker,
+    detect: Detect,
+    catalogue: Catalogue,
+    q: str = "",
+    level: str = "",
+    enabled: bool | None = None,
+    cursor: str = "",
+    limit: int = 50,
+) -> dict[str, Any]:
+    """Rules by title."""
+    page = detect.list_rules(
+        asker.principal, query=q, level=level, is_enabled=enabled, cursor=cursor, limit=limit
+    )
+    items = [rule_json(one, asker, catalogue) for one in page.items]
+    return {"items": items, "next": page.next, "total": page.total}
+
+
+@get("/api/v1/rules/{rule_id:str}", opt=PEOPLE, sync_to_thread=True)
+def show_rule(rule_id: str, asker: Asker, detect: Detect, catalogue: Catalogue) -> dict[str, Any]:
+    """One rule with its text."""
+    found = detect.read_rule(asker.principal, rule_id)
+    return {**rule_json(found, asker, catalogue), "text": found.text}
+
+
+@post("/api/v1/rules/{rule_id:str}", opt=PEOPLE, status_code=200, sync_to_thread=True)
+def set_rule(
+    rule_id: str, data: RuleRequest, asker: Asker, detect: Detect, catalogue: Catalogue
+) -> dict[str, Any]:
+    """Switch a rule on or off."""
+    return rule_json(detect.enable_rule(asker.principal, rule_id, data.enabled), asker, catalogue)
+
+
+# --- sources ---------------------------------------------------------------------------------
+
+
+@get("/api/v1/sources", opt=PEOPLE, sync_to_thread=True)
+def list_sources(asker: Asker, detect: Detect) -> dict[str, Any]:
+    """Intake sources, what each has sent, and when last."""
+    found = detect.sources(asker.principal)
+    return {"items": [source_json(one) for one in found], "next": None, "total": len(found)}
+
+
+@post("/api/v1/sources", opt=PEOPLE, status_code=201, sync_to_thread=True)
+def create_source(data: SourceRequest, asker: Asker, detect: Detect) -> dict[str, Any]:
+    """A new source. Its ``secret`` (the bearer token of the intake) is told this once."""
+    expires = None if data.expires is None else instants.parse(data.expires)
+    source, secret = detect.create_source(asker.principal, data.name, expires=expires)
+    return {**source_json(source), "secret": secret}
+
+
+@delete("/api/v1/sources/{source_id:str}", opt=PEOPLE, sync_to_thread=True)
+def revoke_source(source_id: str, asker: Asker, detect: Detect) -> None:
+    """Refuse what this source sends from now on."""
+    detect.revoke_source(asker.principal, source_id)
+
+
+# --- stored events ---------------------------------------------------------------------------
+
+
+@get("/api/v1/events/search", opt=PEOPLE, sync_to_thread=True)
+def search_events(
+    asker: Asker,
+    detect: Detect,
+    catalogue: Catalogue,
+    q: str = "",
+    start: Annotated[str, Parameter(query="from")] = "",
+    end: Annotated[str, Parameter(query="to")] = "",
+    limit: int = 100,
+) -> Stream:
+    """Stored events as newline JSON, newest first, as they are found; the last line has ``done``."""
+    rows = detect.search(
+        asker.principal,
+        q,
+        start=instants.parse(start) if start else None,
+        end=instants.parse(end) if end else None,
+        limit=limit,
+    )
+    names = detect.source_names(asker.principal)
+    return Stream(_Lines(rows, names, asker, catalogue), media_type=NDJSON)
+
+
+class _Lines(Iterator[bytes]):
+    """The answer's lines. Closing it (the client has gone) calls the search off."""
+
+    def __init__(
+        self,
+        rows: Generator[WireRow | Problem],
+        names: Mapping[str, str],
+        asker: Asker,
+        catalogue: Catalogue,
+    ) -> None:
+        self._rows, self._names = rows, names
+        self._asker, self._catalogue = asker, catalogue
+        self._count = 0
+        self._problem: Problem | None = None
+        self._is_done = False
+
+    def __next__(self) -> bytes:
+        if self._is_done:
+            raise StopIteration
+        for found in self._rows:
+            if isinstance(found, Problem):
+                self._problem = found
+                continue
+            self._count += 1
+            return row_line(found, self._names)
+        self._is_done = True
+        return self._last()
+
+    def __del__(self) -> None:
+        self._rows.close()
+
+    def _last(self) -> bytes:
+        problem = None
+        if self._problem is not None:
+            code, params = self._problem.code, self._problem.params
+            text = self._catalogue.text(self._asker.language, f"error.{code}", **params)
+            problem = {"code": code, "text": text}
+        return orjson.dumps({"done": True, "count": self._count, "problem": problem}) + b"\n"
+
+
+routes = [
+    list_alerts,
+    show_alert,
+    set_alert_status,
+    import_rules,
+    list_rules,
+    show_rule,
+    set_rule,
+    list_sources,
+    create_source,
+    revoke_source,
+    search_events,
+]
+
+
+# --- what comes in and goes out --------------------------------------------------------------
+
+
+def read_status(text: str) -> Status:
+    """Raises InvalidInput("detect.unknown_filter")."""
+    if text not in list(Status):
+        raise InvalidInput("detect.unknown_filter", field="status", value=text[:40])
+    return Status(text)
+
+
+def read_reason(text: str | None) -> CloseReason | None:
+    """Raises InvalidInput("detect.unknown_filter")."""
+    if not text:
+        return None
+    if text not in list(CloseReason):
+        raise InvalidInput("detect.unknown_filter", field="reason", value=text[:40])
+    return CloseReason(text)
+
+
+def alert_json(alert: Alert) -> dict[str, Any]:
+    """An alert without its evidence."""
+    return {
+        "id": alert.id,
+        "detector": alert.detector,
+        "subject": alert.subject,
+        "title": alert.title,
+        "level": str(alert.level),
+        "tlp": alert.tlp.label,
+        "origin": alert.origin,
+        "host": alert.entity,
+        "hosts": alert.hosts,
+        "first_seen": _time(alert.first_seen),
+        "last_seen": _time(alert.last_seen),
+        "count": alert.count,
+        "stored_count": alert.stored_count,
+        "created": _time(alert.created),
+        "updated": _time(alert.updated),
+        "status": str(alert.status),
+        "reason": None if alert.reason is None else str(alert.reason),
+        "note": alert.note,
+        "former": alert.former,
+        "version": alert.version,
+    }
+
+
+def story_json(story: Story) -> dict[str, Any]:
+    """An alert with its timeline and evidence."""
+    return {
+        **alert_json(story.alert),
+        "evidence": [evidence_json(one) for one in story.evidence],
+        "timeline": [{"hour": _time(hour), "count": count} for hour, count in story.hours],
+        "by_host": [{"host": host, "count": count} for host, count in story.hosts],
+    }
+
+
+def evidence_json(one: Evidence) -> dict[str, Any]:
+    """One event that matched; ``raw`` in place of ``event`` where it was too long to keep whole."""
+    try:
+        event, raw = orjson.loads(one.raw), None
+    except orjson.JSONDecodeError:
+        event, raw = None, one.raw.decode("utf-8", "replace")
+    return {
+        "id": one.event,
+        "time": _time(one.time),
+        "received": _time(one.received),
+        "host": one.host,
+        "source": one.source,
+        "fields": dict(one.fields),
+        "stored": one.is_stored,
+        "event": event,
+        **({} if raw is None else {"raw": raw}),
+    }
+
+
+def rule_json(rule: Rule, asker: Asker, catalogue: Catalogue) -> dict[str, Any]:
+    """A rule without its text."""
+    return {
+        "id": rule.id,
+        "title": rule.title,
+        "level": rule.level,
+        "status": rule.status,
+        "description": rule.description,
+        "author": rule.author,
+        "logsource": rule.logsource,
+        "tags": list(rule.tags),
+        "enabled": rule.is_enabled,
+        "problem": None if rule.problem is None else unusable_json(rule.problem, asker, catalogue),
+        "file": rule.file,
+        "imported": _time(rule.imported),
+        "updated": _time(rule.updated),
+    }
+
+
+def unusable_json(
+    problem: tuple[str, Mapping[str, Any]], asker: Asker, catalogue: Catalogue
+) -> dict[str, Any]:
+    """Why the worker cannot use a rule; in Sigma's own terms where there are such."""
+    code, params = problem
+    reason = f"sigma.problem.{params.get('reason', '')}"
+    key = reason if catalogue.has(asker.language, reason) else f"error.{code}"
+    return {"code": code, "line": params.get("line"), "text": catalogue.text(asker.language, key, **params)}
+
+
+def problem_json(problem: RuleProblem, asker: Asker, catalogue: Catalogue) -> dict[str, Any]:
+    """A rule of an import that was left out, and why."""
+    return {
+        "file": problem.file,
+        "line": problem.line or None,
+        "rule": problem.rule,
+        "code": problem.key,
+        "text": catalogue.text(asker.language, problem.key, **problem.params),
+        "not_served": problem.is_not_served,
+    }
+
+
+def source_json(source: Source) -> dict[str, Any]:
+    """A source without anything secret."""
+    return {
+        "id": source.id,
+        "name": source.name,
+        "created": _time(source.created),
+        "created_by": source.created_by,
+        "expires": _time(source.expires),
+        "revoked": _time(source.revoked),
+        "accepted": source.accepted,
+        "refused": source.refused,
+        "last_event": _time(source.last_event),
+    }
+
+
+def row_line(row: WireRow, names: Mapping[str, str]) -> bytes:
+    """A stored event as one line of JSON; the event itself as it came."""
+    head = orjson.dumps(
+        {
+            "id": row.event_id,
+            "time": _time(from_micros(row.time)),
+            "received": _time(from_micros(row.received)),
+            "source": names.get(row.source, row.source),
+            "host": row.host,
+        }
+    )
+    # What is stored was checked to be one JSON object in one line, so it can stand where it is.
+    return head[:-1] + b',"event":' + row.raw.strip() + b"}\n"
+
+
+def _time(instant: datetime | None) -> str | None:
+    return None if instant is None else instants.format(instant)

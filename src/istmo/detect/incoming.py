@@ -1,0 +1,159 @@
+"""What the worker found, stored: hits with the position after them, in one transaction.
+
+A thread of its own takes whatever waits, so that a flood of hits costs few commits and a single one
+no delay. While the database cannot be written it waits and tries again: the worker's position stands
+still, so nothing is lost.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from istmo.clock import Clock
+from istmo.detect import wire
+from istmo.detect.records import positions, rules, sources
+from istmo.detect.stories import Stories, from_micros
+from istmo.detect.wire import Counted, Hits, HuntHits, Problem
+from istmo.errors import Unavailable
+from istmo.store.engine import Store, Transaction
+
+log = structlog.get_logger(__name__)
+
+MOST_WAITING: Final = 256
+MOST_AT_ONCE: Final = 64
+HITS_AT_ONCE: Final = 2_000
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+
+
+@dataclass(frozen=True)
+class Hunted:
+    """The end of a hunt: the digests of the terms of what was hunted for, and what was not seen."""
+
+    digests: Mapping[str, str]
+    problem: Problem | None
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """Indicators that are watched for no more."""
+
+    indicators: list[str]
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Rules that the worker could not use, with code and parameters."""
+
+    rules: Mapping[str, tuple[str, Mapping[str, Any]]]
+
+
+Item = Hits | HuntHits | Counted | Hunted | Forgotten | Unusable
+
+
+class Incoming:
+    """Stores what is put, in order. One thread runs it."""
+
+    def __init__(self, store: Store, clock: Clock, stories: Stories) -> None:
+        self._store, self._clock, self._stories = store, clock, stories
+        self._waiting: queue.Queue[Item | None] = queue.Queue(MOST_WAITING)
+        self._stopping = threading.Event()
+        self._turn = threading.Condition()
+        self._put = self._done = 0
+
+    def put(self, item: Item) -> None:
+        """Store this next; waits while too much is waiting."""
+        with self._turn:
+            self._put += 1
+        self._waiting.put(item)
+
+    def wait_stored(self, timeout: float) -> bool:
+        """Wait until everything that was put so far is stored."""
+        with self._turn:
+            goal = self._put
+            return self._turn.wait_for(lambda: self._done >= goal, timeout)
+
+    def close(self) -> None:
+        """End once everything that was put is stored, or at once where it cannot be."""
+        self._stopping.set()
+        self._waiting.put(None)
+
+    def run(self) -> None:
+        """Store until closed."""
+        while True:
+            batch, is_last = self._take()
+            if batch:
+                self._store_all(batch)
+                with self._turn:
+                    self._done += len(batch)
+                    self._turn.notify_all()
+            if is_last:
+                return
+
+    def _take(self) -> tuple[list[Item], bool]:
+        batch: list[Item] = []
+        hits = 0
+        item = self._waiting.get()
+        while item is not None:
+            batch.append(item)
+            hits += len(item.hits) if isinstance(item, (Hits, HuntHits)) else 0
+            if len(batch) >= MOST_AT_ONCE or hits >= HITS_AT_ONCE:
+                return batch, False
+            try:
+                item = self._waiting.get_nowait()
+            except queue.Empty:
+                return batch, False
+        return batch, True
+
+    def _store_all(self, batch: list[Item]) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                with self._store.write() as tx:
+                    for item in batch:
+                        self._store_one(tx, item)
+                return
+            except Unavailable as error:
+                log.warning("hits_wait_for_database", problem=error.code)
+                if self._stopping.wait(pause):
+                    return  # told again by the worker: the position stands before them
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            except Exception:
+                if len(batch) == 1:
+                    # Only this one is lost, and said to be: the position moves with the next.
+                    log.exception("hits_not_stored", kind=type(batch[0]).__name__)
+                    return
+                log.exception("hits_stored_one_by_one", items=len(batch))
+                for item in batch:
+                    self._store_all([item])
+                return
+
+    def _store_one(self, tx: Transaction, item: Item) -> None:
+        match item:
+            case Hits(detector=detector, position=position, hits=hits):
+                if detector in wire.DETECTORS:
+                    self._stories.store(tx, detector, hits, position)
+            case HuntHits(hits=hits):
+                self._stories.store_hunted(tx, hits)
+            case Hunted(digests=digests, problem=problem):
+                now = self._clock.now()
+                positions.finish_hunts(tx.connection, digests, problem.code if problem else None, now)
+                for indicator in digests:
+                    tx.notify("worker", indicator, action="hunted")
+            case Forgotten(indicators=indicators):
+                positions.forget_hunts(tx.connection, indicators)
+            case Unusable(rules=unusable):
+                rules.set_problems(tx.connection, unusable)
+            case Counted(sources=counts):
+                sources.count_events(
+                    tx.connection,
+                    [
+                        (one.id, one.accepted, one.refused, from_micros(one.last) if one.last else None)
+                        for one in counts
+                    ],
+                )

@@ -1,0 +1,412 @@
+"""The web process's end of the conversation with the detection worker.
+
+It listens on ``run/worker.sock``, which only this user can open. One worker at a time: a new one
+takes the place of the one before. A reading thread hears each conversation, one thread sends
+(``outgoing``), one stores (``incoming``). Whatever breaks ends the conversation alone; the worker
+dials again, is told everything, and goes on from the positions that are stored.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from istmo.clock import Clock
+from istmo.detect import wire
+from istmo.detect.incoming import Forgotten, Hunted, Incoming, Unusable
+from istmo.detect.objects import IndicatorSource, WorkerNotice
+from istmo.detect.outgoing import Outgoing
+from istmo.detect.stories import Stories
+from istmo.detect.wire import (
+    AskStats,
+    Cancel,
+    Channel,
+    Counted,
+    Hits,
+    HuntHits,
+    Live,
+    Notice,
+    Ready,
+    Rows,
+    Search,
+    Stats,
+    ToWeb,
+    WireRow,
+)
+from istmo.errors import InvalidInput, Unavailable
+from istmo.settings import Settings
+from istmo.store.changes import Change
+from istmo.store.engine import Store
+
+log = structlog.get_logger(__name__)
+
+SOCKET: Final = "worker.sock"
+READY_SECONDS: Final = 10.0
+MOST_NOTICES: Final = 50
+MOST_SEARCHES: Final = 32
+_LONGEST_PATH: Final = 100
+_ASKED_AGAIN: Final = 3
+_STORED_SECONDS: Final = 10.0
+_HUNT_CUT: Final = "detect.hunt_cut_short"
+_CUT_SHORT: Final = ("detect.search_cut_short", "detect.search_cancelled")
+_SEND_SECONDS: Final = 30
+"""A worker that reads nothing for so long is given up: it dials again when it lives."""
+
+
+class WorkerLink:
+    """The node's link to its worker. ``start`` and ``stop`` once; everything else from any thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        clock: Clock,
+        *,
+        member: str,
+        members: Callable[[], Iterable[str]],
+        indicators: IndicatorSource,
+        stories: Stories,
+    ) -> None:
+        """``members``: the region's present members, for ``policy`` in the worker."""
+        self._store, self._clock, self._run = store, clock, settings.run
+        self._seconds = float(settings.limits.search_seconds)
+        self._incoming = Incoming(store, clock, stories)
+        self._outgoing = Outgoing(
+            store,
+            clock,
+            indicators,
+            member,
+            members,
+            forget=lambda ids: self._incoming.put(Forgotten(ids)),
+            news=lambda: store.changes.publish(Change("worker", "state")),
+        )
+        self._lock = threading.Lock()
+        self._listener: socket.socket | None = None
+        self._channel: Channel | None = None
+        self._ready: Ready | None = None
+        self._answers: dict[int, SimpleQueue[Rows | Stats | None]] = {}
+        self._hunts_failed = 0
+        self._notices: deque[WorkerNotice] = deque(maxlen=MOST_NOTICES)
+        self._threads: list[threading.Thread] = []
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Listen, and hear of changes. Raises Unavailable("detect.socket") where that cannot be."""
+        self._listener = _listen(self._run)
+        self._unsubscribe = self._store.changes.subscribe(self._hear_change, "object", "rule", "source")
+        for name, action in (
+            ("worker-accept", self._accept),
+            ("worker-tell", self._outgoing.run),
+            ("worker-store", self._incoming.run),
+        ):
+            thread = threading.Thread(target=action, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """End the conversation; what was heard is stored first."""
+        self._stopping.set()
+        self._unsubscribe()
+        if self._listener is not None:
+            with suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+        with self._lock:
+            channel = self._channel
+        if channel is not None:
+            channel.close()
+        self._outgoing.close()
+        self._incoming.close()
+        for thread in self._threads:
+            thread.join(_STORED_SECONDS)
+        (self._run / SOCKET).unlink(missing_ok=True)
+
+    # --- what others ask -----------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """``ready``, ``starting`` (a worker is there, but not all that it must know) or ``away``."""
+        with self._lock:
+            if self._channel is None:
+                return "away"
+        return "ready" if self._outgoing.is_synced else "starting"
+
+    @property
+    def ready(self) -> Ready | None:
+        """How the worker introduced itself; None while it is away."""
+        with self._lock:
+            return self._ready
+
+    @property
+    def notices(self) -> tuple[WorkerNotice, ...]:
+        """What the worker wanted an administrator to know, the latest first."""
+        with self._lock:
+            return tuple(reversed(self._notices))
+
+    @property
+    def hunting(self) -> int:
+        """Indicators whose hunt through stored events has not ended."""
+        return self._outgoing.hunting
+
+    def has_acknowledged(self, indicator: str) -> bool:
+        """Whether the worker watches for the indicator as it now is."""
+        return self._outgoing.has_acknowledged(indicator)
+
+    def has_dropped(self, indicator: str) -> bool:
+        """Whether no worker watches for the indicator any more."""
+        return self._outgoing.has_dropped(indicator)
+
+    def wait_ready(self, timeout: float) -> bool:
+        """Wait until a worker has everything that it must know in force."""
+        return self._outgoing.wait(lambda: self._outgoing.is_synced, timeout)
+
+    def wait_live(self, indicator: str, timeout: float) -> bool:
+        """Wait until the worker watches for an indicator."""
+        return self._outgoing.wait(lambda: self._outgoing.has_acknowledged(indicator), timeout)
+
+    def wait_hunted(self, timeout: float) -> bool:
+        """Wait until every hunt has ended and what was found is stored."""
+        ended = self._outgoing.wait(lambda: self._outgoing.is_synced and not self._outgoing.hunting, timeout)
+        return ended and self._incoming.wait_stored(timeout)
+
+    def stats(self, timeout: float = 2.0) -> Stats | None:
+        """What the worker counts; None where it does not answer in time."""
+        try:
+            request, answers = self._ask(lambda number: AskStats(number))
+        except Unavailable:
+            return None
+        try:
+            found = answers.get(timeout=timeout)
+            return found if isinstance(found, Stats) else None
+        except Empty:
+            return None
+        finally:
+            self._forget_request(request)
+
+    def search(
+        self, query: str, start: int | None, end: int | None, limit: int
+    ) -> Generator[WireRow | wire.Problem]:
+        """Stored events, newest first, as they are found; a problem where the answer is cut short.
+
+        ``start`` and ``end`` in µs since 1970. Raises before the first row InvalidInput for a query
+        that cannot be read, Unavailable("detect.worker_away") without a worker.
+        """
+        request, answers = self._ask(lambda number: Search(number, query, start, end, limit))
+        rows = self._rows(request, answers)
+        first = next(rows, None)
+        if isinstance(first, wire.Problem) and first.code not in _CUT_SHORT:
+            rows.close()
+            kind = InvalidInput if first.code.startswith("detect.query_") else Unavailable
+            raise kind(first.code, **first.params)
+        return _with_first(first, rows)
+
+    def _rows(
+        self, request: int, answers: SimpleQueue[Rows | Stats | None]
+    ) -> Generator[WireRow | wire.Problem]:
+        is_done = False
+        try:
+            while not is_done:
+                try:
+                    found = answers.get(timeout=self._seconds + 5)
+                except Empty:
+                    yield wire.Problem("", "detect.search_cut_short", {"seconds": int(self._seconds)})
+                    return
+                if not isinstance(found, Rows):
+                    is_done = True
+                    yield wire.Problem("", "detect.worker_away", {})
+                    return
+                yield from found.rows
+                is_done = found.done
+                if found.problem is not None:
+                    yield found.problem
+        finally:
+            self._forget_request(request)
+            if not is_done:
+                self._say(Cancel(request))
+
+    def _ask(
+        self, message: Callable[[int], AskStats | Search]
+    ) -> tuple[int, SimpleQueue[Rows | Stats | None]]:
+        request = self._outgoing.next_request()
+        answers: SimpleQueue[Rows | Stats | None] = SimpleQueue()
+        with self._lock:
+            if len(self._answers) >= MOST_SEARCHES:
+                raise Unavailable("detect.search_busy")
+            self._answers[request] = answers
+        if not self._say(message(request)):
+            self._forget_request(request)
+            raise Unavailable("detect.worker_away")
+        return request, answers
+
+    def _forget_request(self, request: int) -> None:
+        with self._lock:
+            self._answers.pop(request, None)
+
+    def _say(self, message: AskStats | Search | Cancel) -> bool:
+        with self._lock:
+            channel = self._channel
+        if channel is None:
+            return False
+        try:
+            channel.send(message)
+        except OSError:
+            return False
+        return True
+
+    # --- hearing -------------------------------------------------------------------------------
+
+    def _hear_change(self, change: Change) -> None:
+        if change.topic == "object":
+            if change.data.get("action") != "sighting":
+                self._outgoing.change_objects([change.subject])
+        elif change.topic == "rule":
+            self._outgoing.change_rules(change.data.get("ids", [change.subject]))
+        else:
+            self._outgoing.change_sources()
+
+    def _accept(self) -> None:
+        listener = self._listener
+        while listener is not None and not self._stopping.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                if not self._stopping.is_set():
+                    log.exception("worker_socket_failed")
+                return
+            thread = threading.Thread(
+                target=self._converse, args=(connection,), name="worker-hear", daemon=True
+            )
+            thread.start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        """One conversation, from the worker's first word to its last."""
+        connection.settimeout(READY_SECONDS)
+        patience = struct.pack("ll", _SEND_SECONDS, 0)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+        channel = Channel(connection)
+        try:
+            ready = channel.receive()
+            if not isinstance(ready, Ready):
+                log.warning("worker_not_understood")
+                return
+            connection.settimeout(None)
+            self._begin(channel, ready)
+            log.info("worker_connected", pid=ready.pid, intake_port=ready.intake_port)
+            while (message := channel.receive()) is not None:
+                self._hear(channel, message)
+        except msgspec.DecodeError:
+            log.exception("worker_not_understood")
+        except Exception:
+            log.exception("worker_link_failed")
+        finally:
+            channel.close()
+            self._end(channel)
+
+    def _begin(self, channel: Channel, ready: Ready) -> None:
+        with self._lock:
+            if self._stopping.is_set():
+                raise Unavailable("detect.worker_away")
+            before, self._channel, self._ready = self._channel, channel, ready
+        if before is not None:
+            before.close()
+        # What the one before said is stored before the next is told from where to go on.
+        self._incoming.wait_stored(_STORED_SECONDS)
+        self._outgoing.begin(channel)
+
+    def _end(self, channel: Channel) -> None:
+        with self._lock:
+            is_ours = self._channel is channel
+            if is_ours:
+                self._channel = self._ready = None
+                for answers in self._answers.values():
+                    answers.put(None)
+        self._outgoing.end(channel)
+
+    def _hear(self, channel: Channel, message: ToWeb) -> None:
+        match message:
+            case Hits() | Counted():
+                self._incoming.put(message)
+            case Live():
+                self._hear_live(channel, message)
+            case HuntHits():
+                self._hear_hunt(message)
+            case Rows(request=request) | Stats(request=request):
+                with self._lock:
+                    answers = self._answers.get(request)
+                if answers is not None:
+                    answers.put(message)
+            case Notice(code=code, params=params):
+                log.warning("worker_notice", code=code, **{f"about_{name}": v for name, v in params.items()})
+                with self._lock:
+                    self._notices.append(WorkerNotice(code, params, self._clock.now()))
+                self._store.changes.publish(Change("worker", "notice", {"code": code}))
+            case Ready():
+                log.warning("worker_repeats_itself")
+
+    def _hear_live(self, channel: Channel, live: Live) -> None:
+        if live.problems:
+            log.warning("worker_problems", what=live.what, number=len(live.problems))
+        if live.what == wire.SIGMA and live.problems:
+            told: dict[str, tuple[str, dict[str, Any]]] = {}
+            for one in live.problems:
+                told.setdefault(one.subject, (one.code, dict(one.params)))
+            self._incoming.put(Unusable(told))
+        self._outgoing.hear_live(channel, live)
+
+    def _hear_hunt(self, message: HuntHits) -> None:
+        if message.hits:
+            self._incoming.put(message)
+        if not message.done:
+            return
+        problem = message.problem
+        again = problem is not None and problem.code != _HUNT_CUT and self._hunts_failed < _ASKED_AGAIN
+        self._hunts_failed = self._hunts_failed + 1 if problem is not None else 0
+        digests = {} if again else self._outgoing.hunted_by(message.request)
+        if digests:
+            self._incoming.put(Hunted(digests, problem))
+        self._outgoing.finish_hunt(message.request, again=again)
+
+
+def _with_first(
+    first: WireRow | wire.Problem | None, rest: Generator[WireRow | wire.Problem]
+) -> Generator[WireRow | wire.Problem]:
+    # Whoever leaves early closes this one, and with it the rest: the search is called off.
+    try:
+        if first is not None:
+            yield first
+            yield from rest
+    finally:
+        rest.close()
+
+
+def _listen(run: Path) -> socket.socket:
+    """The socket, in a folder that only this user can enter. What a former process left is removed."""
+    run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = run / SOCKET
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    folder = os.open(run, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        path.unlink(missing_ok=True)
+        # A socket's path may have 107 bytes; the folder's may be longer.
+        is_long = len(os.fsencode(path)) > _LONGEST_PATH
+        listener.bind(f"/proc/self/fd/{folder}/{SOCKET}" if is_long else str(path))
+        path.chmod(0o600)
+        listener.listen(4)
+    except OSError as error:
+        listener.close()
+        raise Unavailable("detect.socket", path=str(path), detail=error.strerror or "?") from error
+    finally:
+        os.close(folder)
+    return listener

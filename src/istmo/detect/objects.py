@@ -1,0 +1,300 @@
+"""The nouns of detection on the web side: alerts with their evidence, rules, sources, the worker's state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from istmo.model.markings import Tlp
+from istmo.store.engine import Transaction
+
+
+class Status(StrEnum):
+    """How far the work on an alert has come."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    CLOSED = "closed"
+
+
+class CloseReason(StrEnum):
+    """What an alert turned out to be."""
+
+    RESOLVED = "resolved"
+    FALSE_POSITIVE = "false-positive"
+    EXPECTED = "expected"
+    DUPLICATE = "duplicate"
+
+
+class Level(StrEnum):
+    """Sigma's levels, the least first (rules specification, "level")."""
+
+    INFORMATIONAL = "informational"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+LEVELS = tuple(Level)
+INDICATOR_LEVEL = Level.HIGH
+"""An indicator says no level of its own: somebody took the trouble to share it."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One event that matched."""
+
+    event: str
+    time: datetime
+    received: datetime
+    host: str
+    source: str
+    fields: Mapping[str, str]
+    """The fields that matched, as they stood."""
+    raw: bytes
+    is_stored: bool
+    """Found by a hunt in what was stored already, not as it came in."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One story: every match of one subject, folded into one row.
+
+    ``origin`` and ``audience`` are those of what it derives from: ``audience`` is None where that is
+    this node's own knowledge alone (a Sigma rule).
+    """
+
+    row: int
+    id: str
+    detector: str
+    """``indicator`` or ``sigma``."""
+    subject: str
+    """The indicator's STIX id, or the rule's id."""
+    title: str
+    level: Level
+    tlp: Tlp
+    origin: str
+    audience: frozenset[str] | None
+    owner: str
+    entity: str
+    """The host it was first seen on."""
+    hosts: int
+    first_seen: datetime
+    """By the events' own account, like ``last_seen``."""
+    last_seen: datetime
+    count: int
+    stored_count: int
+    """How many of them a hunt found."""
+    created: datetime
+    updated: datetime
+    status: Status
+    reason: CloseReason | None
+    note: str
+    worked_by: str
+    """Who changed the status last (``policy.told``)."""
+    former: str | None
+    """The closed alert that told this story before."""
+    version: int
+    """Grows with each change of status: what an optimistic change is checked against."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """One alert with all that is kept of it."""
+
+    alert: Alert
+    evidence: tuple[Evidence, ...]
+    """By event time: the first twenty and the last twenty."""
+    hours: tuple[tuple[datetime, int], ...]
+    """How many in each hour that had any."""
+    hosts: tuple[tuple[str, int], ...]
+    """How many on each host, the most first; ``""`` stands for hosts unknown or past the bound."""
+
+
+@dataclass(frozen=True)
+class AlertPage:
+    """Alerts, last changed first. ``total`` counts only what the asker may read."""
+
+    items: tuple[Alert, ...]
+    next: str | None
+    total: int
+
+
+@dataclass(frozen=True)
+class AlertFilter:
+    """What a list of alerts is narrowed to; empty means all."""
+
+    status: Status | None = None
+    level: Level | None = None
+    detector: str = ""
+    subject: str = ""
+    host: str = ""
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A Sigma rule as it was imported."""
+
+    row: int
+    id: str
+    title: str
+    level: str
+    status: str
+    description: str
+    author: str
+    logsource: str
+    tags: tuple[str, ...]
+    text: str
+    """The YAML document."""
+    digest: str
+    is_enabled: bool
+    problem: tuple[str, Mapping[str, Any]] | None
+    """Why the worker cannot use it: an error code and its parameters."""
+    file: str
+    imported: datetime
+    updated: datetime
+    changed_by: str
+
+
+@dataclass(frozen=True)
+class RulePage:
+    """Rules by title."""
+
+    items: tuple[Rule, ...]
+    next: str | None
+    total: int
+
+
+@dataclass(frozen=True)
+class RuleProblem:
+    """Something in an import that could not be used; ``key`` is in the catalogue."""
+
+    key: str
+    file: str
+    line: int
+    params: Mapping[str, Any]
+    rule: str
+    is_not_served: bool
+
+
+@dataclass(frozen=True)
+class RuleImport:
+    """What an import did. Everything that is not named in ``problems`` was kept."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    problems: tuple[RuleProblem, ...] = ()
+
+    @property
+    def accepted(self) -> int:
+        """Rules of this import that are in the node now."""
+        return self.added + self.changed + self.unchanged
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something that sends events. The secret is told once and never kept."""
+
+    id: str
+    name: str
+    created: datetime
+    created_by: str
+    expires: datetime | None
+    revoked: datetime | None
+    accepted: int
+    refused: int
+    last_event: datetime | None
+
+
+@dataclass(frozen=True)
+class WorkerNotice:
+    """Something that the worker wants an administrator to know."""
+
+    code: str
+    params: Mapping[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """The detection worker as the web process sees it."""
+
+    state: str
+    """``ready`` (connected, and everything it must know is in force), ``starting`` or ``away``."""
+    pid: int = 0
+    intake: str = ""
+    """Where the intake listens: ``host:port``."""
+    intake_problem: str = ""
+    """The code of what stops the intake; empty while it takes events in."""
+    stored: int = 0
+    """Events in the store."""
+    bytes: int = 0
+    rate: float = 0.0
+    """Events a second, over the time since the state was asked for before."""
+    indicators: int = 0
+    rules: int = 0
+    indicator_lag: int = 0
+    """Events not yet seen by the indicator stage."""
+    sigma_lag: int = 0
+    hunting: int = 0
+    """Indicators whose hunt through stored events is still running."""
+    notices: tuple[WorkerNotice, ...] = field(default=())
+
+
+# What detection needs of other rooms; wired in ``node.py``.
+
+
+class WatchedTerm(Protocol):
+    """One value of an indicator."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def value(self) -> str: ...
+
+
+class Watched(Protocol):
+    """An indicator that detection watches for."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def terms(self) -> Sequence[WatchedTerm]: ...
+    @property
+    def valid_until(self) -> datetime | None: ...
+    @property
+    def tlp(self) -> Tlp: ...
+    @property
+    def origin(self) -> str: ...
+    @property
+    def audience(self) -> Iterable[str]: ...
+    @property
+    def owner(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
+class IndicatorSource(Protocol):
+    """Where indicators come from. A change of one is told on the topic ``object``."""
+
+    def detectable(self, connection: Connection, ids: Iterable[str] | None = None) -> Sequence[Watched]:
+        """The indicators to watch for now: all, or those of ``ids`` that still are."""
+        ...
+
+
+class SightingSink(Protocol):
+    """Who is told that an indicator was seen here."""
+
+    def record_sighting(
+        self, tx: Transaction, object: str, *, count: int, first_seen: datetime, last_seen: datetime
+    ) -> None:
+        """``count`` more matches, in the transaction that stores the alert."""
+        ...

@@ -1,0 +1,420 @@
+"""What the worker must know, and how it comes to know it: the whole state first, then every change.
+
+Nothing is kept here twice: the tables are the truth, a change of them only names what to read again.
+What the worker has acknowledged is held as packed ids, so that "live" is never said too early.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from istmo.clock import Clock
+from istmo.detect import wire
+from istmo.detect.indicators.roster import Roster
+from istmo.detect.objects import IndicatorSource, Watched
+from istmo.detect.records import positions, rules, sources
+from istmo.detect.stories import to_micros
+from istmo.detect.wire import (
+    Channel,
+    DropIndicators,
+    DropRules,
+    Hunt,
+    Live,
+    PutIndicators,
+    PutRules,
+    PutSources,
+    Synced,
+    Welcome,
+    WireIndicator,
+    WireRule,
+    WireSource,
+)
+from istmo.store.engine import Store
+
+log = structlog.get_logger(__name__)
+
+INDICATORS_AT_ONCE: Final = 5_000
+RULE_BYTES_AT_ONCE: Final = 8 << 20
+HUNTED_AT_ONCE: Final = 5_000
+HUNTS_AT_ONCE: Final = 4
+"""Requests under way; the worker takes those that wait in one pass."""
+SUBMIT: Final = "submit"
+"""The scope of every intake token."""
+Digests = dict[str, str]
+"""A digest of the terms by indicator id: the same terms need no second hunt."""
+
+
+@dataclass
+class _Wanted:
+    """What has changed since it was last sent."""
+
+    everything: bool = False
+    objects: set[str] = field(default_factory=set)
+    rules: set[str] = field(default_factory=set)
+    sources: bool = False
+    hunts: Digests = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.everything or self.objects or self.rules or self.sources or self.hunts)
+
+
+class Outgoing:
+    """The sending half of the conversation; one thread runs it, any thread may ask of it."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        indicators: IndicatorSource,
+        member: str,
+        members: Callable[[], Iterable[str]],
+        forget: Callable[[list[str]], None],
+        news: Callable[[], None],
+    ) -> None:
+        """``forget`` is told of indicators that are watched for no more; ``news`` of each change of state."""
+        self._store, self._clock, self._indicators = store, clock, indicators
+        self._member, self._members = member, members
+        self._forget, self._news = forget, news
+        self._turn = threading.Condition()
+        self._wanted = _Wanted()
+        self._in_hand = _Wanted()
+        """Taken by the sending thread, not all sent yet."""
+        self._channel: Channel | None = None
+        self._is_ending = False
+        self._generation = 0
+        self._live: dict[str, int] = {}
+        self._goal: dict[str, int] | None = None
+        """The generations that end the whole state; None until all of it is sent."""
+        self._on_the_way: dict[int, tuple[Digests, list[str]]] = {}
+        """By generation: what is being put, what is being dropped."""
+        self._acknowledged = Roster()
+        self._to_hunt: Digests = {}
+        self._hunting: dict[int, Digests] = {}
+        self._request = 0
+
+    # --- asked by any thread -------------------------------------------------------------------
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether a worker is there and all that it must know is in force."""
+        with self._turn:
+            return self._is_synced()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether in addition every change is in force and every hunt has ended."""
+        with self._turn:
+            is_busy = self._wanted or self._in_hand or self._on_the_way or self._to_hunt or self._hunting
+            return self._is_synced() and not is_busy
+
+    @property
+    def hunting(self) -> int:
+        """Indicators whose hunt has not ended."""
+        with self._turn:
+            waiting = self._to_hunt | self._wanted.hunts | self._in_hand.hunts
+            return len(waiting) + sum(map(len, self._hunting.values()))
+
+    def has_acknowledged(self, indicator: str) -> bool:
+        """Whether the worker has this indicator in force, in the version last sent."""
+        with self._turn:
+            if not self._is_synced() or self._acknowledged.row(indicator) is None:
+                return False
+            if indicator in self._wanted.objects or indicator in self._in_hand.objects:
+                return False
+            return not any(indicator in put for put, _ in self._on_the_way.values())
+
+    def has_dropped(self, indicator: str) -> bool:
+        """Whether no worker watches for this indicator any more."""
+        with self._turn:
+            return self._channel is None or self._acknowledged.row(indicator) is None
+
+    def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait until something holds; looked at again whenever the worker has answered."""
+        with self._turn:
+            return self._turn.wait_for(condition, timeout)
+
+    def next_request(self) -> int:
+        """A number that no other request carries."""
+        with self._turn:
+            self._request += 1
+            return self._request
+
+    def change_objects(self, ids: Iterable[str]) -> None:
+        with self._turn:
+            self._wanted.objects.update(ids)
+            self._turn.notify_all()
+
+    def change_rules(self, ids: Iterable[str]) -> None:
+        with self._turn:
+            self._wanted.rules.update(ids)
+            self._turn.notify_all()
+
+    def change_sources(self) -> None:
+        with self._turn:
+            self._wanted.sources = True
+            self._turn.notify_all()
+
+    # --- a conversation comes and goes ---------------------------------------------------------
+
+    def begin(self, channel: Channel) -> None:
+        """A worker is there: it is sent everything."""
+        with self._turn:
+            self._channel = channel
+            self._forget_state()
+            self._wanted = _Wanted(everything=True)
+            self._turn.notify_all()
+        self._news()
+
+    def end(self, channel: Channel) -> None:
+        """This conversation is over; nothing happens when another has begun already."""
+        with self._turn:
+            if self._channel is not channel:
+                return
+            self._channel = None
+            self._forget_state()
+            self._turn.notify_all()
+        self._news()
+
+    def close(self) -> None:
+        """End the sending thread."""
+        with self._turn:
+            self._is_ending = True
+            self._turn.notify_all()
+
+    def _forget_state(self) -> None:
+        self._live, self._goal = {}, None
+        self._on_the_way, self._acknowledged = {}, Roster()
+        self._to_hunt, self._hunting = {}, {}
+
+    def _is_synced(self) -> bool:
+        goal = self._goal
+        return (
+            self._channel is not None
+            and goal is not None
+            and all(self._live.get(what, 0) >= generation for what, generation in goal.items())
+        )
+
+    # --- what the worker says ------------------------------------------------------------------
+
+    def hear_live(self, channel: Channel, live: Live) -> None:
+        """Everything of this kind up to a generation is in force."""
+        with self._turn:
+            if self._channel is not channel:
+                return
+            was_synced = self._is_synced()
+            self._live[live.what] = max(live.generation, self._live.get(live.what, 0))
+            if live.what == wire.INDICATORS:
+                for generation in [one for one in self._on_the_way if one <= live.generation]:
+                    put, dropped = self._on_the_way.pop(generation)
+                    for id in put:
+                        if self._acknowledged.row(id) is None:
+                            self._acknowledged.add(id)
+                    for id in dropped:
+                        self._acknowledged.remove(id)
+                        self._to_hunt.pop(id, None)
+                    self._wanted.hunts |= put
+            is_news = self._is_synced() != was_synced
+            self._turn.notify_all()
+        if is_news:
+            self._news()
+
+    def hunted_by(self, request: int) -> Digests:
+        """What a hunt that is under way hunts for."""
+        with self._turn:
+            return self._hunting.get(request, {})
+
+    def finish_hunt(self, request: int, *, again: bool) -> None:
+        """A hunt has ended. ``again`` puts what it hunted for back among what waits."""
+        with self._turn:
+            done = self._hunting.pop(request, {})
+            if again:
+                self._to_hunt |= done
+            self._turn.notify_all()
+
+    # --- the sending thread --------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Send what there is to send, until closed."""
+        while True:
+            with self._turn:
+                self._turn.wait_for(self._has_work)
+                if self._is_ending:
+                    return
+                channel, wanted = self._channel, self._wanted
+                self._wanted, self._in_hand = _Wanted(), wanted
+            if channel is not None:
+                self._try_send(channel, wanted)
+            with self._turn:
+                self._in_hand = _Wanted()
+                self._turn.notify_all()
+
+    def _try_send(self, channel: Channel, wanted: _Wanted) -> None:
+        try:
+            self._send(channel, wanted)
+        except OSError:
+            log.info("worker_gone")
+            channel.close()
+            self.end(channel)
+        except Exception:
+            # The worker would go by something else than the tables say: it is to begin anew.
+            log.exception("worker_not_told")
+            channel.close()
+            self.end(channel)
+
+    def _has_work(self) -> bool:
+        if self._is_ending:
+            return True
+        return self._channel is not None and (bool(self._wanted) or self._may_hunt())
+
+    def _may_hunt(self) -> bool:
+        return bool(self._to_hunt) and len(self._hunting) < HUNTS_AT_ONCE and self._is_synced()
+
+    def _send(self, channel: Channel, wanted: _Wanted) -> None:
+        if wanted.everything:
+            self._send_everything(channel)
+            return
+        if wanted.objects:
+            self._send_objects(channel, sorted(wanted.objects))
+        if wanted.rules:
+            self._send_rules(channel, sorted(wanted.rules))
+        if wanted.sources:
+            self._send_sources(channel)
+        if wanted.hunts:
+            self._choose_hunts(wanted.hunts)
+        self._send_hunts(channel)
+
+    def _send_everything(self, channel: Channel) -> None:
+        with self._store.read() as connection:
+            stored = positions.positions(connection)
+        channel.send(Welcome(stored, self._member, sorted({self._member, *self._members()})))
+        goal: dict[str, int] = {}
+        # One after the other, each freed before the next: all of it at once is large.
+        with self._store.read() as connection:
+            found: Sequence[Watched] = self._indicators.detectable(connection)
+        for some in _portions(found, INDICATORS_AT_ONCE):
+            is_first = wire.INDICATORS not in goal
+            goal[wire.INDICATORS] = self._put_indicators(channel, some, reset=is_first)
+        del found
+        with self._store.read() as connection:
+            texts = list(rules.enabled_rules(connection))
+        for portion in _by_size(texts):
+            is_first = wire.SIGMA not in goal
+            goal[wire.SIGMA] = generation = self._next_generation()
+            channel.send(PutRules(generation, portion, is_first))
+        goal[wire.SOURCES] = self._send_sources(channel)
+        channel.send(Synced())
+        with self._turn:
+            if self._channel is channel:
+                self._goal = goal
+                self._turn.notify_all()
+        self._news()
+
+    def _send_objects(self, channel: Channel, ids: list[str]) -> None:
+        with self._store.read() as connection:
+            found = list(self._indicators.detectable(connection, ids))
+        gone = sorted(set(ids) - {one.id for one in found})
+        for some in _portions(found, INDICATORS_AT_ONCE):
+            if some:
+                self._put_indicators(channel, some, reset=False)
+        with self._turn:
+            known = [
+                id
+                for id in gone
+                if self._acknowledged.row(id) is not None
+                or any(id in put for put, _ in self._on_the_way.values())
+            ]
+        for start in range(0, len(known), INDICATORS_AT_ONCE):
+            part = known[start : start + INDICATORS_AT_ONCE]
+            generation = self._next_generation(dropped=part)
+            channel.send(DropIndicators(generation, part))
+        if known:
+            self._forget(known)
+
+    def _put_indicators(self, channel: Channel, found: Sequence[Watched], *, reset: bool) -> int:
+        items = [_wire_indicator(one) for one in found]
+        digests = {one.id: terms_digest(one.terms) for one in items}
+        generation = self._next_generation(put=digests)
+        channel.send(PutIndicators(generation, items, reset))
+        return generation
+
+    def _send_rules(self, channel: Channel, ids: list[str]) -> None:
+        with self._store.read() as connection:
+            enabled = rules.enabled_among(connection, ids)
+        gone = sorted(set(ids) - {id for id, _ in enabled})
+        if gone:
+            channel.send(DropRules(self._next_generation(), gone))
+        if enabled:
+            for portion in _by_size(enabled):
+                channel.send(PutRules(self._next_generation(), portion))
+
+    def _send_sources(self, channel: Channel) -> int:
+        with self._store.read() as connection:
+            valid = sources.valid_digests(connection, self._clock.now())
+        generation = self._next_generation()
+        told = [
+            WireSource(one.id, one.name, digest, [SUBMIT], one.expires and to_micros(one.expires))
+            for one, digest in valid
+        ]
+        channel.send(PutSources(generation, told))
+        return generation
+
+    def _choose_hunts(self, put: Digests) -> None:
+        """Of what has come into force, what was not hunted for with these very terms."""
+        with self._store.read() as connection:
+            hunted = positions.hunted(connection, put)
+        due = {id: digest for id, digest in put.items() if hunted.get(id) != digest}
+        with self._turn:
+            self._to_hunt |= due
+
+    def _send_hunts(self, channel: Channel) -> None:
+        while True:
+            with self._turn:
+                if self._channel is not channel or not self._may_hunt():
+                    return
+                ids = sorted(self._to_hunt)[:HUNTED_AT_ONCE]
+                self._request += 1
+                request = self._request
+                self._hunting[request] = {id: self._to_hunt.pop(id) for id in ids}
+            channel.send(Hunt(request, ids))
+
+    def _next_generation(self, put: Digests | None = None, dropped: list[str] | None = None) -> int:
+        with self._turn:
+            self._generation += 1
+            if put or dropped:
+                self._on_the_way[self._generation] = (put or {}, dropped or [])
+            return self._generation
+
+
+def terms_digest(terms: Iterable[tuple[str, str]]) -> str:
+    """A short digest of what an indicator is watched by."""
+    text = "\n".join(sorted(f"{kind}\t{value}" for kind, value in terms))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _wire_indicator(found: Watched) -> WireIndicator:
+    until = None if found.valid_until is None else to_micros(found.valid_until)
+    return WireIndicator(found.id, [(term.kind, term.value) for term in found.terms], until)
+
+
+def _portions(found: Sequence[Watched], size: int) -> Iterator[Sequence[Watched]]:
+    """At least one, even of nothing: it is what says that all is forgotten."""
+    for start in range(0, max(1, len(found)), size):
+        yield found[start : start + size]
+
+
+def _by_size(texts: Iterable[tuple[str, str]]) -> Iterator[list[WireRule]]:
+    portion: list[WireRule] = []
+    size = 0
+    for id, text in texts:
+        portion.append(WireRule(id, text))
+        size += len(text) * 4
+        if size >= RULE_BYTES_AT_ONCE:
+            yield portion
+            portion, size = [], 0
+    yield portion

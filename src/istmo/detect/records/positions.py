@@ -1,0 +1,172 @@
+"""How far each detector's hits are stored, which hits are, and which indicators were hunted for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from sqlalchemy import Column, Connection, Integer, String, Table, delete, func, insert, select, update
+
+from istmo.detect.wire import Position
+from istmo.store.columns import BigId, Instant
+from istmo.store.engine import metadata
+
+DUE, DONE = "due", "done"
+MOST_REMEMBERED = 100_000
+"""Hits of one indicator whose events are remembered, so that a second hunt counts none of them twice."""
+
+detector_positions = Table(
+    "detector_positions",
+    metadata,
+    Column("detector", String(16), primary_key=True),
+    Column("segment", BigId, nullable=False),
+    Column("line", BigId, nullable=False),
+    Column("stored", Instant, nullable=False),
+)
+
+hunts = Table(
+    "hunts",
+    metadata,
+    Column("watch", BigId, primary_key=True, autoincrement=True),
+    Column("indicator", String(128), nullable=False, unique=True),
+    Column("terms", String(32), nullable=False, default=""),
+    Column("state", String(8), nullable=False, default=DUE),
+    Column("problem", String(64), nullable=True),
+    Column("remembered", Integer, nullable=False, default=0),
+    Column("finished", Instant, nullable=True),
+)
+
+indicator_hits = Table(
+    "indicator_hits",
+    metadata,
+    Column("watch", BigId, primary_key=True, autoincrement=False),
+    Column("segment", BigId, primary_key=True, autoincrement=False),
+    Column("line", BigId, primary_key=True, autoincrement=False),
+)
+
+_MANY = 500
+
+
+def positions(connection: Connection) -> dict[str, Position]:
+    """The stored position of each detector that ever had one."""
+    rows = connection.execute(select(detector_positions))
+    return {row.detector: Position(row.segment, row.line) for row in rows}
+
+
+def put_position(connection: Connection, detector: str, position: Position, now: datetime) -> None:
+    """Everything before ``position`` is stored."""
+    values = {"segment": position.segment, "line": position.line, "stored": now}
+    done = connection.execute(
+        update(detector_positions).where(detector_positions.c.detector == detector).values(**values)
+    )
+    if not done.rowcount:
+        connection.execute(insert(detector_positions).values(detector=detector, **values))
+
+
+def watches(connection: Connection, indicators: Iterable[str]) -> dict[str, int]:
+    """The numbers under which the hits of these indicators are remembered; made where there are none."""
+    wanted = list(dict.fromkeys(indicators))
+    found = _watches(connection, wanted)
+    missing = [one for one in wanted if one not in found]
+    if missing:
+        connection.execute(
+            insert(hunts), [{"indicator": one, "terms": "", "state": DUE, "remembered": 0} for one in missing]
+        )
+        found |= _watches(connection, missing)
+    return found
+
+
+def _watches(connection: Connection, indicators: list[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for some in _parts(indicators):
+        rows = connection.execute(select(hunts.c.indicator, hunts.c.watch).where(hunts.c.indicator.in_(some)))
+        found |= {row.indicator: row.watch for row in rows}
+    return found
+
+
+def known_hits(connection: Connection, watch: int, events: Iterable[Position]) -> set[Position]:
+    """Those of ``events`` that are stored as hits already."""
+    known: set[Position] = set()
+    by_segment: dict[int, list[int]] = {}
+    for event in events:
+        by_segment.setdefault(event.segment, []).append(event.line)
+    table = indicator_hits
+    for segment, lines in by_segment.items():
+        for some in _parts(lines):
+            rows = connection.execute(
+                select(table.c.line).where(
+                    table.c.watch == watch, table.c.segment == segment, table.c.line.in_(some)
+                )
+            )
+            known |= {Position(segment, row.line) for row in rows}
+    return known
+
+
+def remember_hits(connection: Connection, watch: int, events: Iterable[Position]) -> None:
+    """Remember that these events are counted, up to the bound."""
+    held = connection.execute(select(hunts.c.remembered).where(hunts.c.watch == watch)).scalar() or 0
+    some = sorted(events)[: max(0, MOST_REMEMBERED - held)]
+    if not some:
+        return
+    connection.execute(
+        insert(indicator_hits),
+        [{"watch": watch, "segment": one.segment, "line": one.line} for one in some],
+    )
+    connection.execute(update(hunts).where(hunts.c.watch == watch).values(remembered=held + len(some)))
+
+
+def hunted(connection: Connection, indicators: Iterable[str] | None = None) -> dict[str, str]:
+    """The digest of the terms that each indicator was hunted for with; those still due are left out."""
+    asked = select(hunts.c.indicator, hunts.c.terms).where(hunts.c.state == DONE)
+    if indicators is None:
+        return {row.indicator: row.terms for row in connection.execute(asked)}
+    found: dict[str, str] = {}
+    for some in _parts(list(indicators)):
+        rows = connection.execute(asked.where(hunts.c.indicator.in_(some)))
+        found |= {row.indicator: row.terms for row in rows}
+    return found
+
+
+def finish_hunts(
+    connection: Connection, terms: Mapping[str, str], problem: str | None, now: datetime
+) -> None:
+    """The hunts for these indicators, with these digests of their terms, are done."""
+    numbers = watches(connection, terms)
+    for indicator, digest in terms.items():
+        connection.execute(
+            update(hunts)
+            .where(hunts.c.watch == numbers[indicator])
+            .values(terms=digest, state=DONE, problem=problem, finished=now)
+        )
+
+
+def forget_hunts(connection: Connection, indicators: Iterable[str]) -> None:
+    """Indicators that are watched for no more: should one come back, it is hunted for again."""
+    for some in _parts(list(indicators)):
+        connection.execute(
+            update(hunts).where(hunts.c.indicator.in_(some), hunts.c.state == DONE).values(state=DUE)
+        )
+
+
+def hunt_problem(connection: Connection, indicator: str) -> str | None:
+    """Why the hunt for an indicator did not see everything; None where it did, or is still due."""
+    found: str | None = connection.execute(
+        select(hunts.c.problem).where(hunts.c.indicator == indicator)
+    ).scalar()
+    return found
+
+
+def forget_hits(connection: Connection, before_segment: int) -> int:
+    """Let go of what is remembered of segments that are no longer stored; how many."""
+    done = connection.execute(delete(indicator_hits).where(indicator_hits.c.segment < before_segment))
+    return done.rowcount
+
+
+def count_hits(connection: Connection) -> int:
+    """How many hits are remembered."""
+    return connection.execute(select(func.count()).select_from(indicator_hits)).scalar_one()
+
+
+def _parts(items: list[str] | list[int]) -> Iterator[list[str] | list[int]]:
+    for start in range(0, len(items), _MANY):
+        yield items[start : start + _MANY]

@@ -1,0 +1,132 @@
+"""Rules read from what somebody uploaded, in a process of their own.
+
+Reading a release of Sigma rules takes seconds of the interpreter, and what is uploaded may be hostile:
+neither may be felt by whoever else is served. ``python -m istmo.detect.rule_import`` reads the upload
+from its standard input and answers in msgpack.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from istmo.detect.objects import RuleProblem
+from istmo.detect.sigma import Problem, read_rules, rule_files
+from istmo.errors import InvalidInput, Unavailable
+
+log = structlog.get_logger(__name__)
+
+SECONDS: Final = 120.0
+MEMORY: Final = 2 << 30
+"""Bytes of address space that the reading process may have."""
+SMALL: Final = 32 << 10
+"""A single file up to this size is read where we are: quicker than a process starts."""
+
+
+class FoundRule(msgspec.Struct, frozen=True):
+    """A rule that can be used, with the columns that it is kept in."""
+
+    id: str
+    title: str
+    level: str
+    status: str
+    description: str
+    author: str
+    logsource: str
+    tags: list[str]
+    text: str
+    digest: str
+    file: str
+
+
+class FoundProblem(msgspec.Struct, frozen=True):
+    key: str
+    file: str
+    line: int
+    params: dict[str, Any]
+    rule: str
+    is_not_served: bool
+
+    def told(self) -> RuleProblem:
+        return RuleProblem(self.key, self.file, self.line, self.params, self.rule, self.is_not_served)
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What an upload holds."""
+
+    rules: list[FoundRule]
+    problems: list[FoundProblem]
+
+
+_decoder = msgspec.msgpack.Decoder(Found)
+
+
+def read_upload(data: bytes) -> Found:
+    """The rules in a zip or a YAML file, and every problem by file and line.
+
+    Raises InvalidInput("detect.rules_unreadable") where reading takes too long or too much,
+    Unavailable where it cannot be begun.
+    """
+    if len(data) <= SMALL and not data.startswith(b"PK"):
+        return read_here(data)
+    command = [sys.executable, "-m", "istmo.detect.rule_import"]
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise InvalidInput("detect.rules_unreadable") from None
+    except OSError as error:
+        raise Unavailable("detect.rules_not_read", detail=error.strerror or "?") from error
+    if done.returncode:
+        log.error("rules_unreadable", status=done.returncode, said=done.stderr[-2000:])
+        raise InvalidInput("detect.rules_unreadable")
+    return _decoder.decode(done.stdout)
+
+
+def read_here(data: bytes) -> Found:
+    """The same in this process."""
+    rules: list[FoundRule] = []
+    problems: list[FoundProblem] = []
+    for one in read_rules(rule_files(data)):
+        if isinstance(one, Problem):
+            params = {name: _plain(value) for name, value in one.params.items()}
+            problems.append(FoundProblem(one.key, one.file, one.line, params, one.rule, one.is_not_served))
+            continue
+        rule = one.rule
+        source = rule.logsource
+        where = ", ".join(part for part in (source.product, source.category, source.service) if part)
+        rules.append(
+            FoundRule(
+                id=rule.id,
+                title=rule.title,
+                level=rule.level,
+                status=rule.status,
+                description=rule.description,
+                author=rule.author,
+                logsource=where,
+                tags=list(rule.tags),
+                text=one.text,
+                digest=rule.digest,
+                file=rule.file,
+            )
+        )
+    return Found(rules, problems)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
+
+
+def main() -> None:
+    """Read the upload from standard input, answer on standard output."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    found = read_here(sys.stdin.buffer.read())
+    sys.stdout.buffer.write(msgspec.msgpack.encode(found))
+
+
+if __name__ == "__main__":
+    main()
