@@ -6,18 +6,15 @@ what runs beside the requests: jobs, the detection worker, the dialling of peers
 
 from __future__ import annotations
 
-import re
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 
 from istmo.clock import Clock
 from istmo.detect.link import WorkerLink
 from istmo.detect.service import Detect
+from istmo.detect.stories import Stories
 from istmo.detect.supervise import Supervisor
-from istmo.errors import Conflict, InvalidInput
 from istmo.federation.service import Federation
 from istmo.identity.service import Identity
 from istmo.intel.service import Intel
@@ -25,14 +22,14 @@ from istmo.kit.i18n import Catalogue
 from istmo.ledger import keys as node_keys
 from istmo.ledger.keys import NodeKeys
 from istmo.ledger.log import Ledger
-from istmo.model.ids import new_id
+from istmo.ledger.log_files import LogFiles
+from istmo.policy.principals import Principal
+from istmo.respond.objects import AlertSnapshot, ObjectSnapshot
 from istmo.respond.service import Respond
-from istmo.settings import FILE, Settings, save_settings
+from istmo.settings import Settings
 from istmo.store import migrations
 from istmo.store.engine import Store
 from istmo.store.jobs import JobRunner
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass
@@ -46,31 +43,109 @@ class Node:
     catalogue: Catalogue
     identity: Identity
     ledger: Ledger
+    federation: Federation
     intel: Intel
     detect: Detect
     respond: Respond
-    federation: Federation
-    link: WorkerLink
     jobs: JobRunner
+    link: WorkerLink
+    supervisor: Supervisor
+    log_files: LogFiles
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Do what a node does beside answering, until the block is left."""
-        supervisor = Supervisor(self.settings)
-        self.link.start()
-        self.jobs.start()
-        supervisor.start()
-        self.federation.start()
-        try:
+        """Do what a node does beside answering, until the block is left; then end it in reverse order."""
+        with ExitStack() as ending:
+            ending.callback(self.store.close)
+            for part in (self.log_files, self.link, self.jobs, self.supervisor, self.federation):
+                part.start()
+                ending.callback(part.stop)
             yield
-        finally:
-            self.federation.stop()
-            supervisor.stop()
-            self.jobs.stop()
-            self.link.stop()
-            self.store.close()
 
 
 def create_node(settings: Settings, clock: Clock) -> Node:
-    """Open the node in ``settings.data`` and wire its rooms."""
-    raise SystemExit("wiring follows")
+    """Open the node in ``settings.data`` and wire its rooms.
+
+    Raises what reading keys raises, and Conflict ``store.newer_database``.
+    """
+    keys = node_keys.load(settings.keys)
+    store = Store(settings.database_url)
+    migrations.upgrade(store)
+    identity = Identity(store, clock, settings.space)
+    ledger = Ledger(store, keys, settings.member, clock, settings.log_files)
+    federation = Federation(store, ledger, keys, settings, clock)
+    intel = Intel(
+        store,
+        ledger,
+        settings,
+        clock,
+        members=lambda: names_of_members(federation, settings),
+        acknowledgements=federation.acks,
+    )
+    link = WorkerLink(
+        store,
+        settings,
+        clock,
+        member=settings.member,
+        members=federation.members,
+        indicators=intel,
+        stories=Stories(settings.member, clock, intel, intel),
+    )
+    detect = Detect(
+        store,
+        settings,
+        clock,
+        member=settings.member,
+        members=federation.members,
+        link=link,
+        indicators=intel,
+    )
+    respond = Respond(
+        store, ledger, clock, federation.members, _Alerts(detect), _Objects(intel), settings.space
+    )
+    jobs = JobRunner(store, clock)
+    intel.work(jobs)
+    return Node(
+        settings,
+        clock,
+        keys,
+        store,
+        Catalogue(),
+        identity,
+        ledger,
+        federation,
+        intel,
+        detect,
+        respond,
+        jobs,
+        link,
+        Supervisor(settings),
+        LogFiles(ledger),
+    )
+
+
+def names_of_members(federation: Federation, settings: Settings) -> dict[str, str]:
+    """What people call each member of the region, by id; this node alone where there is no region."""
+    found = {member: federation.name_of(member) for member in federation.members()}
+    return {settings.member: settings.name, **found}
+
+
+class _Alerts:
+    """``respond``'s view of alerts."""
+
+    def __init__(self, detect: Detect) -> None:
+        self._detect = detect
+
+    def alert_snapshot(self, principal: Principal, alert_id: str) -> AlertSnapshot:
+        return AlertSnapshot(**asdict(self._detect.alert_quote(principal, alert_id)))
+
+
+class _Objects:
+    """``respond``'s view of shared objects."""
+
+    def __init__(self, intel: Intel) -> None:
+        self._intel = intel
+
+    def object_snapshot(self, principal: Principal, object_id: str) -> ObjectSnapshot:
+        shown, *_ = self._intel.read(principal, object_id)
+        return ObjectSnapshot(shown.id, shown.name, shown.tlp, shown.origin, frozenset(shown.audience))

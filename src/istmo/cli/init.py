@@ -10,8 +10,8 @@ import click
 
 from istmo.clock import SystemClock
 from istmo.errors import InvalidInput
-from istmo.kit.cli import Teller, command, option, told
 from istmo.founding import found_node
+from istmo.kit.cli import Teller, command, option, told
 from istmo.settings import Settings
 
 
@@ -81,7 +81,8 @@ def _ask(teller: Teller, key: str, option_name: str) -> str:
     if teller.json or not sys.stdin.isatty():
         raise InvalidInput("cli.init_needs", option=option_name)
     teller.tell(key)
-    return click.get_text_stream("stdin").readline().strip()
+    answer = sys.stdin.readline()
+    return answer.strip()
 
 
 commands = [init]

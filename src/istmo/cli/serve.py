@@ -11,6 +11,7 @@ import uvicorn
 from istmo.clock import SystemClock
 from istmo.errors import Conflict
 from istmo.kit.cli import Teller, command, told
+from istmo.ledger.keys import NodeKeys
 from istmo.node import create_node
 from istmo.settings import Settings, load_settings
 from istmo.web.app import create_app
@@ -23,7 +24,7 @@ def serve(teller: Teller) -> None:
     settings = load_settings(teller.data)
     configure_log()
     node = create_node(settings, SystemClock())
-    server = _Server(_config(node.keys_files(), settings, create_app(node)))
+    server = _Server(_config(node.keys, settings, create_app(node)))
     with node.running():
         teller.tell("cli.serve.ready", name=settings.name, url=settings.url)
         server.run()
@@ -39,7 +40,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)  # type: ignore[arg-type]
 
 
-def _config(files: dict[str, str], settings: Settings, app: object) -> uvicorn.Config:
+def _config(keys: NodeKeys, settings: Settings, app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         host=settings.host,
@@ -52,8 +53,8 @@ def _config(files: dict[str, str], settings: Settings, app: object) -> uvicorn.C
         server_header=False,
         timeout_graceful_shutdown=3,
         h11_max_incomplete_event_size=64 * 1024,
-        ssl_certfile=files["certificate"] if settings.tls == "own" else None,
-        ssl_keyfile=files["key"] if settings.tls == "own" else None,
+        ssl_certfile=keys.tls_certificate if settings.tls == "own" else None,
+        ssl_keyfile=keys.tls_key if settings.tls == "own" else None,
     )
 
 

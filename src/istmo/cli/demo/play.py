@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from istmo.cli.demo.region import RunningNode, Source
@@ -158,7 +159,7 @@ class Play:
         )
         live = {}
         for node in (self.victim, self.neighbour):
-            self.until(lambda node=node: self.is_live(node), f"not live in {node.settings.name}")
+            self.until(partial(self.is_live, node), f"not live in {node.settings.name}")
             live[node.settings.name] = round((time.perf_counter() - began) * 1000, 1)
         return {"objects": len(done["published"]), "live_ms": live, "ms": max(live.values())}
 
@@ -210,7 +211,7 @@ class Play:
         self.note(self.victim, self.material.note_here)
         wanted = {self.material.note_there, self.material.note_here}
         for node in (self.publisher, self.victim):
-            self.until(lambda node=node: wanted <= self.notes(node), f"notes missing in {node.settings.name}")
+            self.until(partial(self.has_notes, node, wanted), f"notes missing in {node.settings.name}")
         return {"notes": sorted(wanted)}
 
     def retract(self) -> Facts:
@@ -221,7 +222,7 @@ class Play:
         )
         stopped = {}
         for node in (self.victim, self.neighbour):
-            self.until(lambda node=node: self.is_off(node), f"still live in {node.settings.name}")
+            self.until(partial(self.is_off, node), f"still live in {node.settings.name}")
             stopped[node.settings.name] = round((time.perf_counter() - began) * 1000, 1)
         return {"off_ms": stopped, "ms": max(stopped.values())}
 
@@ -305,9 +306,9 @@ class Play:
     def note(self, node: RunningNode, text: str) -> None:
         self.at(node).post(f"/api/v1/cases/{self._case}/entries", {"kind": "note", "text": text})
 
-    def notes(self, node: RunningNode) -> set[str]:
+    def has_notes(self, node: RunningNode, wanted: set[str]) -> bool:
         case = self.case_at(node) or {"entries": []}
-        return {one["text"] for one in case["entries"] if one["kind"] == "note"}
+        return wanted <= {one["text"] for one in case["entries"] if one["kind"] == "note"}
 
 
 @contextmanager

@@ -23,8 +23,8 @@ import orjson
 
 from istmo.clock import SystemClock
 from istmo.errors import Unavailable
-from istmo.kit.client import NodeClient
 from istmo.founding import found_node
+from istmo.kit.client import NodeClient
 from istmo.settings import Settings
 
 START_SECONDS = 30.0
