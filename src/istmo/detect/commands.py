@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from istmo.clock import SystemClock
 from istmo.detect.ingesting import Outcome, Sender
 from istmo.detect.reading import FileProblem, Found, open_events, open_stream
 from istmo.errors import InvalidInput, IstmoError
 from istmo.kit.cli import Teller, argument, command, option, say, told
-from istmo.kit.client import NodeClient
+from istmo.model import instants
 from istmo.settings import Limits, Settings, load_settings
 
 STDIN = "-"
 TOKEN = "ISTMO_SOURCE_TOKEN"  # noqa: S105 - the name of a variable, no secret
 SHOWN = 20
+_LONGEST = timedelta(days=2)
 
 
 @command("ingest", help="detect.command.ingest")
@@ -36,7 +39,7 @@ def ingest(teller: Teller, files: tuple[str, ...], intake: str) -> None:
     with teller.client() as node:
         secret, source = os.environ.get(TOKEN, ""), ""
         if not secret:
-            made = node.post("/api/v1/sources", {"name": say("detect.ingest.source")})
+            made = node.post("/api/v1/sources", _passing_source())
             secret, source = made["secret"], made["id"]
         sender = Sender(where, secret, verify=node.verify, is_fresh=bool(source))
         try:
@@ -47,6 +50,13 @@ def ingest(teller: Teller, files: tuple[str, ...], intake: str) -> None:
             if source:
                 node.delete(f"/api/v1/sources/{source}")
     _show(teller, outcome)
+
+
+def _passing_source() -> dict[str, str]:
+    """A source of a name of its own, that ends by itself should this command be killed."""
+    now = SystemClock().now()
+    name = f"{say('detect.ingest.source')} {now:%Y-%m-%d %H:%M:%S} {os.getpid()}"
+    return {"name": name, "expires": instants.format(now + _LONGEST)}
 
 
 def intake_url(settings: Settings) -> str:
@@ -107,25 +117,24 @@ def _words(error: IstmoError) -> dict[str, str]:
 @told
 def search(teller: Teller, query: str, start: str, end: str, limit: int) -> None:
     """Stored events, newest first: a line each, as they are found."""
-    count = 0
+    shown = 0
     with teller.client() as node:
-        for row in _rows(node, query, start, end, limit):
-            problem = row.get("problem")
+        for row in node.stream("/api/v1/events/search", q=_bounded(query, start, end), limit=limit):
             if teller.json:
                 sys.stdout.write(orjson.dumps(row).decode() + "\n")
-            elif problem is not None:
-                teller.note("detect.ingest.problem", message=problem["message"])
-            else:
+            elif not row.get("done"):
                 event = orjson.dumps(row["event"]).decode()
                 teller.out.print(f"{row['time']}  {row['host']}  {event}", markup=False)
-            count += problem is None
+                shown += 1
+            elif row["problem"]:
+                teller.note("detect.ingest.problem", message=row["problem"]["text"])
     if not teller.json:
-        teller.note("detect.search.done", n=count)
+        teller.note("detect.search.done", n=shown)
 
 
-def _rows(node: NodeClient, query: str, start: str, end: str, limit: int) -> Iterator[dict[str, Any]]:
-    asked: dict[str, Any] = {"q": query, "from": start or None, "to": end or None, "limit": limit}
-    return node.stream("/api/v1/events/search", **asked)
+def _bounded(query: str, start: str, end: str) -> str:
+    times = [f'{name}:"{value}"' for name, value in (("from", start), ("to", end)) if value]
+    return " ".join([*times, f"({query})"]) if times and query.strip() else " ".join(times) or query
 
 
 commands = [ingest, search]

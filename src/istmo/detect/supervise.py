@@ -7,12 +7,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import structlog
-
-from istmo.ledger.keys import TLS_CERTIFICATE, TLS_KEY
-from istmo.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -33,13 +31,15 @@ class Supervisor:
 
     def __init__(
         self,
-        settings: Settings,
+        data: Path,
         *,
+        certificate: Path | None = None,
+        key: Path | None = None,
         on_exit: Callable[[int], None] = lambda _: None,
     ) -> None:
-        command = [sys.executable, "-m", "istmo.detect.worker", str(settings.data), "--supervised"]
-        if settings.tls == "own":
-            certificate, key = settings.keys / TLS_CERTIFICATE, settings.keys / TLS_KEY
+        """``certificate`` and ``key``: the intake speaks TLS with these PEM files."""
+        command = [sys.executable, "-m", "istmo.detect.worker", str(data), "--supervised"]
+        if certificate and key:
             command += ["--certificate", str(certificate), "--key", str(key)]
         self._command: Sequence[str] = command
         self._on_exit = on_exit

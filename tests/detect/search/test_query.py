@@ -33,6 +33,9 @@ def test_a_query_is_read(text: str, node: object) -> None:
 def test_times_bound_the_whole_query() -> None:
     found = parse_query("from:2020-09-17 to:2020-09-18T06:00:00Z a")
     assert found == Query(Text("a"), 1_600_300_800_000_000, 1_600_408_800_000_000)
+    assert parse_query("to:2020-09-17 (a OR b)") == Query(
+        Or((Text("a"), Text("b"))), None, 1_600_300_800_000_000
+    )
 
 
 @pytest.mark.parametrize(

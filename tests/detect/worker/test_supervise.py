@@ -42,7 +42,7 @@ def test_a_worker_that_dies_is_started_again(make_rig: Callable[..., Rig]) -> No
         statuses.append(status)
         ended.set()
 
-    supervisor = Supervisor(rig.settings, on_exit=on_exit)
+    supervisor = Supervisor(rig.settings.data, on_exit=on_exit)
     supervisor.start()
     try:
         first = rig.accept().pid
@@ -66,8 +66,7 @@ def test_the_worker_ends_when_its_supervisor_is_killed(make_rig: Callable[..., R
 import sys, threading
 from pathlib import Path
 from istmo.detect.supervise import Supervisor
-from istmo.settings import load_settings
-Supervisor(load_settings(Path(sys.argv[1]))).start()
+Supervisor(Path(sys.argv[1])).start()
 threading.Event().wait()
 """
     parent = subprocess.Popen([sys.executable, "-c", program, str(rig.settings.data)])
@@ -83,12 +82,12 @@ def test_the_intake_speaks_tls_with_the_nodes_own_certificate(make_rig: Callable
     rig = make_rig()
     settings = replace(rig.settings, tls="own")
     save_settings(settings)
-    keys.create(settings.keys, url="https://127.0.0.1:8443")
-    supervisor = Supervisor(settings)
+    own = keys.create(settings.keys, url="https://127.0.0.1:8443")
+    supervisor = Supervisor(settings.data, certificate=own.tls_certificate, key=own.tls_key)
     supervisor.start()
     try:
         rig.accept()
-        trust = ssl.create_default_context(cafile=str(settings.keys / keys.TLS_CERTIFICATE))
+        trust = ssl.create_default_context(cafile=str(own.tls_certificate))
         trust.check_hostname = False
         answer = httpx.post(
             f"https://127.0.0.1:{rig.port}/api/v1/events",

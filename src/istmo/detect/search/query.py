@@ -102,6 +102,8 @@ class _Parser:
             raise TooLarge("detect.query_too_long", limit=MOST_TERMS)
         self._next = 0
         self._length = len(text)
+        self._time_at: int | None = None
+        self._has_top_or = False
         self._start: int | None = None
         self._end: int | None = None
 
@@ -111,6 +113,8 @@ class _Parser:
             node = self._either(0)
             if self._next < len(self._tokens):
                 raise self._wrong()
+            if self._time_at is not None and self._has_top_or:
+                raise InvalidInput("detect.query_time_inside", at=self._time_at)
         return Query(node, self._start, self._end)
 
     def _either(self, depth: int) -> Node:
@@ -122,6 +126,7 @@ class _Parser:
             parts.append(self._both(depth))
         if len(parts) == 1:
             return parts[0]
+        self._has_top_or = self._has_top_or or depth == 0
         return Or(tuple(parts))
 
     def _both(self, depth: int) -> Node:
@@ -171,8 +176,9 @@ class _Parser:
         return node
 
     def _take_time(self, node: FieldIs, token: _Token, depth: int) -> None:
-        if depth or any(one.kind == "OR" for one in self._tokens):
+        if depth:
             raise InvalidInput("detect.query_time_inside", at=token.at + 1)
+        self._time_at = token.at + 1
         found = read_time(node.value)
         if found is None:
             raise InvalidInput("detect.query_bad_time", at=token.at + 1, value=node.value[:80])
