@@ -75,6 +75,17 @@ def test_a_sender_of_ever_new_classes_does_not_fill_the_memory() -> None:
     assert len(evaluator._routes) <= REMEMBERED
 
 
+def test_a_changed_rule_set_keeps_the_matchers_of_rules_that_stayed() -> None:
+    loaded = ruleset("{product: a}", "{product: b}")
+    first = Evaluator(loaded)
+    kept = first.rules_for((Logsource("", "a", ""),))
+    changed = RuleSet((loaded.rules[0], *ruleset("{service: c}", "{service: c}").rules[1:]))
+    second = Evaluator(changed, first)
+    assert second.rules_for((Logsource("", "a", ""),))[0] is kept[0]
+    assert not second.match({"A": "x"}, Logsource("", "b", ""))
+    assert [found.rule_id for found in second.match({"A": "x"}, Logsource("", "z", "c"))] == ["r1"]
+
+
 def test_only_the_wanted_rules_are_kept() -> None:
     loaded = ruleset("{product: a}", "{product: b}")
     assert [rule.id for rule in loaded.only(["r1", "unknown"]).rules] == ["r1"]

@@ -6,7 +6,7 @@ a name (``'|all'``), are keywords: looked for in every value of the event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from istmo.detect.sigma.values import Exists, FieldReference, Null, Value
 Evidence = dict[str, Any]
 Question = Callable[[EventView], bool]
 FieldQuestion = Null | Exists | FieldReference
+Link = Callable[[Iterable[object]], bool]
+"""``all`` or ``any``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +95,11 @@ def _parse_item(
 class SearchMatcher:
     """A search identifier ready to be asked."""
 
-    __slots__ = ("_groups",)
+    __slots__ = ("_groups", "holds")
 
     def __init__(self, search: Search) -> None:
         self._groups = tuple(tuple(ItemMatcher(item) for item in group) for group in search.groups)
-
-    def holds(self, view: EventView) -> bool:
-        for group in self._groups:
-            for item in group:
-                if not item.holds(view):
-                    break
-            else:
-                return True
-        return False
+        self.holds = linked([linked([item.holds for item in group], all) for group in self._groups], any)
 
     def collect(self, view: EventView, into: Evidence) -> None:
         """Add the fields and values by which it holds, from every group that does."""
@@ -128,7 +122,8 @@ class ItemMatcher:
         self._tests = [test for values in each for test in value_tests(values)]
         asked = [self._value_question(value_tests(values)) for values in each]
         asked += [self._field_question(question) for question in questions]
-        self.holds = _linked(asked, item.is_all, item.is_negated)
+        holds = linked(asked, all if item.is_all else any)
+        self.holds: Question = (lambda view: not holds(view)) if item.is_negated else holds
 
     def _value_question(self, tests: list[Test]) -> Question:
         """Whether one of the field's values passes one of the tests; any value of all for keywords."""
@@ -136,11 +131,11 @@ class ItemMatcher:
         if not field:
             return lambda view: any(test(value) for _, value in view.all_values() for test in tests)
         if len(tests) > 1:
-            return lambda view: any(test(value) for value in view.values(field) for test in tests)
+            return lambda view: any(test(value) for value in view.values[field] for test in tests)
         only = tests[0]
 
         def asks(view: EventView) -> bool:
-            for value in view.values(field):  # noqa: SIM110 - measured: a generator costs more than the test
+            for value in view.values[field]:  # noqa: SIM110 - measured: a generator costs more than the test
                 if only(value):
                     return True
             return False
@@ -150,7 +145,7 @@ class ItemMatcher:
     def _field_question(self, question: Null | Exists | FieldReference) -> Question:
         field = self._field
         if isinstance(question, Null):
-            return lambda view: not view.values(field)
+            return lambda view: not view.values[field]
         if isinstance(question, Exists):
             return lambda view: view.exists(field) is question.wanted
         return lambda view: refers(view, field, question)
@@ -164,9 +159,17 @@ class ItemMatcher:
                 into[name] = view.evidence(name)
 
 
-def _linked(questions: list[Question], is_all: bool, is_negated: bool) -> Question:
+def linked(questions: Sequence[Question], link: Link) -> Question:
+    """One question for several: whether all, or any, of them hold."""
     if len(questions) == 1:
-        only = questions[0]
-        return (lambda view: not only(view)) if is_negated else only
-    link = all if is_all else any
-    return lambda view: link(question(view) for question in questions) is not is_negated
+        return questions[0]
+    asked = tuple(questions)
+    wanted = link is any
+
+    def asks(view: EventView) -> bool:
+        for question in asked:
+            if question(view) is wanted:
+                return wanted
+        return not wanted
+
+    return asks

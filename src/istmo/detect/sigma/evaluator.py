@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from istmo.detect.sigma.conditions import And, Condition, Name, Not, Or
-from istmo.detect.sigma.detections import Evidence, Question, SearchMatcher
+from istmo.detect.sigma.conditions import Condition, Name, Not, Or
+from istmo.detect.sigma.detections import Evidence, Question, SearchMatcher, linked
 from istmo.detect.sigma.fields import EventView
 from istmo.detect.sigma.logsources import Logsource
 from istmo.detect.sigma.rules import Rule
@@ -27,7 +27,7 @@ class Match(NamedTuple):
     title: str
     level: str
     matched: Evidence
-    """Field to the value by which the rule holds: never empty fields that only a ``not`` looked at."""
+    """Field to the value by which the rule holds; what only a ``not`` looked at is not among them."""
     selections: tuple[str, ...]
     """Search identifiers that held and counted for the condition."""
 
@@ -48,25 +48,8 @@ class RuleMatcher:
         if isinstance(condition, Not):
             inner = self._question(condition.of)
             return lambda view: not inner(view)
-        parts = tuple(self._question(one) for one in condition.of)
-        wanted = isinstance(condition, Or)
-
-        def asks(view: EventView) -> bool:
-            for part in parts:
-                if part(view) is wanted:
-                    return wanted
-            return not wanted
-
-        return asks
-
-    def _holds(self, condition: Condition, view: EventView) -> bool:
-        if isinstance(condition, Name):
-            return self._searches[condition.name].holds(view)
-        if isinstance(condition, And):
-            return all(self._holds(one, view) for one in condition.of)
-        if isinstance(condition, Or):
-            return any(self._holds(one, view) for one in condition.of)
-        return not self._holds(condition.of, view)
+        parts = [self._question(one) for one in condition.of]
+        return linked(parts, any if isinstance(condition, Or) else all)
 
     def match(self, view: EventView) -> Match:
         """The match with its evidence, for an event that the rule holds for."""
@@ -86,19 +69,23 @@ class RuleMatcher:
                 self._contributors(condition.of.of, view, into)
         else:
             for one in condition.of:
-                if self._holds(one, view):
+                if self._question(one)(view):
                     self._contributors(one, view, into)
 
 
 class Evaluator:
     """A rule set asked about events. Matchers are made when an event first needs them.
 
-    Not safe to share between threads.
+    ``previous`` lends those of rules that are still the same, so that a change of one rule costs
+    one matcher. Not safe to share between threads.
     """
 
-    def __init__(self, ruleset: RuleSet) -> None:
+    def __init__(self, ruleset: RuleSet, previous: Evaluator | None = None) -> None:
         self.ruleset = ruleset
-        self._matchers: dict[str, RuleMatcher] = {}
+        lent = {} if previous is None else previous._matchers
+        self._matchers: dict[str, RuleMatcher] = {
+            id_: one for id_, one in lent.items() if ruleset.by_id.get(id_) is one.rule
+        }
         self._routes: dict[tuple[Logsource, ...], tuple[RuleMatcher, ...]] = {}
 
     def match(

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from istmo.detect.sigma.texts import fold
@@ -34,14 +34,37 @@ class FieldValue:
         """The text with its case taken out."""
 
 
+class _Values(dict[str, tuple[FieldValue, ...]]):
+    """Values by field, made when first asked for: what was asked before costs no call."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.fields = fields
+
+    def __missing__(self, name: str) -> tuple[FieldValue, ...]:
+        if name in self.fields:
+            found = self.fields[name]
+            # the common kinds first; everything else is taken apart with care
+            raw: Iterable[Any] = (found,) if isinstance(found, (str, int)) else _scalars(found, 0)
+        elif "." in name:
+            raw = (one for below in _descend(self.fields, name.split(".")) for one in _scalars(below, 0))
+        else:
+            raw = ()
+        self[name] = made = tuple(map(FieldValue, raw))
+        return made
+
+
 class EventView:
     """One event while rules are asked about it: each value is brought into form once."""
 
-    __slots__ = ("_all", "_values", "fields")
+    __slots__ = ("_all", "fields", "values")
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self.fields = fields
-        self._values: dict[str, tuple[FieldValue, ...]] = {}
+        self.values: Mapping[str, tuple[FieldValue, ...]] = _Values(fields)
+        """The values of any field by its name; none where it is absent or has no value."""
         self._all: tuple[tuple[str, FieldValue], ...] | None = None
 
     def exists(self, name: str) -> bool:
@@ -50,19 +73,6 @@ class EventView:
             return True
         return "." in name and next(_descend(self.fields, name.split(".")), _NOTHING) is not _NOTHING
 
-    def values(self, name: str) -> tuple[FieldValue, ...]:
-        """The field's values; none where it is absent or has no value."""
-        found = self._values.get(name)
-        if found is None:
-            if name in self.fields:
-                raw: Iterator[Any] = _scalars(self.fields[name], 0)
-            elif "." in name:
-                raw = (one for below in _descend(self.fields, name.split(".")) for one in _scalars(below, 0))
-            else:
-                raw = iter(())
-            found = self._values[name] = tuple(FieldValue(one) for one in raw)
-        return found
-
     def all_values(self) -> tuple[tuple[str, FieldValue], ...]:
         """Every value of the event with the field that holds it, nested ones too: for keywords."""
         if self._all is None:
@@ -70,7 +80,7 @@ class EventView:
                 (name, value)
                 for name in self.fields
                 for value in (
-                    self.values(name)
+                    self.values[name]
                     if not isinstance(self.fields[name], (Mapping, list))
                     else map(FieldValue, _leaves(self.fields[name], 0))
                 )
@@ -81,7 +91,7 @@ class EventView:
         """What the field holds, for a person to see; None where it is absent."""
         if name in self.fields:
             return self.fields[name]
-        values = self.values(name)
+        values = self.values[name]
         return values[0].raw if len(values) == 1 else [value.raw for value in values] or None
 
 

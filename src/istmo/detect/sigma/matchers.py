@@ -163,8 +163,8 @@ def refers(view: EventView, name: str, to: FieldReference) -> bool:
     def form(one: FieldValue) -> str:
         return one.text if to.is_cased else one.folded
 
-    for ours in view.values(name):
-        for theirs in view.values(to.field):
+    for ours in view.values[name]:
+        for theirs in view.values[to.field]:
             text, other = form(ours), form(theirs)
             if to.is_open_before and to.is_open_after:
                 holds = other in text
