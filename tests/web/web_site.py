@@ -5,25 +5,25 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from litestar import Litestar, Request, Response, get, post
 from litestar.testing import TestClient
 
-from istmo.clock import ManualClock
+from istmo.clock import Clock
 from istmo.errors import NotFound
-from istmo.identity.service import Identity
+from istmo.federation.objects import Member
+from istmo.founding import found_node
 from istmo.kit.access import OPERATOR, PEER, PEOPLE, PUBLIC
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Sent
 from istmo.kit.i18n import Catalogue
 from istmo.kit.pages import back_to, page
 from istmo.ledger import keys
+from istmo.model.ids import new_id
+from istmo.node import Node, create_node
 from istmo.policy.principals import Operator, Role
 from istmo.settings import Settings
-from istmo.store import migrations
-from istmo.store.engine import Store
 from istmo.web.app import create_app
 from istmo.web.rooms import Rooms
 
@@ -88,8 +88,8 @@ class Site:
     """The application, its parts, and what the write routes received."""
 
     app: Litestar
-    node: Any
-    clock: ManualClock
+    node: Node
+    clock: Any
     written: list[str]
 
     def client(self, **headers: str) -> TestClient[Litestar]:
@@ -113,26 +113,33 @@ def csrf_in(html: str) -> str:
     return found[1]
 
 
-def make_site(folder: Path, clock: ManualClock, rooms: Rooms = ROOMS, **changed: Any) -> Site:
+def make_site(folder: Path, clock: Clock, rooms: Rooms | None = ROOMS, **changed: Any) -> Site:
+    """A node founded in ``folder``, first of a region of two, with an analyst; nothing else runs."""
     values = {"data": folder, "name": "CSIRT de prueba", "country": "HN", "url": HOST, **changed}
-    settings = Settings(**values)
-    store = Store(f"sqlite:///{folder / 'node.db'}")
-    migrations.upgrade(store)
-    identity = Identity(store, clock)
-    identity.create_account(Operator(), "ana", Role.ANALYST, PASSWORD)
-    node: Any = SimpleNamespace(
-        settings=settings,
-        clock=clock,
-        store=store,
-        keys=keys.create(folder / "keys"),
-        identity=identity,
-        ledger=SimpleNamespace(member_id="hn"),
-        catalogue=Catalogue(strict=True),
-        intel=None,
-        detect=None,
-        respond=None,
-        federation=None,
-    )
+    settings = found_node(Settings(**values), administrator="raiz", password=PASSWORD, clock=clock)
+    node = create_node(settings, clock)
+    node.catalogue = Catalogue(strict=True)
+    node.identity.create_account(Operator(), "ana", Role.ANALYST, PASSWORD)
+    node.identity.create_account(Operator(), "rosa", Role.COORDINATOR, PASSWORD)
+    node.federation.found(Operator(), "Istmo de prueba")
+    with node.store.write() as tx:
+        node.federation.region.add(tx, neighbour(folder / "neighbour", clock))
     site = Site(create_app(node, rooms), node, clock, [])
     site.app.state.written = site.written
     return site
+
+
+def neighbour(folder: Path, clock: Clock) -> Member:
+    """Another member of the region, whose node is away."""
+    made = keys.create(folder, url="https://gt.example", clock=clock)
+    return Member(
+        id=new_id("identity"),
+        name="CSIRT Guatemala",
+        country="GT",
+        kind="member",
+        url="https://gt.example",
+        signing_key=made.public,
+        age_recipient=made.age_recipient,
+        tls_certificate="",
+        joined=clock.now(),
+    )

@@ -70,12 +70,14 @@ class Faces:
         clock: Clock,
         may: Callable[[Principal, Action], bool],
         fingerprint: str,
+        names: Callable[[], Mapping[str, str]] = dict,
         bytecode: BytecodeCache | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.settings = settings
         self.clock = clock
         self.may = may
+        self.names = names
         self.assets = Assets()
         self._cookies = "istmo-" + "".join(one for one in fingerprint.lower() if one.isalnum())[:12]
         self.is_secure = settings.url.startswith("https:")
@@ -110,7 +112,7 @@ class Faces:
 
     def render(self, asker: Asker, template: str, context: Mapping[str, Any]) -> str:
         """HTML for one asker."""
-        say = Speaker(self.catalogue, asker.language, asker.zone, self.clock)
+        say = Speaker(self.catalogue, asker.language, asker.zone, self.clock, self.names)
         entries = [one for one in NAVIGATION if self.may(asker.principal, one.action)]
         return self.templates.get_template(template).render(
             {
@@ -142,14 +144,17 @@ class Speaker:
     language: str
     zone: str
     clock: Clock
+    names: Callable[[], Mapping[str, str]]
 
     def text(self, key: str, /, **params: Any) -> str:
         """A text of the catalogue."""
         return self.catalogue.text(self.language, key, **params)
 
     def reason(self, reason: Reason) -> str:
-        """Why policy decided so, in words. Roles and actions inside are named as people name them."""
-        return self.text(reason.key, **reason.params)
+        """Why policy decided so, in words; members inside are called by their names."""
+        names = self.names()
+        told = {name: names.get(value, value) for name, value in reason.params.items()}
+        return self.text(reason.key, **told)
 
     def when(self, instant: datetime | str) -> str:
         """ISO 8601 with the asker's zone."""

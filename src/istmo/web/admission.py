@@ -25,6 +25,7 @@ from istmo.kit.access import ACCESS, KINDS
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import negotiate
 from istmo.kit.pages import Faces
+from istmo.kit.signed import Presented
 from istmo.policy.principals import Anonymous, Operator, Peer, Person, Principal, TokenHolder
 
 SESSION: Final = "session"
@@ -43,22 +44,12 @@ _ADMITTED: dict[str, tuple[type, ...]] = {
 
 
 @dataclass(frozen=True)
-class Signed:
-    """What a signed request presents, for the check of its signature."""
-
-    method: str
-    url: str
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True)
 class Keepers:
     """Who knows the asker: by session token, by API token, by signature. Each may touch the database."""
 
     session: Callable[[str], Person | None]
     token: Callable[[str], TokenHolder | None]
-    signature: Callable[[Signed], Principal]
+    signature: Callable[[Presented], Principal]
 
 
 class Door:
@@ -123,7 +114,7 @@ class Door:
                 raise Unauthenticated("web.token_unknown")
             return "", False, holder
         if "signature-input" in request.headers:
-            signed = Signed(request.method, str(request.url), dict(request.headers), await request.body())
+            signed = Presented(request.method, str(request.url), dict(request.headers), await request.body())
             return "", False, await sync_to_thread(self._keepers.signature, signed)
         token = request.cookies.get(self._faces.cookie(SESSION), "")
         if token:
@@ -142,10 +133,10 @@ class Door:
         """A change must come from our own page: the browser's word for it, and the page's own token."""
         if not by_cookie and not isinstance(principal, Anonymous):
             return  # a token or a signature: no browser adds those by itself
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            raise NotAllowed("web.other_site")
-        origin = request.headers.get("origin")
-        if origin and urlsplit(origin).netloc != request.headers.get("host"):
+        site, origin = request.headers.get("sec-fetch-site", ""), request.headers.get("origin", "")
+        # Our own pages send no referrer, so a browser writes "null" for their origin.
+        is_ours = urlsplit(origin).netloc == request.headers.get("host") if origin != "null" else bool(site)
+        if site not in ("", "same-origin", "none") or (origin and not is_ours):
             raise NotAllowed("web.other_site")
         is_form = request.headers.get("content-type", "").lower().startswith(_FORMS)
         if not (by_cookie or is_form):

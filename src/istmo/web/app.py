@@ -55,7 +55,7 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
     """
     rooms = rooms or open_rooms()
     keeping = Keeping(node)
-    faces = Faces(node.catalogue, node.settings, node.clock, keeping.may, keeping.fingerprint)
+    faces = Faces(node.catalogue, node.settings, node.clock, keeping.may, keeping.fingerprint, keeping.names)
     door = Door(faces, keeping.keepers())
     problems = Problems(faces, door.greet, keeping.record_denial)
     stopping = asyncio.Event()
@@ -70,7 +70,8 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
         dependencies={
             "asker": Provide(_asker, sync_to_thread=False),
             "live": _given(live.Live(node.store.changes, keeping.may_know, stopping)),
-            "node": _given(node),
+            "names": Provide(keeping.names, sync_to_thread=False),
+            "own_member": _given(node.ledger.member_id),
             **{name: _given(getattr(node, name)) for name in SERVICES},
         },
         guards=[door.admit],
@@ -110,7 +111,6 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
     )
     app.state.faces = faces
     app.state.stopping = stopping
-    app.state.node = node
     check_access_declared(handlers_of(app))
     return app
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from istmo.errors import Unauthenticated
+from istmo.errors import NotFound
 from istmo.identity import audit
 from istmo.kit.asking import Asker
+from istmo.kit.signed import Presented
 from istmo.model.markings import Tlp
 from istmo.policy.actions import Action
 from istmo.policy.decisions import Context, Reason, Resource, decide
 from istmo.policy.principals import Person, Principal
-from istmo.web.admission import Keepers, Signed
+from istmo.web.admission import Keepers
 
 if TYPE_CHECKING:
     from istmo.node import Node
@@ -36,6 +37,10 @@ class Keeping:
         context = Context(member, frozenset({member}), space, self._node.clock.now())
         return decide(principal, action, anything, context).allowed
 
+    def names(self) -> dict[str, str]:
+        """What people call each member of the region, by id."""
+        return dict(self._node.intel.names())
+
     def may_know(self, principal: Principal, topic: str, subject: str) -> bool:
         """Whether the asker may be told that this subject changed: exactly whether they could read it."""
         reader = self._readers().get(topic)
@@ -57,11 +62,22 @@ class Keeping:
         found = self._node.identity.session(token)
         return found.principal if found else None
 
-    def _signature(self, signed: Signed) -> Principal:
-        raise Unauthenticated("web.signature_unknown")
+    def _signature(self, signed: Presented) -> Principal:
+        return self._node.federation.who_signed(signed)
+
+    def _may_know_case(self, principal: Principal, case: str) -> bool:
+        try:
+            self._node.respond.read(principal, case)
+        except NotFound:
+            return False
+        return True
 
     def _readers(self) -> dict[str, Callable[[Principal, str], bool]]:
+        node = self._node
         return {
+            "alert": node.detect.may_know,
+            "object": node.intel.may_know,
+            "case": self._may_know_case,
             "peer": lambda principal, _: self.may(principal, Action.PEER_READ),
             "worker": lambda principal, _: self.may(principal, Action.NODE_READ),
         }

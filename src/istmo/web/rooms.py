@@ -7,6 +7,17 @@ from dataclasses import dataclass
 
 from litestar.types import ControllerRouterHandler
 
+from istmo.detect import api as detect_api
+from istmo.detect import pages as detect_pages
+from istmo.federation import api as federation_api
+from istmo.federation import pages as federation_pages
+from istmo.intel import api as intel_api
+from istmo.intel import pages as intel_pages
+from istmo.respond import api as respond_api
+from istmo.respond import pages as respond_pages
+from istmo.web import account_api, node_api
+from istmo.web.pages import situation
+
 
 @dataclass(frozen=True)
 class Rooms:
@@ -18,4 +29,20 @@ class Rooms:
 
 def open_rooms() -> Rooms:
     """Every room of the node."""
-    return Rooms()
+    return Rooms(
+        [
+            *account_api.routes,
+            *node_api.routes,
+            *intel_api.routes,
+            *detect_api.routes,
+            *respond_api.routes,
+            *federation_api.routes,
+        ],
+        [
+            *situation.routes,
+            *detect_pages.routes,
+            *intel_pages.routes,
+            *respond_pages.routes,
+            *federation_pages.routes,
+        ],
+    )

@@ -27,7 +27,7 @@ def case_list(
     """Cases, last touched first."""
     chosen = {name: request.query_params.get(name, "")[:200] for name in FILTERS}
     cursor = request.query_params.get("cursor", "")[:300]
-    found = respond.list_cases(asker.principal, Filter(**chosen), cursor=cursor)
+    found = respond.list_cases(asker.principal, _filter(chosen), cursor=cursor)
     return page(
         request,
         "respond/cases.html",
@@ -79,6 +79,10 @@ def show_case(
         may_work=may(asker.principal, Action.CASE_WORK) and not case.is_invitation,
         may_share=may(asker.principal, Action.CASE_SHARE) and not case.is_invitation,
     )
+
+
+def _filter(chosen: dict[str, str]) -> Filter:
+    return Filter(chosen["q"], chosen["status"], chosen["severity"], chosen["opener"])
 
 
 def _by_name(one: tuple[str, str]) -> str:

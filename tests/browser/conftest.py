@@ -1,0 +1,132 @@
+"""A real Chromium against the real application on a real port."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from istmo.clock import SystemClock
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "web"))
+sys.path.insert(0, str(ROOT))
+
+from web_site import PASSWORD, Site, make_site  # noqa: E402
+
+WIDTHS = (360, 1440)
+LANGUAGES = {"es": "es-GT", "en": "en-GB"}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """One browser for all tests."""
+    program = next(
+        (found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None
+    )
+    if program is None:
+        from conftest import missing
+
+        missing("needs Chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Served:
+    """The application on a loopback port."""
+
+    def __init__(self, site: Site, server: uvicorn.Server, url: str) -> None:
+        self.site, self.server, self.url = site, server, url
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A node's application with every room, on a free port."""
+    site = make_site(tmp_path_factory.mktemp("node"), SystemClock(), rooms=None)  # type: ignore[arg-type]
+    config = uvicorn.Config(site.app, port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    started = threading.Event()
+    startup = server.startup
+
+    async def tell(*args: Any, **kwargs: Any) -> None:
+        await startup(*args, **kwargs)
+        started.set()
+
+    server.startup = tell  # type: ignore[method-assign]
+    thread.start()
+    assert started.wait(30)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield Served(site, server, f"http://127.0.0.1:{port}")
+    site.app.state.stopping.set()
+    server.should_exit = True
+    thread.join(10)
+    site.node.store.close()
+
+
+Opener = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(chromium: Any, served: Served) -> Iterator[Opener]:
+    """Opens a page: ``open_page("/objects", language="es", width=360, scripts=True, signed_in=True)``.
+
+    Every page fails its test when the browser reports a violated security policy or a script error.
+    """
+    contexts: list[Any] = []
+    complaints: list[str] = []
+
+    def open_(
+        path: str,
+        *,
+        language: str = "es",
+        width: int = 1440,
+        scripts: bool = True,
+        signed_in: bool = True,
+        scheme: str = "light",
+    ) -> Any:
+        context = chromium.new_context(
+            base_url=served.url,
+            viewport={"width": width, "height": 900},
+            locale=LANGUAGES[language],
+            java_script_enabled=scripts,
+            color_scheme=scheme,
+            accept_downloads=False,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(5_000)
+        page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
+        page.on("console", lambda said: _complain(said, path, complaints))
+        if signed_in:
+            sign_in(page)
+        page.goto(path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def _complain(said: Any, path: str, complaints: list[str]) -> None:
+    if said.type == "error" and "Failed to load resource" not in said.text:
+        complaints.append(f"{path}: {said.text}")
+
+
+def sign_in(page: Any, name: str = "ana") -> None:
+    """Through the form, as a person does."""
+    page.goto("/sign-in")
+    page.fill("#name", name)
+    page.fill("#password", PASSWORD)
+    page.click("main button.main")

@@ -1,0 +1,170 @@
+"""The console as people meet it: both languages, narrow and wide, with and without scripts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from web_site import PASSWORD
+
+pytestmark = pytest.mark.chromium
+
+AXE = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PAGES = ("/objects", "/publish", "/cases", "/cases/new", "/nothing-here")
+
+
+def find_barriers(page: Any) -> list[str]:
+    """What axe finds, one line each."""
+    import axe_playwright_python
+
+    script = Path(axe_playwright_python.__file__).parent / "axe.min.js"
+    page.evaluate(script.read_text("utf-8"))
+    found = page.evaluate("tags => axe.run({runOnly: tags})", AXE)
+    return [
+        f"{one['id']}: {node['target']} {node['failureSummary'][:200]}"
+        for one in found["violations"]
+        for node in one["nodes"]
+    ]
+
+
+def overflow(page: Any) -> int:
+    """Pixels by which the page is wider than the screen."""
+    wide: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return wide
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_every_page_is_open_to_everyone(
+    open_page: Any, tmp_path: Path, language: str, width: int, scheme: str
+) -> None:
+    page = open_page("/sign-in", language=language, width=width, signed_in=False, scheme=scheme)
+    assert find_barriers(page) == [] and overflow(page) <= 0
+    page = open_page(PAGES[0], language=language, width=width, scheme=scheme)
+    for path in PAGES:
+        page.goto(path)
+        assert page.locator("html").get_attribute("lang") == language
+        assert "⟦" not in page.inner_text("body")
+        assert find_barriers(page) == [], path
+        assert overflow(page) <= 0, f"{path} is wider than {width} px"
+
+
+def test_a_person_signs_in_and_out(open_page: Any) -> None:
+    page = open_page("/cases", signed_in=False)
+    assert page.url.endswith("/sign-in?next=%2Fcases")
+    page.fill("#name", "ana")
+    page.fill("#password", "wrong")
+    page.click("main button.main")
+    assert page.input_value("#name") == "ana"
+    assert page.locator("[role=alert]").is_visible()
+    page.fill("#password", PASSWORD)
+    page.click("main button.main")
+    assert page.url.endswith("/cases")
+    page.click(".menu summary")
+    page.click("text=Cerrar la sesión")
+    assert "Su sesión quedó cerrada" in page.inner_text("main")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize(("language", "width"), [("es", 360), ("en", 1440)])
+def test_an_indicator_is_published_in_three_steps(
+    open_page: Any, language: str, width: int, scripts: bool
+) -> None:
+    page = open_page("/publish", language=language, width=width, scripts=scripts)
+    value = f"evil-{language}-{scripts}.example".lower()
+    page.fill("#values", f"{value.replace('.', '[.]')}\nnot a value!")
+    page.click("main button.main")
+    assert page.input_value("#values").startswith("evil"), "what was typed stays"
+    assert page.locator("#values-wrong").is_visible()
+    page.fill("#values", value.replace(".", "[.]"))
+    page.fill("#name", "Prueba")
+    page.click("main button.main")
+    told = page.inner_text("main")
+    assert "CSIRT Guatemala" in told and value in told and "TLP:AMBER" in told
+    page.click("main button.main")
+    assert re.search(r"/objects/indicator--", page.url)
+    assert value in page.inner_text("h1")
+    page.goto(f"/objects?q={value}")
+    assert value in page.inner_text("#objects")
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_an_own_object_is_taken_back_with_a_reason(open_page: Any, language: str) -> None:
+    page = open_page("/publish", language=language)
+    page.fill("#values", f"203.0.113.{len(language) + ord(language[0]) % 50}")
+    page.click("main button.main")
+    page.click("main button.main")
+    page.click("details.more >> nth=1")
+    page.check("input[value=false-positive]")
+    page.fill("#note", "servidor propio")
+    page.click("button.danger")
+    text = page.inner_text("main")
+    assert "servidor propio" in text
+    assert page.locator(".state.bad").first.is_visible()
+
+
+@pytest.mark.parametrize(("language", "width"), [("es", 1440), ("en", 360)])
+def test_a_case_is_opened_worked_on_and_shared(open_page: Any, language: str, width: int) -> None:
+    page = open_page("/cases/new", language=language, width=width)
+    page.fill("#title", "Correo con adjunto en el ministerio")
+    page.fill("main textarea", "Tres equipos afectados.")
+    page.click("main button.main")
+    assert "Correo con adjunto" in page.inner_text("h1")
+    page.fill("#note", "Aislados <b>dos</b> equipos.")
+    page.click("form:has(#note) button")
+    assert "Aislados <b>dos</b> equipos." in page.inner_text("#timeline")
+    page.fill("#task", "Avisar al proveedor")
+    page.click("form:has(#task) button")
+    page.select_option("#status", "contained")
+    page.click("form:has(#status) button")
+    page.click("form:has(#member) button")
+    assert "CSIRT Guatemala" in page.inner_text("h1")
+    page.click("main button.main")
+    assert "CSIRT Guatemala" in page.inner_text("#timeline")
+    assert find_barriers(page) == []
+
+
+def test_keys_jump_search_and_help(open_page: Any) -> None:
+    page = open_page("/cases")
+    page.keyboard.press("?")
+    assert page.locator("#keys").is_visible()
+    assert find_barriers(page) == []
+    page.keyboard.press("Escape")
+    assert not page.locator("#keys").is_visible()
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "search"
+    page.keyboard.type("g a ?")
+    assert page.url.endswith("/cases"), "keys inside a field are only letters"
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("o")
+    page.wait_for_url("**/objects")
+
+
+def test_the_first_tab_skips_to_the_content(open_page: Any) -> None:
+    page = open_page("/objects")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+
+
+def test_a_list_that_is_open_shows_what_arrives(open_page: Any) -> None:
+    watching = open_page("/objects")
+    page = open_page("/publish")
+    page.fill("#values", "live.example")
+    page.click("main button.main")
+    page.click("main button.main")
+    watching.wait_for_selector("#objects >> text=live.example")
+
+
+def test_the_language_is_changed_where_one_is(open_page: Any) -> None:
+    page = open_page("/objects?state=live", language="es")
+    page.click(".menu summary")
+    page.select_option("#language", "en")
+    page.click(".menu form >> nth=0 >> button")
+    assert page.url.endswith("/objects?state=live")
+    assert page.locator("html").get_attribute("lang") == "en"
