@@ -37,6 +37,7 @@ def client_of() -> Iterator[Callable[[Nation], Client]]:
                     "respond": Provide(lambda: nation.respond, sync_to_thread=False),
                 },
                 exception_handlers={IstmoError: _told},
+                logging_config=None,
             )
         )
 

@@ -91,8 +91,7 @@ class Identity:
             account = self._named(tx, name)
             records.change_account(tx.connection, account.id, is_disabled=disabled)
             if disabled:
-                if not records.working_administrators(tx.connection):
-                    raise Conflict("identity.last_administrator", name=account.name)
+                self._keep_an_administrator(tx, account)
                 records.drop_sessions_of(tx.connection, account.id)
             self._record(tx, by, "account.disable" if disabled else "account.enable", account.name)
             tx.notify("account", account.id)
@@ -105,11 +104,15 @@ class Identity:
         with self._store.write() as tx:
             account = self._named(tx, name)
             records.change_account(tx.connection, account.id, role=str(wanted))
-            if not records.working_administrators(tx.connection):
-                raise Conflict("identity.last_administrator", name=account.name)
+            self._keep_an_administrator(tx, account)
             self._record(tx, by, "account.role", account.name, Reason("role", {"role": str(wanted)}))
             tx.notify("account", account.id)
         return self._again(account.id)
+
+    def _keep_an_administrator(self, tx: Transaction, changed: Account) -> None:
+        was_working = changed.role is Role.ADMINISTRATOR and not changed.is_disabled
+        if was_working and not records.working_administrators(tx.connection):
+            raise Conflict("identity.last_administrator", name=changed.name)
 
     def reset_password(self, by: Principal, name: str, password: str = "") -> str:
         """Set somebody's password (a random one where none is given), end their sessions, lift a lockout."""
