@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from naive import naive_match
 
 from istmo.detect.indicators import KINDS, Matcher, Term
 from istmo.detect.indicators.matcher import MOST_TOLD
 from istmo.errors import InvalidInput
 from istmo.model import values as model_values
 from istmo.model.ids import new_id
+
+from .naive import naive_match
 
 A = "indicator--0d3f6f4e-6a0c-4d38-9a53-2f6b3c8f1a01"
 B = "indicator--4b9c5a70-92e1-4f0f-8f2b-6d1b2d0e7c02"
