@@ -19,7 +19,7 @@ class IstmoError(Exception):
 
     status: ClassVar[int] = 400
 
-    def __init__(self, code: str, **params: Any) -> None:
+    def __init__(self, code: str, /, **params: Any) -> None:
         self.code = code
         self.params = params
         super().__init__(code, params)

@@ -119,9 +119,15 @@ def create_node(settings: Settings, clock: Clock) -> Node:
         respond,
         jobs,
         link,
-        Supervisor(settings),
+        _supervisor(settings, keys),
         LogFiles(ledger),
     )
+
+
+def _supervisor(settings: Settings, keys: NodeKeys) -> Supervisor:
+    if settings.tls != "own":
+        return Supervisor(settings.data)
+    return Supervisor(settings.data, certificate=keys.tls_certificate, key=keys.tls_key)
 
 
 def names_of_members(federation: Federation, settings: Settings) -> dict[str, str]:

@@ -67,6 +67,7 @@ def material(shared_data: Path) -> Material:
         search=f"DestinationIp:{ADDRESS}",
         rule_titles=RULES_THAT_FIRE,
         next_event=lambda: carrying | {"@timestamp": datetime.now(UTC).isoformat()},
+        case_title="Intruder on the file server",
         note_here="Host isolated.",
         note_there="The address was reassigned.",
         started=datetime(2020, 9, 1, tzinfo=UTC),

@@ -89,6 +89,7 @@ def material() -> Material:
             "Shadow Copies Deleted",
         ),
         next_event=lambda: attack.call_home(datetime.now(UTC), host),
+        case_title=say("demo.case"),
         note_here=say("demo.note.victim"),
         note_there=say("demo.note.publisher"),
         started=start,

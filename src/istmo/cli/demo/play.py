@@ -39,6 +39,7 @@ class Material:
     """Rules that must raise an alert on ``batches``."""
     next_event: Callable[[], Mapping[str, Any]]
     """One more event that carries the watched value, at the present hour."""
+    case_title: str
     note_here: str
     note_there: str
     started: datetime
@@ -146,10 +147,12 @@ class Play:
         told = self.at(self.publisher).post(
             "/api/v1/objects/preview", self.material.bundle, tlp="amber", audience="region"
         )
-        allowed = [one["name"] for one in told["members"] if one["allowed"]]
-        if len(allowed) != len(self.nodes):
-            raise StepFailed("preview", ", ".join(allowed))
-        return {"who": allowed}
+        sees = [verdict for item in told["items"] for verdict in item["sees"]]
+        who = sorted({one["member"]["name"] for one in sees if one["allowed"]})
+        if len(who) != len(self.nodes) or not all(one["allowed"] and one["reasons"] for one in sees):
+            raise StepFailed("preview", ", ".join(who))
+        why = next(one["reasons"][0]["text"] for one in sees if one["member"]["name"] == who[-1])
+        return {"who": who, "why": why}
 
     def publish(self) -> Facts:
         """Guatemala publishes; within a second the indicator is live in both neighbours."""
@@ -161,7 +164,7 @@ class Play:
         for node in (self.victim, self.neighbour):
             self.until(partial(self.is_live, node), f"not live in {node.settings.name}")
             live[node.settings.name] = round((time.perf_counter() - began) * 1000, 1)
-        return {"objects": len(done["published"]), "live_ms": live, "ms": max(live.values())}
+        return {"objects": done["counts"]["publish"], "live_ms": live, "ms": max(live.values())}
 
     def hunt_the_past(self) -> Facts:
         """Honduras's stored events were searched at once: one alert, with its timeline."""
@@ -190,17 +193,20 @@ class Play:
         """Back in Guatemala the indicator shows who saw it, since when, how often."""
 
         def seen() -> list[Facts]:
-            items = self.at(self.publisher).get(f"{self.object_path}/sightings")["items"]
-            return items if len({one["where"] for one in items}) >= 2 else []
+            items: list[Facts] = self.at(self.publisher).get(f"{self.object_path}/sightings")["items"]
+            return items if len({one["member"]["id"] for one in items}) >= 2 else []
 
         items = self.until(seen, "the sightings did not come back")
-        return {"seen": [{"where": one["where_name"], "count": one["count"]} for one in items]}
+        seen_by = [{"where": one["member"]["name"], "count": one["count"]} for one in items]
+        return {"seen": seen_by, "since": min(one["first_seen"] for one in items)}
 
     def open_a_case(self) -> Facts:
         """Honduras's analyst promotes the alert to a case and shares it with Guatemala."""
         desk = self.at(self.victim)
-        case = desk.post("/api/v1/cases", {"alert": self._alert, "severity": "high"})
-        desk.post(f"/api/v1/cases/{case['id']}/share", {"members": [self.publisher.settings.member]})
+        case = desk.post(
+            "/api/v1/cases", {"alert": self._alert, "severity": "high", "title": self.material.case_title}
+        )
+        desk.post(f"/api/v1/cases/{case['id']}/share", {"member": self.publisher.settings.member})
         self._case = case["id"]
         there = self.until(lambda: self.case_at(self.publisher), "the case did not arrive")
         return {"case": there["title"]}
@@ -246,7 +252,7 @@ class Play:
 
         def acknowledged() -> list[str]:
             items = self.at(self.publisher).get(f"{self.object_path}/recipients")["items"]
-            names = [one["name"] for one in items if one["retraction_acknowledged"]]
+            names = [one["member"]["name"] for one in items if (one["retraction"] or {}).get("acknowledged")]
             return names if len(names) == 2 else []
 
         return {"acknowledged": self.until(acknowledged, "not everyone acknowledged")}
@@ -280,13 +286,13 @@ class Play:
         return bool(self.state_of(node) == "live")
 
     def is_off(self, node: RunningNode) -> bool:
-        return bool(self.state_of(node) == "retracted")
+        return bool(self.state_of(node) == "off")
 
     def state_of(self, node: RunningNode) -> str:
-        """What detection makes of the watched indicator in a node: ``live``, ``retracted``, ``waiting``, …"""
-        with _absent_is_none() as absent:
-            return str(self.at(node).get(self.object_path)["detection"]["state"])
-        return str(absent)
+        """What detection makes of the watched indicator in a node; ``absent`` where it has not come yet."""
+        with _absent_is_none():
+            return str(self.at(node).get(f"{self.object_path}/detection")["state"])
+        return "absent"
 
     def story(self, node: RunningNode) -> Facts | None:
         """The alert that tells of the watched indicator, if there is one."""
@@ -307,14 +313,14 @@ class Play:
         self.at(node).post(f"/api/v1/cases/{self._case}/entries", {"kind": "note", "text": text})
 
     def has_notes(self, node: RunningNode, wanted: set[str]) -> bool:
-        case = self.case_at(node) or {"entries": []}
-        return wanted <= {one["text"] for one in case["entries"] if one["kind"] == "note"}
+        case = self.case_at(node) or {"timeline": []}
+        return wanted <= {one["text"] for one in case["timeline"] if one["kind"] == "note"}
 
 
 @contextmanager
-def _absent_is_none() -> Iterator[str]:
+def _absent_is_none() -> Iterator[None]:
     try:
-        yield "absent"
+        yield
     except NodeAnswered as error:
         if error.params["status"] != 404:
             raise

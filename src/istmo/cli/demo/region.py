@@ -86,11 +86,12 @@ class RunningNode:
             time.sleep(0.05)
         raise Unavailable("demo.node_slow", name=self.settings.name, seconds=int(seconds), log=self.tail())
 
-    def tail(self, lines: int = 20) -> str:
+    def tail(self, lines: int = 8) -> str:
         """The last that the node printed."""
         if not self.log_path.exists():
             return ""
-        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+        last = self.log_path.read_text(errors="replace").splitlines()[-lines:]
+        return "\n".join(line if len(line) <= 400 else f"{line[:100]} … {line[-300:]}" for line in last)
 
     def stop(self) -> None:
         """End the node as an administrator would, harder only if that is not heard."""
