@@ -41,7 +41,9 @@ class Folding:
         markings = found.markings(records.definitions(tx.connection, wanted) if wanted else {})
         declared = [Tlp.RED] if markings.unknown else [markings.tlp] if markings.tlp is not None else []
         pattern = found.pattern
-        retracted = records.find_retraction(tx.connection, entry.origin, entry.sequence)
+        retracted = None
+        if entry.origin != self._member:  # one's own retraction never comes before its object
+            retracted = records.find_retraction(tx.connection, entry.origin, entry.sequence)
         records.insert_object(
             tx.connection,
             {

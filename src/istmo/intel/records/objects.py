@@ -1,4 +1,4 @@
-"""The tables of sharing and every statement about them. All of it can be rebuilt from the log."""
+"""Objects and their retractions."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sqlalchemy import (
     Connection,
     Index,
     Integer,
-    Row,
     SmallInteger,
     String,
     Table,
     Text,
     UniqueConstraint,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -29,7 +29,7 @@ from sqlalchemy import (
     update,
 )
 
-from istmo.intel.objects import Retraction, RetractionReason, Sighting, State, StoredObject
+from istmo.intel.objects import Retraction, RetractionReason, State, StoredObject
 from istmo.model.markings import Pap, Tlp
 from istmo.model.patterns import Term
 from istmo.store.columns import BigId, Instant, Json
@@ -81,37 +81,6 @@ retractions = Table(
     Column("received", Instant, nullable=False),
     Index("ix_intel_retractions_object", "object"),
 )
-
-sightings = Table(
-    "intel_sightings",
-    metadata,
-    Column("sighting", String(300), primary_key=True),
-    Column("origin", String(64), primary_key=True),
-    Column("object", String(300), nullable=False),
-    Column("sequence", BigId, nullable=False),
-    Column("version", Instant, nullable=False),
-    Column("first_seen", Instant, nullable=True),
-    Column("last_seen", Instant, nullable=True),
-    Column("number", BigId, nullable=False),
-    Column("received", Instant, nullable=False),
-    Index("ix_intel_sightings_object", "object"),
-)
-
-tallies = Table(
-    "intel_tallies",
-    metadata,
-    Column("object", String(300), primary_key=True),
-    Column("origin", String(64), primary_key=True),
-    Column("sighting", String(300), nullable=False),
-    Column("created", Instant, nullable=False),
-    Column("first_seen", Instant, nullable=False),
-    Column("last_seen", Instant, nullable=False),
-    Column("number", BigId, nullable=False),
-    Column("told_number", BigId, nullable=False),
-    Column("told", Instant, nullable=True),
-    Column("round", Integer, nullable=False),
-)
-"""What this node has seen of each indicator, and how much of that its origin has been told."""
 
 _CHUNK = 500
 
@@ -171,26 +140,33 @@ def _stored(row: Any) -> StoredObject:
     )
 
 
+_SAME = select(objects.c.version, objects.c.sequence).where(
+    objects.c.object == bindparam("object"), objects.c.origin == bindparam("origin")
+)
+_SUPERSEDE = (
+    update(objects)
+    .where(
+        objects.c.object == bindparam("of_object"),
+        objects.c.origin == bindparam("of_origin"),
+        objects.c.current,
+    )
+    .values(current=False)
+)
+_INSERT = insert(objects)
+
+
 def insert_object(connection: Connection, values: Mapping[str, Any]) -> bool:
     """Add one version of an object and settle which is current; False when the entry is known already."""
-    known = connection.execute(
-        select(objects.c.row).where(
-            objects.c.origin == values["origin"], objects.c.sequence == values["sequence"]
-        )
-    ).first()
-    if known:
+    known = [
+        (row.version, row.sequence)
+        for row in connection.execute(_SAME, {"object": values["object"], "origin": values["origin"]})
+    ]
+    if any(sequence == values["sequence"] for _, sequence in known):
         return False
-    same = and_(objects.c.object == values["object"], objects.c.origin == values["origin"])
-    newest = connection.execute(
-        select(objects.c.version, objects.c.sequence)
-        .where(same)
-        .order_by(objects.c.version.desc(), objects.c.sequence.desc())
-        .limit(1)
-    ).first()
-    is_current = newest is None or (newest.version, newest.sequence) < (values["version"], values["sequence"])
-    if is_current and newest is not None:
-        connection.execute(update(objects).where(same, objects.c.current).values(current=False))
-    connection.execute(insert(objects).values(**values, current=is_current))
+    is_current = all(one < (values["version"], values["sequence"]) for one in known)
+    if is_current and known:
+        connection.execute(_SUPERSEDE, {"of_object": values["object"], "of_origin": values["origin"]})
+    connection.execute(_INSERT, {**values, "current": is_current})
     return True
 
 
@@ -220,14 +196,19 @@ def delete_object(connection: Connection, origin: str, sequence: int) -> str | N
     return str(row.object)
 
 
+_VERSIONS = (
+    select(*_COLUMNS)
+    .select_from(_joined())
+    .where(objects.c.object.in_(bindparam("ids", expanding=True)))
+    .order_by(objects.c.row)
+)
+
+
 def versions(connection: Connection, ids: Iterable[str]) -> dict[str, list[StoredObject]]:
     """Every version from every origin of these ids, in the order of arrival."""
     found: dict[str, list[StoredObject]] = {}
-    for some in _chunks(ids):
-        rows = connection.execute(
-            select(*_COLUMNS).select_from(_joined()).where(objects.c.object.in_(some)).order_by(objects.c.row)
-        )
-        for row in rows:
+    for some in chunks(ids):
+        for row in connection.execute(_VERSIONS, {"ids": some}):
             found.setdefault(row.object, []).append(_stored(row))
     return found
 
@@ -246,7 +227,7 @@ def definitions(connection: Connection, ids: Iterable[str]) -> dict[str, Mapping
     """Marking definitions by id, as parsed JSON. Where two origins differ, none is believed."""
     found: dict[str, Mapping[str, Any]] = {}
     doubtful: set[str] = set()
-    for some in _chunks(ids):
+    for some in chunks(ids):
         rows = connection.execute(
             select(objects.c.object, objects.c.definition).where(
                 objects.c.object.in_(some), objects.c.current, objects.c.definition.is_not(None)
@@ -262,31 +243,29 @@ def detectable(
     connection: Connection, now: datetime, ids: Sequence[str] | None = None
 ) -> Iterator[tuple[StoredObject, int]]:
     """Live indicators with terms, each with the row at which its origin first sent that id."""
-    first = (
-        select(objects.c.object, objects.c.origin, func.min(objects.c.row).label("first"))
-        .where(objects.c.type == "indicator", objects.c.retracted.is_(False))
-        .group_by(objects.c.object, objects.c.origin)
-        .subquery()
-    )
-    query = (
-        select(*_COLUMNS, first.c.first)
-        .select_from(
-            _joined().join(
-                first, and_(first.c.object == objects.c.object, first.c.origin == objects.c.origin)
+    for some in [None] if ids is None else chunks(ids):
+        narrowed = [] if some is None else [objects.c.object.in_(some)]
+        first = (
+            select(objects.c.object, objects.c.origin, func.min(objects.c.row).label("first"))
+            .where(objects.c.type == "indicator", objects.c.retracted.is_(False), *narrowed)
+            .group_by(objects.c.object, objects.c.origin)
+            .subquery()
+        )
+        same = and_(first.c.object == objects.c.object, first.c.origin == objects.c.origin)
+        query = (
+            select(*_COLUMNS, first.c.first)
+            .select_from(_joined().join(first, same))
+            .where(
+                objects.c.detectable,
+                objects.c.current,
+                objects.c.retracted.is_(False),
+                objects.c.revoked.is_(False),
+                or_(objects.c.valid_until.is_(None), objects.c.valid_until > now),
+                *narrowed,
             )
+            .order_by(objects.c.row)
         )
-        .where(
-            objects.c.detectable,
-            objects.c.current,
-            objects.c.retracted.is_(False),
-            objects.c.revoked.is_(False),
-            or_(objects.c.valid_until.is_(None), objects.c.valid_until > now),
-        )
-        .order_by(objects.c.row)
-    )
-    for some in [None] if ids is None else _chunks(ids):
-        one = query if some is None else query.where(objects.c.object.in_(some))
-        for row in connection.execute(one):
+        for row in connection.execute(query):
             yield _stored(row), row.first
 
 
@@ -375,70 +354,6 @@ def find_retraction(connection: Connection, origin: str, sequence: int) -> str |
     ).scalar()
 
 
-def put_sighting(connection: Connection, sighting: Sighting) -> bool:
-    """Keep a sighting if it is newer than what is known under its id; False when it is not."""
-    where = and_(sightings.c.sighting == sighting.id, sightings.c.origin == sighting.origin)
-    known = connection.execute(select(sightings.c.version).where(where)).scalar()
-    if known is not None and known >= sighting.version:
-        return False
-    connection.execute(delete(sightings).where(where))
-    connection.execute(
-        insert(sightings).values(
-            sighting=sighting.id,
-            origin=sighting.origin,
-            object=sighting.object,
-            sequence=sighting.sequence,
-            version=sighting.version,
-            first_seen=sighting.first_seen,
-            last_seen=sighting.last_seen,
-            number=sighting.count,
-            received=sighting.received,
-        )
-    )
-    return True
-
-
-def sightings_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[Sighting]]:
-    """The sightings of each object, the earliest first."""
-    found: dict[str, list[Sighting]] = {}
-    for some in _chunks(ids):
-        rows = connection.execute(
-            select(sightings)
-            .where(sightings.c.object.in_(some))
-            .order_by(sightings.c.first_seen, sightings.c.received)
-        )
-        for row in rows:
-            found.setdefault(row.object, []).append(
-                Sighting(
-                    row.sighting,
-                    row.object,
-                    row.origin,
-                    row.sequence,
-                    row.version,
-                    row.first_seen,
-                    row.last_seen,
-                    row.number,
-                    row.received,
-                )
-            )
-    return found
-
-
-def find_tally(connection: Connection, object: str, origin: str) -> Row[Any] | None:
-    """What this node has seen of an indicator of ``origin``."""
-    return connection.execute(
-        select(tallies).where(tallies.c.object == object, tallies.c.origin == origin)
-    ).first()
-
-
-def put_tally(connection: Connection, values: Mapping[str, Any]) -> None:
-    """Write a tally anew."""
-    connection.execute(
-        delete(tallies).where(tallies.c.object == values["object"], tallies.c.origin == values["origin"])
-    )
-    connection.execute(insert(tallies).values(**values))
-
-
 def counts(connection: Connection, reads: Tlp, owners: Sequence[str], now: datetime) -> dict[str, int]:
     """How many current objects there are of each type, among those that one may read."""
     rows = connection.execute(
@@ -453,7 +368,7 @@ def _escaped(word: str) -> str:
     return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
+def chunks(ids: Iterable[str]) -> Iterator[list[str]]:
     waiting = list(dict.fromkeys(ids))
     for start in range(0, len(waiting), _CHUNK):
         yield waiting[start : start + _CHUNK]

@@ -1,0 +1,43 @@
+"""The tables of sharing and every statement about them. All but the tallies can be rebuilt from the log."""
+
+from istmo.intel.records.objects import (
+    counts,
+    definitions,
+    delete_object,
+    detectable,
+    digest,
+    entry_object,
+    find_retraction,
+    insert_object,
+    insert_retraction,
+    search,
+    set_owner,
+    state_filter,
+    versions,
+)
+from istmo.intel.records.sightings import (
+    find_tally,
+    put_sighting,
+    put_tally,
+    sightings_of,
+)
+
+__all__ = [
+    "counts",
+    "definitions",
+    "delete_object",
+    "detectable",
+    "digest",
+    "entry_object",
+    "find_retraction",
+    "find_tally",
+    "insert_object",
+    "insert_retraction",
+    "put_sighting",
+    "put_tally",
+    "search",
+    "set_owner",
+    "sightings_of",
+    "state_filter",
+    "versions",
+]
