@@ -176,10 +176,10 @@ class WorkerLink:
         """Wait until the worker watches for an indicator."""
         return self._outgoing.wait(lambda: self._outgoing.has_acknowledged(indicator), timeout)
 
-    def wait_hunted(self, timeout: float) -> bool:
-        """Wait until every hunt has ended and what was found is stored."""
-        ended = self._outgoing.wait(lambda: self._outgoing.is_synced and not self._outgoing.hunting, timeout)
-        return ended and self._incoming.wait_stored(timeout)
+    def wait_settled(self, timeout: float) -> bool:
+        """Wait until every change is in force, every hunt has ended and what was found is stored."""
+        is_settled = self._outgoing.wait(lambda: self._outgoing.is_settled, timeout)
+        return is_settled and self._incoming.wait_stored(timeout)
 
     def stats(self, timeout: float = 2.0) -> Stats | None:
         """What the worker counts; None where it does not answer in time."""
