@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 _MOST_SEARCHES: Final = 16
 _HUNT_SECONDS: Final = 600.0
+_FAILED: Final = Problem("", "detect.aside_failed", {})
 _CANCELLED: Final = Problem("", "detect.search_cancelled", {})
 
 
@@ -65,9 +66,11 @@ class Requests:
 
     async def cancel(self, request: int) -> None:
         """Stop a search or a hunt."""
-        searching = self._searches.get(request)
+        searching = self._searches.pop(request, None)
         if searching is not None:
             searching.cancel()
+            await asyncio.gather(searching, return_exceptions=True)
+            await self._connection.send(Rows(request, [], True, _CANCELLED))
         elif self._hunts.pop(request, None) is not None or self._running.pop(request, None) is not None:
             await self._connection.send(HuntHits(request, [], True, _CANCELLED))
             if not self._running and not self._hunts and self._hunting is not None:
@@ -93,8 +96,9 @@ class Requests:
             async with aclosing(self._pool.run(job)) as answers:
                 async for answer in answers:
                     await self._send(Rows(asked.request, answer.rows, answer.done, answer.problem))
-        except asyncio.CancelledError:
-            await self._send(Rows(asked.request, [], True, _CANCELLED))
+        except Exception:
+            log.exception("search_failed")
+            await self._send(Rows(asked.request, [], True, _FAILED))
         finally:
             self._searches.pop(asked.request, None)
 
@@ -107,9 +111,8 @@ class Requests:
                 raise
             except Exception:
                 log.exception("hunt_failed")
-                failed = Problem("", "detect.aside_failed", {})
                 for request in self._running:
-                    await self._send(HuntHits(request, [], True, failed))
+                    await self._send(HuntHits(request, [], True, _FAILED))
             self._running = {}
 
     async def _hunt(self) -> None:
