@@ -112,7 +112,7 @@ def indicator(value: str = "198.51.100.7", **more: Any) -> dict[str, Any]:
 
 
 def malware(**more: Any) -> dict[str, Any]:
-    return dated("malware", name="Loader", is_family=False, **more)
+    return dated("malware", **{"name": "Loader", "is_family": False, **more})
 
 
 def dated(type: str, **more: Any) -> dict[str, Any]:

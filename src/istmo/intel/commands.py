@@ -33,7 +33,14 @@ def import_files(teller: Teller, files: tuple[Path, ...], tlp: str) -> None:
                     answer = client.post("/api/v1/rules/import", body)
                     results.append({"file": str(file), "kind": "rules", **answer})
                     if not teller.json:
-                        teller.tell("intel.command.import.rules", file=file.name)
+                        problems = answer["problems"]
+                        teller.tell(
+                            "intel.command.import.rules",
+                            file=file.name,
+                            n=answer["accepted"],
+                            refused=len(problems),
+                        )
+                        _tell_lines(teller, [(_place(one), one["text"]) for one in problems])
                 else:
                     answer = client.post("/api/v1/objects/import", body, tlp=tlp or None)
                     results.append({"file": str(file), "kind": "objects", **answer})
@@ -131,7 +138,7 @@ def _tell_plan(teller: Teller, plan: dict[str, Any]) -> None:
     for items in groups.values():
         teller.note("intel.command.publish.group", n=len(items), tlp=items[0]["tlp"])
         for item in items[:_SHOWN]:
-            teller.note("intel.command.publish.item", type=item["type"], name=item["name"])
+            teller.note("intel.command.publish.item", type=item["type"], name=_safe(item["name"]))
         if len(items) > _SHOWN:
             teller.note("intel.command.more", n=len(items) - _SHOWN)
         for one in items[0]["sees"]:
@@ -145,10 +152,25 @@ def _tell_problems(teller: Teller, plan: dict[str, Any]) -> None:
     refused = [item for item in plan["items"] if item["problem"]]
     lines = [(item["id"], item["problem"]["text"]) for item in refused]
     lines += [(f"{one['id'] or one['index']} {one['path']}".strip(), one["text"]) for one in plan["problems"]]
+    _tell_lines(teller, lines)
+
+
+def _tell_lines(teller: Teller, lines: list[tuple[str, str]]) -> None:
     for where, text in lines[:_SHOWN]:
-        teller.note("intel.command.problem", where=where, text=text)
+        teller.note("intel.command.problem", where=_safe(where), text=_safe(text))
     if len(lines) > _SHOWN:
         teller.note("intel.command.more", n=len(lines) - _SHOWN)
+
+
+def _place(problem: dict[str, Any]) -> str:
+    """Where in an archive a rule stands that was left out."""
+    where = [str(problem[name]) for name in ("file", "line") if problem.get(name)]
+    return ":".join(where) or str(problem.get("rule", ""))
+
+
+def _safe(text: str) -> str:
+    """Text from outside for a terminal: what does not print (escape sequences, reversed text) is marked."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _tell_counts(teller: Teller, key: str, plan: dict[str, Any], **params: Any) -> None:
