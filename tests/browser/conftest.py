@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "web"))
 sys.path.insert(0, str(ROOT))
 
+from scenes import Scene, fill  # noqa: E402
 from web_site import PASSWORD, Site, make_site  # noqa: E402
 
 WIDTHS = (360, 1440)
@@ -45,14 +46,15 @@ def chromium() -> Iterator[Any]:
 class Served:
     """The application on a loopback port."""
 
-    def __init__(self, site: Site, server: uvicorn.Server, url: str) -> None:
-        self.site, self.server, self.url = site, server, url
+    def __init__(self, site: Site, scene: Scene, url: str) -> None:
+        self.site, self.scene, self.url = site, scene, url
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A node's application with every room, on a free port."""
     site = make_site(tmp_path_factory.mktemp("node"), SystemClock(), rooms=None)  # type: ignore[arg-type]
+    scene = fill(site.node, alerts=12)
     config = uvicorn.Config(site.app, port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -67,7 +69,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     thread.start()
     assert started.wait(30)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield Served(site, server, f"http://127.0.0.1:{port}")
+    yield Served(site, scene, f"http://127.0.0.1:{port}")
     site.app.state.stopping.set()
     server.should_exit = True
     thread.join(10)

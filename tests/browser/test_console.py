@@ -12,7 +12,7 @@ from web_site import PASSWORD
 pytestmark = pytest.mark.chromium
 
 AXE = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-PAGES = ("/objects", "/publish", "/cases", "/cases/new", "/nothing-here")
+PAGES = ("/", "/alerts", "/objects", "/publish", "/cases", "/cases/new", "/peers", "/nothing-here")
 
 
 def find_barriers(page: Any) -> list[str]:
@@ -39,12 +39,14 @@ def overflow(page: Any) -> int:
 @pytest.mark.parametrize("width", [360, 1440])
 @pytest.mark.parametrize("language", ["es", "en"])
 def test_every_page_is_open_to_everyone(
-    open_page: Any, tmp_path: Path, language: str, width: int, scheme: str
+    open_page: Any, served: Any, language: str, width: int, scheme: str
 ) -> None:
     page = open_page("/sign-in", language=language, width=width, signed_in=False, scheme=scheme)
     assert find_barriers(page) == [] and overflow(page) <= 0
     page = open_page(PAGES[0], language=language, width=width, scheme=scheme)
-    for path in PAGES:
+    scene = served.scene
+    filled = (f"/alerts/{scene.alert}", f"/objects/{scene.indicator}", f"/cases/{scene.case}")
+    for path in (*PAGES, *filled):
         page.goto(path)
         assert page.locator("html").get_attribute("lang") == language
         assert "⟦" not in page.inner_text("body")
@@ -168,3 +170,28 @@ def test_the_language_is_changed_where_one_is(open_page: Any) -> None:
     page.click(".menu form >> nth=0 >> button")
     assert page.url.endswith("/objects?state=live")
     assert page.locator("html").get_attribute("lang") == "en"
+
+
+def test_an_alert_is_acknowledged_promoted_and_closed(open_page: Any, served: Any) -> None:
+    page = open_page("/alerts")
+    page.click("#alerts [data-row] a >> nth=0")
+    page.click("main button.main")
+    assert "Alerta reconocida" in page.inner_text("main")
+    page.click("form[action='/cases/new'] button")
+    page.fill("main textarea", "Visto de madrugada.")
+    page.click("main button.main")
+    assert "Visto de madrugada." in page.inner_text("#timeline")
+    page.click("#timeline a[href^='/alerts/']")
+    page.click("text=Cerrar con motivo")
+    page.check("input[value=expected]")
+    page.click("form:has(input[value=closed]) button")
+    assert "Actividad esperada" in page.inner_text("aside")
+
+
+def test_without_scripts_every_page_is_readable(open_page: Any, served: Any) -> None:
+    scene = served.scene
+    page = open_page("/", scripts=False, width=360)
+    for path in (*PAGES, f"/alerts/{scene.alert}", f"/objects/{scene.indicator}", f"/cases/{scene.case}"):
+        page.goto(path)
+        assert page.locator("h1").is_visible(), path
+        assert not page.locator("[data-script] >> visible=true").count(), "no dead buttons"

@@ -32,6 +32,8 @@ class Asked:
     def uses(self, key: str) -> bool:
         if key in self.literals or key in self.keys:
             return True
+        if key.endswith(".remedy") and not key.startswith("error."):
+            return self.uses(key.removesuffix(".remedy"))
         if key.startswith("error."):
             return key.removeprefix("error.").removesuffix(".remedy") in self.literals
         if key.startswith("policy."):

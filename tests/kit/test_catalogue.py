@@ -75,6 +75,8 @@ def test_placeholders_are_equal_in_both_languages(catalogue: Catalogue) -> None:
             # the text for exactly one may leave the number out
             assert placeholders(one) - {"n"} == placeholders(other) - {"n"}, key
         assert placeholders(spanish[-1]) == placeholders(english[-1]), key
+        if key.startswith("click."):
+            continue  # click's own sentences, with its own way to fill them
         for text in (*spanish, *english):
             assert not re.search(r"[{}]", re.sub(r"\{[a-z_][a-z0-9_]*\}", "", text)), f"{key}: stray brace"
 
@@ -121,5 +123,6 @@ def test_every_reason_of_a_decision_has_its_words(catalogue: Catalogue, asked: A
 
 
 def test_every_key_that_is_defined_is_used(catalogue: Catalogue, asked: Asked) -> None:
-    idle = [key for key in sorted(catalogue.keys("es")) if not asked.uses(key)]
+    ours = [key for key in sorted(catalogue.keys("es")) if not key.startswith("click.")]
+    idle = [key for key in ours if not asked.uses(key)]
     assert idle == []

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from istmo.kit.times import local
 
-_WIDTH, _HEIGHT, _FOOT = 720, 96, 18
+_WIDTH, _HEIGHT, _FOOT = 720, 80, 2
 _STEPS = (60, 300, 900, 3_600, 10_800, 21_600, 86_400, 604_800)
 
 
@@ -57,14 +57,5 @@ def draw(found: Sequence[Bar], *, title: str, zone: str) -> Markup:
                 f'width="{slot * 0.8:.1f}" height="{height:.1f}" fill="currentColor" fill-opacity="0.75">'
                 f"<title>{escape(local(bar.start, zone))}: {bar.count}</title></rect>"
             )
-    y = _HEIGHT - 4
-    parts.append(_label(0, y, "start", local(found[0].start, zone)[:16]))
-    if len(found) > 1:
-        parts.append(_label(_WIDTH, y, "end", local(found[-1].start, zone)))
     parts.append("</svg>")
     return Markup("".join(parts))  # noqa: S704 - every text above is escaped
-
-
-def _label(x: int, y: int, anchor: str, text: str) -> str:
-    place = f'x="{x}" y="{y}" font-size="12" text-anchor="{anchor}"'
-    return f'<text {place} fill="currentColor">{escape(text)}</text>'

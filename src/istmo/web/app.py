@@ -26,6 +26,7 @@ from istmo.web.pages import preferences, sign_in
 from istmo.web.problems import Problems
 from istmo.web.rooms import Rooms, open_rooms
 from istmo.web.routes import handlers_of
+from istmo.web.waiting import Waiting
 
 if TYPE_CHECKING:
     from istmo.node import Node
@@ -70,7 +71,9 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
         dependencies={
             "asker": Provide(_asker, sync_to_thread=False),
             "live": _given(live.Live(node.store.changes, keeping.may_know, stopping)),
+            "waiting": _given(Waiting(node.store.changes, stopping)),
             "names": Provide(keeping.names, sync_to_thread=False),
+            "watching": _given(node.detect.detection),
             "own_member": _given(node.ledger.member_id),
             **{name: _given(getattr(node, name)) for name in SERVICES},
         },

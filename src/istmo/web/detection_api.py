@@ -6,21 +6,62 @@ from typing import Any
 
 from litestar import get
 
-from istmo.detect.service import Detect
+from istmo.detect.api import alert_json
+from istmo.detect.service import Detect, alert_filter
 from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
+from istmo.store.changes import Change
+from istmo.web.waiting import Waiting
 
 
-@get("/api/v1/objects/{object_id:str}/detection", opt=PEOPLE, sync_to_thread=True, tags=["objects"])
-def detection(object_id: str, asker: Asker, intel: Intel, detect: Detect) -> dict[str, Any]:
-    """``live`` (the worker has acknowledged it), ``waiting``, ``stopping`` or ``off``; how its hunt went."""
-    shown, *_ = intel.read(asker.principal, object_id)
-    return {
-        "id": shown.id,
-        "state": detect.detection(shown.id),
-        "hunt_problem": detect.hunt_problem(shown.id),
-    }
+@get("/api/v1/objects/{object_id:str}/detection", opt=PEOPLE, tags=["objects"])
+async def detection(
+    object_id: str,
+    asker: Asker,
+    intel: Intel,
+    detect: Detect,
+    waiting: Waiting,
+    until: str = "live",
+    wait: float = 0.0,
+) -> dict[str, Any]:
+    """``live`` (the worker has acknowledged it), ``waiting``, ``stopping`` or ``off``; how its hunt went.
+
+    With ``wait``, the answer is held back up to so many seconds (30 at most) for the state ``until``.
+    """
+
+    def look() -> dict[str, Any]:
+        shown, *_ = intel.read(asker.principal, object_id)
+        state, problem = detect.detection(shown.id), detect.hunt_problem(shown.id)
+        return {"id": shown.id, "state": state, "hunt_problem": problem}
+
+    def rings(change: Change) -> bool:
+        return object_id in change.data["indicators"]
+
+    return await waiting.until(
+        look, lambda answer: answer["state"] == until, topic="detection", rings=rings, seconds=wait
+    )
 
 
-routes = [detection]
+@get("/api/v1/objects/{object_id:str}/alerts", opt=PEOPLE, tags=["objects"])
+async def alerts(
+    object_id: str, asker: Asker, detect: Detect, waiting: Waiting, wait: float = 0.0
+) -> dict[str, Any]:
+    """The alerts that tell of one indicator or rule, last changed first.
+
+    With ``wait``, the answer is held back up to so many seconds (30 at most) until there is one.
+    """
+
+    def look() -> dict[str, Any]:
+        page = detect.list_alerts(asker.principal, alert_filter(subject=object_id))
+        return {"items": [alert_json(one) for one in page.items], "next": page.next, "total": page.total}
+
+    def rings(change: Change) -> bool:
+        return change.data.get("about") == object_id
+
+    return await waiting.until(
+        look, lambda answer: bool(answer["items"]), topic="alert", rings=rings, seconds=wait
+    )
+
+
+routes = [detection, alerts]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from litestar import Request, Response, get, post
@@ -16,10 +17,15 @@ from istmo.kit.asking import Asker
 from istmo.kit.forms import Form, Sent, one
 from istmo.kit.pages import back_to, faces_of, page, told
 from istmo.model.markings import Tlp
-from istmo.model.stix_types import META, OBSERVABLE, RELATIONSHIP
 from istmo.policy.actions import Action
 from istmo.policy.decisions import Context, Resource, Verdict, who_will_see
 from istmo.settings import Settings
+
+Watching = Any
+"""``(indicator id) -> live | waiting | stopping | off``: what the detection worker has acknowledged.
+
+A function of another room, given by name; the framework would refuse to check its type.
+"""
 
 ROWS = 50
 SHOWN_BYTES = 20_000
@@ -76,10 +82,18 @@ def object_list(request: Request[Any, Any, Any], asker: Asker, intel: Intel, clo
 
 @get("/objects/{id:str}", opt=PEOPLE, sync_to_thread=True)
 def object_page(
-    request: Request[Any, Any, Any], id: str, asker: Asker, intel: Intel, settings: Settings, clock: Clock
+    request: Request[Any, Any, Any],
+    id: str,
+    asker: Asker,
+    intel: Intel,
+    settings: Settings,
+    clock: Clock,
+    watching: Watching,
 ) -> Response[Any]:
     """One object: what it says, where it comes from, who sees it and why, who has it, who saw it."""
-    return _object_page(request, id, asker, intel, settings, clock, Form({"reason": "", "note": ""}))
+    return _object_page(
+        request, id, asker, intel, settings, clock, watching, Form({"reason": "", "note": ""})
+    )
 
 
 @post("/objects/{id:str}/retract", opt=PEOPLE, sync_to_thread=True)
@@ -91,13 +105,14 @@ def object_retract(
     intel: Intel,
     settings: Settings,
     clock: Clock,
+    watching: Watching,
 ) -> Response[Any]:
     """Take an own object back; the form comes again with what was typed when that cannot be."""
     form = Form({"reason": one(data, "reason"), "note": one(data, "note", longest=20_000)})
     faces = faces_of(request)
     if form.values["reason"] not in set(RetractionReason):
         form.problems["reason"] = faces.catalogue.text(asker.language, "console.retract.choose_reason")
-        return _object_page(request, id, asker, intel, settings, clock, form)
+        return _object_page(request, id, asker, intel, settings, clock, watching, form)
     try:
         reason = RetractionReason(form.values["reason"])
         intel.retract(asker.principal, id, reason=reason, note=form.values["note"])
@@ -105,7 +120,7 @@ def object_retract(
         if error.status in (401, 403, 404):
             raise
         form.general, form.remedy = told(request, error)
-        return _object_page(request, id, asker, intel, settings, clock, form)
+        return _object_page(request, id, asker, intel, settings, clock, watching, form)
     return back_to(request, f"/objects/{id}", notice="console.notice.retracted")
 
 
@@ -116,6 +131,7 @@ def _object_page(
     intel: Intel,
     settings: Settings,
     clock: Clock,
+    watching: Callable[[str], str],
     form: Form,
 ) -> Response[Any]:
     versions = intel.read(asker.principal, id)
@@ -138,7 +154,7 @@ def _object_page(
         state=str(shown.state(clock.now())),
         reasons=[str(reason) for reason in RetractionReason],
         types=TYPES,
-        kind=_kind(shown.type),
+        watching=watching(shown.id),
         may_retract=shown.origin == intel.member
         and shown.retraction is None
         and faces_of(request).may(asker.principal, Action.OBJECT_RETRACT),
@@ -162,14 +178,6 @@ def _said(raw: bytes) -> dict[str, str]:
         return {}
     wanted = ("description", "pattern", "value", "explanation")
     return {name: data[name][:5_000] for name in wanted if isinstance(data.get(name), str)}
-
-
-def _kind(type: str) -> str:
-    if type in RELATIONSHIP:
-        return "relationship"
-    if type in META:
-        return "meta"
-    return "observable" if type in OBSERVABLE else "domain"
 
 
 routes = [object_list, object_page, object_retract]

@@ -1,0 +1,109 @@
+"""What a node holds in a test: alerts, objects, a case; calm, or hostile in every field."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from istmo.detect.stories import Stories
+from istmo.detect.wire import WireHit
+from istmo.model import instants
+from istmo.model.ids import new_id
+from istmo.model.markings import Tlp
+from istmo.node import Node
+from istmo.policy.principals import Operator
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)><svg onload=alert(1)>{{7*7}}${7*7}"
+RULE = """title: {title}
+id: 6c9a36b0-1c2e-4bd5-9b54-2b1a55d0a001
+status: experimental
+description: {description}
+author: {title}
+tags: [attack.execution, attack.t1059.001]
+logsource: {{product: windows, category: process_creation}}
+detection:
+  selection: {{CommandLine|contains: ' -enc '}}
+  condition: selection
+level: critical
+"""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Ids of what was put in."""
+
+    indicator: str
+    alert: str
+    case: str
+
+
+def fill(node: Node, *, text: str = "", alerts: int = 6) -> Scene:
+    """Put a scene into the node. ``text``, where given, stands in every field that others may write."""
+    operator = Operator()
+    indicator = _publish(node, text)
+    rule = RULE.format(
+        title=json.dumps(text or "PowerShell codificado"),
+        description=json.dumps(text or "Una línea de órdenes codificada en Base64, usual en intrusiones."),
+    )
+    node.detect.import_rules(operator, rule.encode("utf-8"))
+    _alerts(node, indicator, text, alerts)
+    subject = next(one for one in node.detect.list_alerts(operator).items if one.detector == "indicator")
+    case = node.respond.open_case(
+        operator,
+        text or "Correo con adjunto en el ministerio",
+        severity="high",
+        note=text or "Tres equipos afectados.",
+    )
+    node.respond.add_alert(operator, case.id, subject.id)
+    node.respond.add_object(operator, case.id, indicator)
+    node.respond.add_task(operator, case.id, text or "Avisar al proveedor")
+    return Scene(indicator, subject.id, case.id)
+
+
+def _publish(node: Node, text: str) -> str:
+    now = node.clock.now()
+    values = ("evil.example", "198.51.100.23", "update-mail.example") if not text else ("evil.example",)
+    objects: list[dict[str, Any]] = [
+        {
+            "type": "indicator",
+            "spec_version": "2.1",
+            "id": new_id("indicator"),
+            "created": instants.format(now),
+            "modified": instants.format(now),
+            "name": text or f"Campaña Tapir: {value}",
+            "description": text or "Servidor de mando visto en correos a ministerios.",
+            "pattern": f"[domain-name:value = '{value}']"
+            if value[0].isalpha()
+            else f"[ipv4-addr:value = '{value}']",
+            "pattern_type": "stix",
+            "valid_from": instants.format(now),
+            "x_note": text,
+        }
+        for value in values
+    ]
+    bundle = {"type": "bundle", "id": new_id("bundle"), "objects": objects}
+    node.intel.publish(Operator(), json.dumps(bundle).encode(), audience=["region"], tlp=Tlp.AMBER)
+    return str(objects[0]["id"])
+
+
+def _alerts(node: Node, indicator: str, text: str, count: int) -> None:
+    stories = Stories(node.intel.member, node.clock, node.intel, node.intel)
+    now = node.clock.now()
+    hits = []
+    for number in range(count):
+        at = int((now - timedelta(minutes=37 * number)).timestamp() * 1e6)
+        host = text or f"SRV-CORREO-{number % 3}"
+        fields = {
+            text or "QueryName": text or "evil.example",
+            "Image": text or "C:\\Windows\\System32\\svchost.exe",
+        }
+        raw = json.dumps({"EventID": 22, "Computer": host, **fields}).encode()
+        for detector, subject in (
+            ("indicators", indicator),
+            ("sigma", "6c9a36b0-1c2e-4bd5-9b54-2b1a55d0a001"),
+        ):
+            hits.append(WireHit(detector, subject, f"0-{number}", at, host, fields, raw, number > 3, at, ""))
+    with node.store.write() as tx:
+        stories.store_hunted(tx, hits)
