@@ -18,13 +18,14 @@ from types import FrameType
 from typing import Any
 
 from istmo.cli.demo import attack
-from istmo.cli.demo.play import Material, Play, Step
+from istmo.cli.demo.play import ANALYST, Material, Play, Step
 from istmo.cli.demo.region import RunningNode, join_region, make_node, running
 from istmo.kit.cli import Teller, command, option, say, told
 
 NATIONS = (("CSIRT Guatemala", "GT"), ("CSIRT Honduras", "HN"), ("CSIRT El Salvador", "SV"))
 EVENTS = 3_000
 BATCH = 500
+GENTLE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WATCHED = "indicator--0d3f6f4e-6a0c-4d38-9a53-2f6b3c8f1a01"
 
 
@@ -144,8 +145,10 @@ def _invite_to_look(teller: Teller, nodes: list[RunningNode]) -> None:
             "demo.address",
             name=node.settings.name,
             url=node.url,
-            user=node.administrator,
-            password=node.password,
+            user=ANALYST,
+            password=node.passwords[ANALYST],
+            admin=node.administrator,
+            admin_password=node.password,
         )
     teller.tell("demo.leave")
     sys.stdout.flush()
@@ -162,7 +165,7 @@ def _stopped_gently() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, interrupt) for number in GENTLE}
     try:
         yield
     finally:

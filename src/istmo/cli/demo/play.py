@@ -21,6 +21,9 @@ from istmo.kit.client import NodeAnswered, NodeClient
 PATIENCE = 15.0
 """Seconds that a step may take before it counts as not having happened."""
 
+ANALYST = "analista"
+"""The account that plays the path in each node; a coordinator, since it shares the case too."""
+
 Facts = dict[str, Any]
 
 
@@ -80,7 +83,7 @@ class Play:
         self.publisher, self.victim, self.neighbour = nodes
         self.nodes, self.material, self.tell = nodes, material, tell
         self.steps: list[Step] = []
-        self.analyst = {node.url: node.person("analista", "analyst") for node in nodes}
+        self.analyst = {node.url: node.person(ANALYST, "coordinator") for node in nodes}
         self._source: Source | None = None
         self._alert = ""
 

@@ -39,6 +39,8 @@ class RunningNode:
     administrator: str
     password: str
     process: subprocess.Popen[bytes] | None = None
+    passwords: dict[str, str] = field(default_factory=dict)
+    """Of the people made by ``person``."""
     _clients: dict[str, NodeClient] = field(default_factory=dict)
 
     @property
@@ -133,6 +135,7 @@ class RunningNode:
         if name not in self._clients:
             scopes = ["read", "publish", "work"]
             account = self.operator.post("/api/v1/accounts", {"name": name, "role": role})
+            self.passwords[name] = account["password"]
             made = self.operator.post(
                 "/api/v1/tokens", {"name": f"{name}", "account": account["id"], "scopes": scopes}
             )
