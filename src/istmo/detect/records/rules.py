@@ -51,6 +51,8 @@ rules = Table(
 )
 
 _MANY = 500
+_SHORTEST_ID = 8
+"""Characters of a word that may be meant as part of an id; nearly every digit occurs in every id."""
 
 
 def digests(connection: Connection) -> dict[str, str]:
@@ -134,13 +136,10 @@ def list_rules(
     where: list[ColumnElement[bool]] = []
     for word in words:
         like = f"%{_escaped(word)}%"
-        where.append(
-            or_(
-                func.lower(rules.c.title).like(like, escape="\\"),
-                func.lower(rules.c.logsource).like(like, escape="\\"),
-                rules.c.id.like(like, escape="\\"),
-            )
-        )
+        found_in: list[ColumnElement[str]] = [func.lower(rules.c.title), func.lower(rules.c.logsource)]
+        if len(word) >= _SHORTEST_ID:
+            found_in.append(rules.c.id)
+        where.append(or_(*(column.like(like, escape="\\") for column in found_in)))
     if level:
         where.append(rules.c.level == level)
     if is_enabled is not None:

@@ -167,6 +167,8 @@ class Worker:
         match message:
             case Welcome(positions=positions, member=member, members=members):
                 self._positions = positions
+                # An indicator put from here on is live from there on, and hunted for up to there.
+                self._stage.position = positions.get(INDICATORS, Position())
                 self._sources.introduce(member, members)
             case PutIndicators(generation=generation, items=items, reset=reset):
                 problems = await self._stage.put(items, reset=reset)
