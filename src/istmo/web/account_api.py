@@ -13,7 +13,7 @@ from litestar import Request, Response, delete, get, post
 from litestar.params import Parameter
 
 from istmo.clock import Clock
-from istmo.errors import NotFound
+from istmo.errors import InvalidInput, NotFound
 from istmo.identity.objects import Account, ApiToken, AuditLine
 from istmo.identity.service import Identity
 from istmo.kit import csrf
@@ -132,6 +132,8 @@ def create_account(asker: Asker, identity: Identity, data: NewAccount) -> dict[s
 @post("/api/v1/accounts/{name:str}", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
 def change_account(asker: Asker, identity: Identity, name: str, data: AccountChange) -> dict[str, Any]:
     """Change an account's role, shut it out or let it in, set its password."""
+    if data == AccountChange():
+        raise InvalidInput("web.bad_request")
     changed: dict[str, Any] = {"name": name}
     if data.role:
         changed |= told_account(identity.change_role(asker.principal, name, data.role))

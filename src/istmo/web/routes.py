@@ -28,9 +28,9 @@ def handlers_of(app: Litestar) -> list[tuple[str, BaseRouteHandler]]:
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             handlers = [one for one in route.route_handlers if one.http_methods != {"OPTIONS"}]
-            found += [(route.path_format, handler) for handler in handlers]
+            found += [(route.path, handler) for handler in handlers]
         else:
-            found.append((route.path_format, route.route_handler))
+            found.append((route.path, route.route_handler))
     return found
 
 

@@ -1,0 +1,53 @@
+"""A pasted list becomes indicators: defanging undone, kinds recognised, nothing guessed."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from istmo.intel.pasting import bundle_of, read_pasted, recognise
+from istmo.model.patterns import read_pattern
+from istmo.model.stix import parse_bundle
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("evil[.]example", ("domain", "evil.example")),
+        ("hxxps://evil[.]example/a?b=1", ("url", "https://evil.example/a?b=1")),
+        ("203.0.113[.]7", ("ipv4", "203.0.113.7")),
+        ("203.0.113.0/24", ("ipv4", "203.0.113.0/24")),
+        ("2001:db8::1", ("ipv6", "2001:db8::1")),
+        ("ana[at]evil[.]example", ("email", "ana@evil.example")),
+        ("D41D8CD98F00B204E9800998ECF8427E", ("md5", "d41d8cd98f00b204e9800998ecf8427e")),
+        ('"evil.example"', ("domain", "evil.example")),
+        ("com", None),
+        ("999.1.1.1", None),
+        ("hello", None),
+    ],
+)
+def test_kinds_are_recognised(word: str, found: tuple[str, str] | None) -> None:
+    assert recognise(word) == found
+
+
+def test_remarks_and_repetitions_are_left_out_and_the_unreadable_named_by_line() -> None:
+    pasted = read_pasted(
+        "evil.example, EVIL.example # dos veces\n\n# solo un comentario\nnot-a-value\n1.2.3.4"
+    )
+    assert pasted.values == (("domain", "evil.example"), ("ipv4", "1.2.3.4"))
+    assert pasted.unreadable == ((4, "not-a-value"),)
+
+
+@given(st.lists(st.text(max_size=40), max_size=8))
+def test_every_recognised_value_becomes_an_indicator_that_detection_reads_back(words: list[str]) -> None:
+    pasted = read_pasted("\n".join([*words, "evil[.]example", "http://a.example/it's\\x"]))
+    bundle = parse_bundle(bundle_of(pasted, name="Campaña", now=NOW))
+    assert not bundle.problems
+    read = [read_pattern(str(json.loads(one.raw)["pattern"])) for one in bundle.objects]
+    assert [(term.kind, term.value) for pattern in read for term in pattern.terms] == list(pasted.values)

@@ -1,0 +1,73 @@
+"""Live changes: what the asker may know of, once each, until the node stops."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from istmo.errors import RateLimited
+from istmo.policy.principals import Person, Principal, Role
+from istmo.store.changes import Change, Changes
+from istmo.web import live
+from istmo.web.live import Live
+
+ANA = Person("1", "ana", Role.OBSERVER)
+
+
+def not_secret(principal: Principal, topic: str, subject: str) -> bool:
+    return not subject.startswith("secret")
+
+
+async def told(changes: list[Change], wanted: int) -> list[tuple[str | None, object]]:
+    """What a listener hears of ``changes``, up to ``wanted`` events."""
+    bell, stopping = Changes(), asyncio.Event()
+    listening = Live(bell, not_secret, stopping).listen(ANA)
+    assert (await anext(listening)).comment == "listening"
+
+    async def ring() -> None:
+        for change in changes:
+            bell.publish(change)
+
+    heard: list[tuple[str | None, object]] = []
+    ringing = asyncio.ensure_future(ring())
+    async for message in listening:
+        heard.append((message.event, message.data))
+        if len(heard) == wanted:
+            stopping.set()
+    await ringing
+    return heard
+
+
+def test_what_the_asker_may_not_know_of_is_not_told() -> None:
+    """Never: an object reaches somebody outside its audience, not even as a line that it changed."""
+    changes = [Change("object", "secret-1"), Change("alert", "open-1"), Change("case", "secret-2")]
+    assert asyncio.run(told([*changes, Change("object", "open-2")], 2)) == [
+        ("alert", "open-1"),
+        ("object", "open-2"),
+    ]
+
+
+def test_a_burst_is_told_once_each_and_within_bounds() -> None:
+    changes = [Change("alert", f"a-{number % 300}") for number in range(10_000)]
+    heard = asyncio.run(told(changes, live._HELD))
+    assert len(heard) == len(set(heard)) == live._HELD
+
+
+def test_topics_that_no_page_needs_are_not_told() -> None:
+    assert asyncio.run(told([Change("job_dead", "1"), Change("worker", "w")], 1)) == [("worker", "w")]
+
+
+def test_listeners_are_limited_and_leave_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_LISTENERS", 1)
+
+    async def try_it() -> None:
+        here = Live(Changes(), not_secret, asyncio.Event())
+        listening = here.listen(ANA)
+        await anext(listening)
+        with pytest.raises(RateLimited):
+            here.check_room()
+        await listening.aclose()  # type: ignore[attr-defined]
+        here.check_room()
+
+    asyncio.run(try_it())
