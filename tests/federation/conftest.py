@@ -44,6 +44,7 @@ def make_site(tmp_path: Path, key_store) -> Iterator[Callable[..., Site]]:
         if proxy is not None:
             proxy.target = ("127.0.0.1", port)
             url = proxy.url
+        scheme = "https" if settings.get("tls") == "own" else "http"
         folder = tmp_path / name.replace(" ", "")
         site = Site(
             name,
@@ -54,7 +55,7 @@ def make_site(tmp_path: Path, key_store) -> Iterator[Callable[..., Site]]:
                 name=f"CSIRT {name}",
                 country=COUNTRIES[name],
                 member=new_id("identity"),
-                url=f"http://127.0.0.1:{port}" if url is None else url,
+                url=f"{scheme}://127.0.0.1:{port}" if url is None else url,
                 port=port,
                 database=database,
                 **settings,

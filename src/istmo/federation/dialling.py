@@ -92,7 +92,7 @@ class Dialler:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            wait = 0.0
+            wait, is_penalty = 0.0, False
             try:
                 self._listen()
                 self._fails += 1  # the peer ended the stream: it stops, or another of us took over
@@ -100,7 +100,7 @@ class Dialler:
             except GapFound as gap:
                 wait = self._after_gap(gap)
             except RateLimited as error:
-                wait = max(FLOOD_WAIT, self._trouble(error))
+                wait, is_penalty = max(FLOOD_WAIT, self._trouble(error)), True
             except IstmoError as error:
                 wait = self._trouble(error)
             except Exception as error:
@@ -108,7 +108,7 @@ class Dialler:
                 wait = self._trouble(Unavailable("federation.defect", detail=type(error).__name__))
             if not self._stopping.is_set():
                 self._with.links.set_state(self.peer.id, WAITING)
-                self._wake.wait(wait)
+                (self._stopping if is_penalty else self._wake).wait(wait)
                 self._wake.clear()
 
     def _listen(self) -> None:
@@ -122,6 +122,7 @@ class Dialler:
             if self._stopping.is_set():
                 return
             links.set_state(id, CATCHING_UP)
+            self._wake.clear()  # what it was woken for is done: we are connected
             self._read(reading)
         finally:
             self._reading = None

@@ -18,7 +18,7 @@ from istmo.errors import Conflict
 from istmo.federation import records as own_records
 from istmo.federation.frames import ENVELOPES, FRAME_BYTES, HEARTBEAT, ITEMS, RECEIPT, URGENT, Frame, Item
 from istmo.federation.objects import Cursor
-from istmo.federation.region import Region
+from istmo.federation.region import CHARTER, Region
 from istmo.ledger import records
 from istmo.ledger.entry import Delivery
 from istmo.ledger.envelope import Header
@@ -32,8 +32,9 @@ from istmo.policy.principals import Peer
 log = structlog.get_logger(__name__)
 
 FAST = "fast"
-RETRACTION = "retraction"
-"""The type that follows recorded deliveries rather than present membership (rule 14)."""
+FOLLOWS_DELIVERY = frozenset({"retraction", CHARTER})
+"""Types that go to every recorded recipient, present member or former: whoever had an object is owed
+its retraction (rule 14), and whoever is removed from the region is told so."""
 _PAGE = 50
 _URGENT_PAGE = 100
 _CHECKPOINT_SECONDS = 4.0
@@ -181,8 +182,8 @@ class Outbox:
         return Item(one.chain.count, one.sequence, one.commitment, one.envelope if is_let_out else None)
 
     def _is_let_out(self, recipient: str, one: Delivery) -> bool:
-        """``policy`` once more, at the very door. A retraction goes to whomever had the object."""
-        if one.type == RETRACTION:
+        """``policy`` once more, at the very door."""
+        if one.type in FOLLOWS_DELIVERY:
             return True
         header = Header.decode(one.envelope.header)
         resource = Resource(
