@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -328,3 +329,22 @@ def test_the_trail_tells_who_published(gt: Node) -> None:
     with gt.store.read() as connection:
         (line,) = audit.lines(connection)
     assert (line.principal, line.action, line.outcome) == ("person:a1", "object.publish", "done")
+
+
+@pytest.mark.shared_data
+def test_real_bundles_are_published_whole_and_arrive_as_they_came(
+    gt: Node, hn: Node, shared_data: Path
+) -> None:
+    for path in sorted((shared_data / "stix").glob("*stix21.json")):
+        objects = json.loads(path.read_bytes())["objects"]
+        plan = gt.intel.publish(ANALYST, path.read_bytes(), audience=["region"], tlp=Tlp.AMBER)
+        refused = [one.refusal for one in plan.items if one.refusal]
+        # the same ids come again in these files with other content, which is not a new version
+        assert set(refused) <= {"intel.same_version", "intel.older_version"}
+        assert len(plan.items) == len(objects)
+    assert {entry.state for entry in gt.deliver(hn)} == {"accepted"}
+    found = hn.intel.search(ANALYST, limit=500).items
+    assert len(found) > 20
+    assert any(one.not_detected == "pattern.not_detected.and" for one in found)
+    for one in found:
+        assert hn.intel.raw(ANALYST, one.id) == gt.intel.raw(ANALYST, one.id)
