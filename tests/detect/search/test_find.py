@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from istmo.clock import SystemClock
+from istmo.detect.eventstore import closing
 from istmo.detect.eventstore.closing import close_segment
+from istmo.detect.eventstore.columns import write_columns
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.log import Batch, EventLog
 from istmo.detect.indicators import Matcher
@@ -319,3 +322,21 @@ def test_the_recordings_are_hunted_as_the_live_matcher_would(recordings: EventFo
     assert found <= expected
     assert hunter.is_cut or found == expected
     assert expected
+
+
+@pytest.mark.parametrize("most", [0, 2])
+def test_a_segment_whose_columns_found_no_room_is_searched_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    def write(connection: Any, rows: Path, chosen: list[int], target: Path, **how: Any) -> int:
+        if len(chosen) > most:
+            raise duckdb.OutOfMemoryException
+        return write_columns(connection, rows, chosen, target, **how)
+
+    monkeypatch.setattr(closing, "write_columns", write)
+    monkeypatch.setattr(closing, "FEWER_COLUMNS", 2)
+    folder = fill(tmp_path / "events", [b'{"a":%d,"b":"x","c":"y"}' % (n % 5) for n in range(60)])
+    (_, reader), *_ = open_closed(folder, END)
+    assert len(reader.index.columns) == most
+    for text in ("a:3", "b:x", "c:y a:1", "c:none", "x", ""):
+        assert search(folder, parse_query(text)) == naive(folder, parse_query(text), 100)

@@ -15,7 +15,15 @@ import duckdb
 import orjson
 import structlog
 
-from istmo.detect.eventstore.columns import LONGEST_ROW, MOST_COLUMNS, SEPARATOR, connect, write_columns
+from istmo.detect.eventstore.columns import (
+    CLOSING_MEMORY,
+    FEWER_COLUMNS,
+    LONGEST_ROW,
+    MOST_COLUMNS,
+    SEPARATOR,
+    connect,
+    write_columns,
+)
 from istmo.detect.eventstore.disk import sync_file, sync_folder
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.frames import FrameWriter, Index
@@ -65,17 +73,16 @@ class SegmentColumns:
             self._lists.add(number)
         return str(number)
 
-    def chosen(self) -> list[int]:
+    def chosen(self, most: int) -> list[int]:
         """The fields that get a column: the most frequent."""
-        return sorted(number for number, _ in self._seen.most_common(MOST_COLUMNS))
+        return sorted(number for number, _ in self._seen.most_common(most))
 
     def names(self, numbers: list[int]) -> list[str]:
         by_number = {number: name for name, number in self._numbers.items()}
         return [by_number[number] for number in numbers]
 
-    def index(self, frames: FrameWriter) -> Index:
-        """What a reader needs to know before reading."""
-        chosen = self.chosen()
+    def index(self, frames: FrameWriter, chosen: list[int]) -> Index:
+        """What a reader needs to know before reading. ``chosen`` fields have a column."""
         first, last = self._times or (0, 0)
         others = sorted(set(self._numbers.values()) - set(chosen))
         return Index(
@@ -131,23 +138,36 @@ def _write(folder: EventFolder, segment: int, raw: Path, columns: Path, rows: Pa
                     frames.add(line)
                     rows_file.write(row + b"\n")
             frames.flush()
-            index = gathered.index(frames)
+            rows_file.flush()
+            chosen = _write_columns(folder, segment, gathered, rows, columns, frames.lines)
+            index = gathered.index(frames, chosen)
             frames.finish(index)
     finally:
         reader.close()
-    connection = connect(folder.segments)
+    return index
+
+
+def _write_columns(
+    folder: EventFolder, segment: int, gathered: SegmentColumns, rows: Path, target: Path, lines: int
+) -> list[int]:
+    """Write the Parquet file; the fields that have a column in it."""
+    connection = connect(folder.segments, CLOSING_MEMORY)
     try:
-        try:
-            written = write_columns(connection, rows, gathered.chosen(), columns)
-        except duckdb.OutOfMemoryException:
-            # Values past all measure: the segment rests without columns, and is read whole when asked.
-            log.warning("segment_without_columns", segment=segment)
-            written = write_columns(connection, rows, [], columns, is_odd=True)
+        for most in (MOST_COLUMNS, FEWER_COLUMNS, 0):
+            chosen = gathered.chosen(most)
+            try:
+                written = write_columns(connection, rows, chosen, target, is_odd=not most)
+                break
+            except duckdb.OutOfMemoryException:
+                if not most:
+                    raise
+                # Values past all measure: what has no column is found by reading lines.
+                log.warning("segment_with_fewer_columns", segment=segment, columns=len(chosen))
     finally:
         connection.close()
-    if written != index.lines:
-        raise ValueError(f"segment {segment}: {written} rows for {index.lines} lines")
-    return index
+    if written != lines:
+        raise ValueError(f"segment {segment}: {written} rows for {lines} lines")
+    return chosen
 
 
 def _understand(line: bytes) -> tuple[StoredEvent | None, NormalEvent | None]:

@@ -23,7 +23,12 @@ FIXED: Final = {
     "source": "VARCHAR",
     "odd": "BOOLEAN",
 }
+ROW_GROUP: Final = 4_096
+"""Rows that are gathered before they are written: hundreds of columns of text must fit into memory."""
 MOST_COLUMNS: Final = 400
+FEWER_COLUMNS: Final = 100
+CLOSING_MEMORY: Final = "200MB"
+"""What writing may take, in a process that ends afterwards; reading takes the standard of ``connect``."""
 LONGEST_ROW: Final = 4 << 20
 """Bytes of one row as JSON; DuckDB sets aside twice as much."""
 SEPARATOR: Final = "\n"
@@ -46,6 +51,7 @@ def connect(folder: Path, memory: str = "100MB") -> duckdb.DuckDBPyConnection:
     )
     connection.execute(f"SET allowed_directories = [{_quoted(folder)}]")
     connection.execute("SET enable_external_access = false")
+    connection.execute("SET preserve_insertion_order = false")  # each row says its line
     connection.execute("SET lock_configuration = true")
     return connection
 
@@ -70,7 +76,8 @@ def write_columns(
     statement = f"""
         COPY (SELECT {chosen} FROM read_json({_quoted(rows)}, columns = {{{given}}},
               format = 'newline_delimited', maximum_object_size = {LONGEST_ROW}))
-        TO {_quoted(target)} (FORMAT parquet, COMPRESSION zstd)"""  # noqa: S608
+        TO {_quoted(target)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP},
+            STRING_DICTIONARY_PAGE_SIZE_LIMIT 131072)"""  # noqa: S608
     (count,) = connection.execute(statement).fetchone() or (0,)
     return int(count)
 
