@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from istmo.clock import ManualClock, SystemClock
-from istmo.detect.eventstore.closing import close_segment, tidy
+from istmo.detect.eventstore.closing import close_segment
 from istmo.detect.eventstore.follow import Follower
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.lines import StoredEvent, compose, parse, read_event
@@ -238,13 +240,12 @@ def test_a_half_closed_segment_is_closed_again(open_log: Callable[..., EventLog]
     append(log, {"n": 1})
     append(log, {"n": 2})
     wal = log.folder.wal_path(1).read_bytes()
-    for name in ("00000001.raw.half", "00000001.rows", "00000001.half"):
+    for name in ("00000001.raw.7.half", "00000001.rows.7.half", "00000001.columns.7.half"):
         (log.folder.segments / name).write_bytes(b"half")
     close_segment(log.folder, 1)
     log.folder.wal_path(1).write_bytes(wal)  # as if the crash had come before the file was removed
     log.close()
     log = open_log()
-    tidy(log.folder)
     assert [event.data["n"] for event in everything(log)] == [1, 2]
     assert log.segments_to_close() == [1]
     close_segment(log.folder, 1)
@@ -253,6 +254,31 @@ def test_a_half_closed_segment_is_closed_again(open_log: Callable[..., EventLog]
         "00000001.parquet",
         "00000001.raw.zst",
     ]
+
+
+def test_two_processes_may_close_the_same_segment(open_log: Callable[..., EventLog]) -> None:
+    """A worker was killed, its closing goes on, and the next worker closes as well."""
+    log = open_log(segment_bytes=10)
+    append(log, *({"n": n} for n in range(2000)))
+    append(log, {"n": 2000})
+    program = "import sys; from pathlib import Path\n"
+    program += "from istmo.detect.eventstore.closing import close_segment\n"
+    program += "from istmo.detect.eventstore.folder import EventFolder\n"
+    program += "sys.stdin.readline(); close_segment(EventFolder(Path(sys.argv[1])), 1)"
+    command = [sys.executable, "-c", program, str(log.folder.root)]
+    closing = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(3)]
+    for process in closing:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    statuses = [process.wait(60) for process in closing]
+    for process in closing:
+        assert process.stdin is not None
+        process.stdin.close()
+    assert 0 in statuses
+    assert log.segments_to_close() == []
+    assert [event.data["n"] for event in everything(log)] == list(range(2001))
+    assert list(log.folder.segments.glob("*.half")) == []
 
 
 def test_a_segment_grows_old(tmp_path: Path, clock: ManualClock) -> None:

@@ -53,12 +53,11 @@ class Rig:
         self.port = 0
         self._generation = 0
 
-    def start(self, *prefix: str) -> None:
-        """Start the worker process and pick up its call."""
-        self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "istmo.detect.worker", str(self.settings.data), "--supervised"],
-            stdin=subprocess.PIPE,
-        )
+    def start(self, *prefix: str, segment_bytes: int = 64 << 20) -> None:
+        """Start the worker process; ``prefix`` is a program that runs it."""
+        command = [sys.executable, "-m", "istmo.detect.worker", str(self.settings.data), "--supervised"]
+        command += ["--segment-bytes", str(segment_bytes)]
+        self.process = subprocess.Popen([*prefix, *command], stdin=subprocess.PIPE)
 
     def accept(self, positions: dict[str, wire.Position] | None = None, *, sync: bool = True) -> wire.Ready:
         """Take the worker's call; with ``sync``, tell it all that a quiet node would."""

@@ -20,7 +20,7 @@ import pytest
 from conftest import missing
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.search.stored import open_closed, read_ahead
-from istmo.detect.wire import Position
+from istmo.detect.wire import Position, WireIndicator
 
 from .conftest import SECRET, Rig
 
@@ -78,11 +78,11 @@ class Load:
         return self.acknowledged
 
 
-def kill_again_and_again(rig: Rig, times: int) -> None:
+def kill_again_and_again(rig: Rig, times: int, segment_bytes: int = 64 << 20) -> None:
     names, acknowledged, chance = itertools.count(), [], random.Random(7)
     folder = EventFolder(rig.settings.events)
     for _ in range(times):
-        rig.start()
+        rig.start(segment_bytes=segment_bytes)
         rig.accept()
         load = Load(rig.port, names)
         load.wait(chance.randrange(20, 600))
@@ -96,7 +96,7 @@ def kill_again_and_again(rig: Rig, times: int) -> None:
     assert len(set(values)) == len(values), "an event is stored twice"
     assert set(acknowledged) <= set(values), "an acknowledged event is lost"
     assert len({one["id"] for one in found}) == len(found)
-    assert ready.head.line == len(lines)
+    assert ready.head.segment > 1 or ready.head.line == len(lines)
     assert rig.stats().events == len(lines)
 
 
@@ -105,6 +105,34 @@ def test_nothing_acknowledged_is_lost_when_the_worker_is_killed_under_load(
 ) -> None:
     """Invariant 5: after a 2xx the event survives ``kill -9``; none is stored twice."""
     kill_again_and_again(make_rig(), 10)
+
+
+def test_nothing_is_lost_when_the_worker_is_killed_while_segments_close(
+    make_rig: Callable[..., Rig],
+) -> None:
+    """Invariant 5, with segments of a few thousand events that end and are closed all the while."""
+    kill_again_and_again(make_rig(), 5, segment_bytes=20_000)
+
+
+def test_segments_close_by_themselves_and_are_searched_and_hunted(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig()
+    rig.start(segment_bytes=100_000)
+    rig.accept()
+    folder = EventFolder(rig.settings.events)
+    for start in range(0, 4000, 200):
+        rig.send(*({"n": n, "DestinationIp": f"10.1.{n >> 8}.{n & 255}"} for n in range(start, start + 200)))
+    deadline = time.monotonic() + 60
+    while len(folder.closed_segments()) < 3 or len(folder.wal_segments()) > 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # the pace of polling
+    while rig.stats().behind["indicators"]:
+        assert time.monotonic() < deadline
+    rows, problem = rig.search("DestinationIp:10.1.2.3")
+    assert problem is None
+    assert [orjson.loads(row.raw)["n"] for row in rows] == [515]
+    rig.put(WireIndicator("indicator--1", [("ipv4", "10.1.2.0/24")]))
+    assert len(rig.hunt("indicator--1")) == 256
+    assert len(stored_lines(folder)) == 4000
 
 
 @pytest.mark.long

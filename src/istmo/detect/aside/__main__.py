@@ -29,7 +29,8 @@ def answers(folder: EventFolder, job: Job) -> Iterator[Found]:
     """A job's answers, the last one ``done``."""
     match job:
         case CloseSegment(segment=segment):
-            close_segment(folder, segment)
+            if folder.wal_path(segment).exists():  # else somebody was faster
+                close_segment(folder, segment)
             yield Found(True)
         case FindRows():
             yield from _rows(folder, job)

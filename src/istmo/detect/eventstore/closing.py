@@ -109,15 +109,15 @@ def close_segment(folder: EventFolder, segment: int) -> Index:
     Raises OSError when there is no room: what was half written is removed, the write-ahead file stays.
     """
     raw, columns = folder.raw_path(segment), folder.columns_path(segment)
-    half_raw, half_columns = raw.with_suffix(".half"), columns.with_suffix(".half")
-    rows = folder.segments / f"{segment:08d}.rows"
+    # Names of our own: a process left over from a worker that was killed may be at the same segment.
+    half_raw, half_columns, rows = (folder.half_path(segment, part) for part in ("raw", "columns", "rows"))
     try:
         index = _write(folder, segment, half_raw, half_columns, rows)
         for half, whole in ((half_columns, columns), (half_raw, raw)):
             sync_file(half)
             half.rename(whole)
         sync_folder(folder.segments)
-        folder.wal_path(segment).unlink()
+        folder.wal_path(segment).unlink(missing_ok=True)
         sync_folder(folder.wal)
         return index
     finally:
@@ -182,10 +182,3 @@ def _understand(line: bytes) -> tuple[StoredEvent | None, NormalEvent | None]:
     except Exception:
         log.exception("event_not_normalised", event=event.id)
         return event, None
-
-
-def tidy(folder: EventFolder) -> None:
-    """Remove what a crash left half written."""
-    for path in folder.segments.iterdir():
-        if path.suffix in (".half", ".rows"):
-            path.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -34,6 +35,15 @@ class EventFolder:
     def columns_path(self, segment: int) -> Path:
         """The columns: Parquet, one row a line."""
         return self.segments / f"{segment:08d}.parquet"
+
+    def half_path(self, segment: int, part: str) -> Path:
+        """A file that this process has not finished."""
+        return self.segments / f"{segment:08d}.{part}.{os.getpid()}.half"
+
+    def tidy(self) -> None:
+        """Remove what a crash left unfinished. A process that is still at it fails, and changes nothing."""
+        for path in self.segments.glob("*.half"):
+            path.unlink(missing_ok=True)
 
     def wal_segments(self) -> list[int]:
         """Segments that have a write-ahead file, in order."""

@@ -112,6 +112,7 @@ class EventLog:
         self.folder = EventFolder(root)
         self.folder.create()
         self._lock_file = _lock(root)
+        self.folder.tidy()
         self._clock = clock
         self._segment_bytes = segment_bytes
         self._segment_seconds = segment_seconds

@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from istmo.clock import SystemClock
+from istmo.detect.eventstore.log import SEGMENT_BYTES
 from istmo.detect.worker.process import Certificate, Worker
 from istmo.errors import IstmoError
 from istmo.settings import load_settings
@@ -38,7 +39,8 @@ def main() -> int:
         certificate = None
         if options.certificate and options.key:
             certificate = Certificate(options.certificate, options.key)
-        asyncio.run(_run(Worker(settings, SystemClock(), certificate), is_supervised=options.supervised))
+        worker = Worker(settings, SystemClock(), certificate, segment_bytes=options.segment_bytes)
+        asyncio.run(_run(worker, is_supervised=options.supervised))
     except IstmoError as error:
         log.error("worker_cannot_run", code=error.code, **error.params)
         return 1
@@ -51,6 +53,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--supervised", action="store_true")
     parser.add_argument("--certificate", type=Path)
     parser.add_argument("--key", type=Path)
+    parser.add_argument("--segment-bytes", type=int, default=SEGMENT_BYTES)
     return parser.parse_args()
 
 

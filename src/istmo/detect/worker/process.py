@@ -19,7 +19,7 @@ from istmo.clock import Clock
 from istmo.detect.aside.jobs import CloseSegment
 from istmo.detect.aside.pool import Pool
 from istmo.detect.eventstore.folder import EventFolder
-from istmo.detect.eventstore.log import EventLog
+from istmo.detect.eventstore.log import SEGMENT_BYTES, EventLog
 from istmo.detect.intake.app import Intake
 from istmo.detect.intake.sources import Sources
 from istmo.detect.wire import (
@@ -71,8 +71,16 @@ class Certificate:
 class Worker:
     """One node's detection worker. ``run`` returns after ``stop``."""
 
-    def __init__(self, settings: Settings, clock: Clock, certificate: Certificate | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        certificate: Certificate | None = None,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
         self._settings = settings
+        self._segment_bytes = segment_bytes
         self._clock = clock
         self._certificate = certificate
         self._stopping = asyncio.Event()
@@ -92,7 +100,7 @@ class Worker:
         """Serve until stopped. Raises Conflict when the store is in use, Unavailable when the port is."""
         loop = asyncio.get_running_loop()
         settings = self._settings
-        self._log = EventLog(settings.events, self._clock)
+        self._log = EventLog(settings.events, self._clock, segment_bytes=self._segment_bytes)
         self._remember_repairs()
         self._sources = Sources(settings.space)
         self._stage = IndicatorStage(self._log, self._clock)
