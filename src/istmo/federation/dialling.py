@@ -34,6 +34,9 @@ _IDLE_FRAMES, _IDLE_BURST = 20.0, 400.0
 """Frames a second that bring nothing new, and how many at once: heartbeats, repetitions."""
 _IDLE_BYTES, _IDLE_BYTES_BURST = float(1 << 20), float(32 << 20)
 _BURST_SECONDS = 4.0
+_SAID_AFTER = 0.02
+"""Seconds for which what we hold is gathered before it is said: detection goes first, and a burst is
+acknowledged once."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,6 @@ class Dialler:
         self._random = random.Random(listening.seed)  # noqa: S311  spreads retries, guards nothing
         self._stopping = threading.Event()
         self._wake = threading.Event()
-        self._reading: FeedReading | None = None
         self._acker = _Acker(peer, self._client, listening)
         self._thread = threading.Thread(target=self._run, name=f"dial-{peer.country}", daemon=True)
         self._fails = 0
@@ -79,9 +81,7 @@ class Dialler:
         """Ask the threads to end; ``join`` waits for them."""
         self._stopping.set()
         self._wake.set()
-        reading = self._reading
-        if reading is not None:
-            reading.cut()
+        self._client.cut()
         self._acker.stop()
 
     def join(self, seconds: float = 10.0) -> None:
@@ -104,6 +104,8 @@ class Dialler:
             except IstmoError as error:
                 wait = self._trouble(error)
             except Exception as error:
+                if self._stopping.is_set():
+                    return  # our own cut, as the socket tells it
                 log.exception("dialler_failed", peer=self.peer.id)
                 wait = self._trouble(Unavailable("federation.defect", detail=type(error).__name__))
             if not self._stopping.is_set():
@@ -117,7 +119,6 @@ class Dialler:
         cursor = self._with.inbox.cursor(id)
         query = {"after": cursor.count, "sequence": cursor.sequence, "head": cursor.head.hex()}
         reading = self._client.open_feed(query, SILENCE_SECONDS)
-        self._reading = reading
         try:
             if self._stopping.is_set():
                 return
@@ -125,7 +126,6 @@ class Dialler:
             self._wake.clear()  # what it was woken for is done: we are connected
             self._read(reading)
         finally:
-            self._reading = None
             reading.close()
 
     def _read(self, reading: FeedReading) -> None:
@@ -246,6 +246,7 @@ class _Acker:
     def _run(self) -> None:
         while True:
             self._bell.wait()
+            self._stopping.wait(_SAID_AFTER)
             self._bell.clear()
             with self._lock:
                 cursor, refused = self._cursor, dict(sorted(self._refused.items())[:500])

@@ -54,6 +54,7 @@ class Pusher:
     def stop(self) -> None:
         self._stopping.set()
         self._bell.set()
+        self._client.cut()
 
     def join(self, seconds: float = 10.0) -> None:
         self._thread.join(seconds)

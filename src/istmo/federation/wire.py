@@ -7,13 +7,15 @@ loopback and nowhere else.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import socket
 import ssl
 import threading
+import weakref
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -51,6 +53,8 @@ class PeerClient:
         self._auth = SignedAuth(keys, clock)
         self._http: httpx.Client | None = None
         self._lock = threading.Lock()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._is_cut = False
 
     def _client(self) -> httpx.Client:
         with self._lock:
@@ -68,11 +72,11 @@ class PeerClient:
 
     def post(self, path: str, body: bytes) -> dict[str, Any]:
         """POST bytes, signed; the JSON answer."""
-        return answer_of(self._client(), "POST", path, body)
+        return answer_of(self._client(), "POST", path, body, trace=self._trace)
 
     def get(self, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
         """GET, signed; the JSON answer."""
-        return answer_of(self._client(), "GET", path, None, query)
+        return answer_of(self._client(), "GET", path, None, query, trace=self._trace)
 
     def open_feed(self, query: Mapping[str, Any], silence: float) -> FeedReading:
         """Open the peer's feed; ``silence`` seconds without a byte mean that the link is dead."""
@@ -82,7 +86,12 @@ class PeerClient:
         headers["Accept-Encoding"] = "identity" if is_loopback(urlsplit(self.url).hostname or "") else "gzip"
         timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, read=silence)
         request = http.build_request(
-            "GET", "/federation/v1/feed", params=query, headers=headers, timeout=timeout
+            "GET",
+            "/federation/v1/feed",
+            params=query,
+            headers=headers,
+            timeout=timeout,
+            extensions={"trace": self._trace},
         )
         with _explained(self.url):
             response = http.send(request, stream=True, auth=self._auth)
@@ -93,6 +102,21 @@ class PeerClient:
             raise _refusal(response)
         return FeedReading(response, nonce_of(response.request.headers))
 
+    def cut(self) -> None:
+        """End whatever is under way, from any thread, and begin nothing new: the node stops."""
+        self._is_cut = True
+        for one in list(self._sockets):
+            _shut(one)
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Remember each connection as it is made (httpcore's trace), so that ``cut`` finds it."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            made = info["return_value"].get_extra_info("socket")
+            if made is not None:
+                self._sockets.add(made)
+                if self._is_cut:
+                    _shut(made)
+
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         with self._lock:
@@ -102,7 +126,7 @@ class PeerClient:
 
 
 class FeedReading:
-    """An open feed. ``events`` yields server-sent data lines; ``cut`` ends it from another thread."""
+    """An open feed: ``events`` yields what comes."""
 
     def __init__(self, response: httpx.Response, session: str) -> None:
         self._response = response
@@ -139,16 +163,6 @@ class FeedReading:
         except zlib.error:
             raise InvalidInput("federation.bad_statement") from None
 
-    def cut(self) -> None:
-        """End the reading at once, from any thread."""
-        stream = self._response.extensions.get("network_stream")
-        found = stream.get_extra_info("socket") if stream is not None else None
-        if found is not None:
-            try:
-                found.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # closed already
-
     def close(self) -> None:
         self._response.close()
 
@@ -166,12 +180,20 @@ def client(url: str, verify: Any) -> httpx.Client:
 
 
 def answer_of(
-    http: httpx.Client, method: str, path: str, body: bytes | None, query: Mapping[str, Any] | None = None
+    http: httpx.Client,
+    method: str,
+    path: str,
+    body: bytes | None,
+    query: Mapping[str, Any] | None = None,
+    trace: Callable[[str, Mapping[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """One request and its JSON answer. Raises PeerAnswered, Unavailable, TooLarge."""
     headers = {"Content-Type": "application/octet-stream"} if body else {}
     with _explained(str(http.base_url)):
-        request = http.build_request(method, path, content=body, params=query, headers=headers)
+        extensions = {"trace": trace} if trace else {}
+        request = http.build_request(
+            method, path, content=body, params=query, headers=headers, extensions=extensions
+        )
         response = http.send(request, stream=True)
         try:
             content = bytearray()
@@ -223,6 +245,11 @@ class _explained:  # noqa: N801  reads as a statement
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, httpx.HTTPError):
             raise Unavailable("federation.unreachable", url=self._url, detail=type(error).__name__) from error
+
+
+def _shut(one: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # closed already
+        one.shutdown(socket.SHUT_RDWR)
 
 
 def _refusal(response: httpx.Response) -> IstmoError:
