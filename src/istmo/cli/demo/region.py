@@ -137,7 +137,7 @@ class RunningNode:
             account = self.operator.post("/api/v1/accounts", {"name": name, "role": role})
             self.passwords[name] = account["password"]
             made = self.operator.post(
-                "/api/v1/tokens", {"name": f"{name}", "account": account["id"], "scopes": scopes}
+                "/api/v1/tokens", {"name": "demo", "account": account["id"], "scopes": scopes}
             )
             self._clients[name] = NodeClient(
                 self.operator.url,

@@ -68,6 +68,7 @@ def show_alert(
     story = detect.read_alert(asker.principal, id)
     alert = story.alert
     title = faces.catalogue.text(asker.language, "console.alert.timeline", n=alert.count)
+    may_search = faces.may(asker.principal, Action.EVENT_SEARCH)
     chart = ""
     if story.hours:
         chart = draw([Bar(hour, count) for hour, count in story.hours], title=title, zone=asker.zone)
@@ -76,6 +77,7 @@ def show_alert(
         "detect/alert.html",
         form=form,
         story=story,
+        sources=detect.source_names(asker.principal) if may_search else {},
         alert=alert,
         chart=chart,
         evidence=[(one, shown_event(one)) for one in story.evidence],

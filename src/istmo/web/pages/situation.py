@@ -9,7 +9,7 @@ from typing import Any
 from litestar import Request, Response, get
 
 from istmo.clock import Clock
-from istmo.detect.objects import AlertFilter, Level, Status
+from istmo.detect.objects import Alert, AlertFilter, Level, Status
 from istmo.detect.service import Detect
 from istmo.errors import InvalidInput
 from istmo.federation.service import Federation
@@ -61,7 +61,7 @@ def situation(
         levels=levels,
         open_alerts=sum(count for _, count in levels),
         acknowledged=sum(counts.get((Status.ACKNOWLEDGED, level), 0) for level in Level),
-        alerts=detect.list_alerts(asker.principal, AlertFilter(status=Status.OPEN), limit=_ROWS).items,
+        alerts=_worst_first(detect, asker),
         cases=respond.list_cases(asker.principal, Filter(status="working"), limit=_ROWS).items
         + respond.list_cases(asker.principal, Filter(status="open"), limit=_ROWS).items,
         objects=recent,
@@ -76,6 +76,16 @@ def situation(
     if "hx-request" not in request.headers:
         answer.set_cookie(faces.bake(LOOKED, instants.format(clock.now()), seconds=_WEEK, lax=True))
     return answer
+
+
+def _worst_first(detect: Detect, asker: Asker) -> list[Alert]:
+    """Open alerts, the gravest level first and in each the last changed: what to look at next."""
+    found: list[Alert] = []
+    for level in reversed(Level):
+        wanted = AlertFilter(status=Status.OPEN, level=level)
+        if len(found) < _ROWS:
+            found += detect.list_alerts(asker.principal, wanted, limit=_ROWS - len(found)).items
+    return found
 
 
 def _troubles(state: str, intake_problem: str, away: int, peers: int) -> list[Trouble]:
