@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from istmo.detect.indicators import KINDS, Matcher, Term
+from istmo.detect.indicators import KINDS, Matcher, Term, values
 from istmo.detect.indicators.matcher import MOST_TOLD
 from istmo.errors import InvalidInput
 from istmo.model import values as model_values
@@ -342,3 +342,37 @@ def test_no_text_breaks_it(text: str, field: str) -> None:
         }
     )
     made.match({field: text, "x": [text]})
+
+
+URL_TEXT = st.builds(
+    "{}://{}{}{}".format,
+    st.sampled_from(["http", "HTTP", "https", "ftp", "h2", "x+y"]),
+    st.sampled_from(
+        ["a.example", "A.example", "a.example.", "1.2.3.4", "[::1]", "a", "ñ.example", "a_b.example"]
+    ),
+    st.sampled_from(["", ":80", ":443", ":8080", ":"]),
+    st.text("/a?#&=.%~!\"'@:", max_size=8),
+)
+
+
+@given(URL_TEXT)
+def test_a_url_of_an_event_comes_to_the_same_form_as_that_of_an_indicator(text: str) -> None:
+    try:
+        expected = model_values.normalise("url", text)
+    except InvalidInput:
+        return
+    read = values.read_url(text)
+    assert read is not None
+    assert read[0] == expected
+
+
+@given(st.sampled_from(KINDS), VALUES | URL_TEXT | st.text(max_size=20))
+def test_every_normal_form_is_its_own_key(kind: str, text: str) -> None:
+    """What sharing calls normal is served, and reads back as it was."""
+    try:
+        normal = model_values.normalise(kind, text)
+    except InvalidInput:
+        return
+    made = Matcher(Now())
+    assert made.put(A, [(kind, normal)]) == ()
+    assert made.terms(A) == (Term(kind, normal),)

@@ -36,6 +36,7 @@ LONGEST_PLAN: Final = 8192
 """Characters of the field names of an event whose sorting into roles is remembered."""
 _OVERHEAD: Final = 150
 _SEVERAL: Final = 255
+_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
 
 
 class Hit(NamedTuple):
@@ -119,7 +120,7 @@ class Matcher:
         """By row: the key, or (where there are several) a tuple of (kind, key)."""
         self._until = array("q")
         self._tables = Tables()
-        self._forget()
+        self.forget()
 
     def __len__(self) -> int:
         return len(self._roster)
@@ -152,7 +153,8 @@ class Matcher:
         if row is not None and list(held) == list(self._held(row)):
             self._until[row] = end  # a new version of the same: what was remembered still holds
             return tuple(unusable)
-        self.drop(id)
+        if row is not None:
+            self.drop(id)
         if held:
             self._settle(id, list(held), end)
         return tuple(unusable)
@@ -166,11 +168,11 @@ class Matcher:
         for kind, key in held:
             self._tables.add(kind, key, row)
         if len(held) == 1:
-            self._kinds[row], self._keys[row] = KINDS.index(held[0][0]), held[0][1]
+            self._kinds[row], self._keys[row] = _NUMBERS[held[0][0]], held[0][1]
         else:
             self._kinds[row], self._keys[row] = _SEVERAL, tuple(held)
         self._until[row] = until
-        self._forget()
+        self.forget()
 
     def drop(self, id: str) -> bool:
         """Remove an indicator; False when it was not in. The next event no longer hits it."""
@@ -180,7 +182,7 @@ class Matcher:
         for kind, key in self._held(row):
             self._tables.remove(kind, key, row)
         self._keys[row] = None
-        self._forget()
+        self.forget()
         return True
 
     def terms(self, id: str) -> tuple[Term, ...]:
@@ -263,6 +265,7 @@ class Matcher:
             return several
         return ((KINDS[self._kinds[row]], self._keys[row]),)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Let go of what values came to. Every change of the indicators does so by itself."""
         for memory in self._memories.values():
             memory.forget()

@@ -6,6 +6,7 @@ value gives None, never an exception. Where both read a value, both come to the 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from ipaddress import IPv4Address, IPv6Address
 from socket import AF_INET, AF_INET6, inet_pton
@@ -18,6 +19,8 @@ HASH_KINDS: Final = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 """By number of hexadecimal digits."""
 LONGEST_NAME: Final = 253
 LONGEST_URL: Final = 8192
+_PLAIN_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]*[a-z0-9])(/[!-\"$->@-~]*(?:\?[!-\"$-~]+)?)?")
+"""A URL in normal form already, but for the final stroke: as most are."""
 _PORTS: Final = {"http": 80, "https": 443, "ftp": 21, "ws": 80, "wss": 443}
 
 
@@ -76,6 +79,8 @@ def read_url(text: str) -> tuple[str, str] | None:
     """A URL and its host: scheme and host in lower case, no default port, no fragment, at least ``/``."""
     if len(text) > LONGEST_URL or "://" not in text:
         return None
+    if plain := _PLAIN_URL.fullmatch(text):
+        return text if plain[2] else f"{text}/", plain[1]
     try:
         parts = urlsplit(text)
         port, host = parts.port, parts.hostname
