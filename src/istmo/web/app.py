@@ -64,9 +64,8 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
     app = Litestar(
         route_handlers=[
             Router(path="/", route_handlers=pages, include_in_schema=False),
-            *statics.routes,
-            *live.routes,
-            *rooms.api,
+            # In one router: a path whose methods are registered one by one would be wrapped twice.
+            Router(path="/", route_handlers=[*statics.routes, *live.routes, *rooms.api]),
         ],
         dependencies={
             "asker": Provide(_asker, sync_to_thread=False),
