@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -16,16 +15,9 @@ from pathlib import Path
 import pytest
 
 from istmo.clock import ManualClock
+from machine import find_program, missing, wait_for_port
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUIRE_ALL = os.environ.get("ISTMO_REQUIRE_ALL") == "1"
-
-
-def missing(what: str) -> None:
-    """Skip, by name, what this machine cannot run; where everything is required, fail."""
-    if REQUIRE_ALL:
-        pytest.fail(f"could not run: {what} (ISTMO_REQUIRE_ALL=1)")
-    pytest.skip(f"could not run: {what}")
 
 
 @pytest.fixture(scope="session")
@@ -35,14 +27,6 @@ def shared_data() -> Path:
     if not (folder / "README.md").exists():
         missing(f"needs the shared recordings in {folder}")
     return folder
-
-
-def find_program(name: str) -> str | None:
-    """A program on PATH, or in Debian's folder of PostgreSQL server programs."""
-    found = shutil.which(name)
-    if found:
-        return found
-    return next((str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), None)
 
 
 @pytest.fixture(scope="session")
@@ -76,18 +60,6 @@ def postgresql_server() -> Iterator[str]:
         finally:
             running.terminate()
             running.wait(20)
-
-
-def wait_for_port(port: int, seconds: float = 30.0) -> None:
-    """Return once something listens on a loopback port; fail after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            probe.settimeout(0.2)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)  # the pace of polling, not a wait for luck
-    raise AssertionError(f"nothing listens on port {port} after {seconds} s")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])

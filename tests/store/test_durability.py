@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from conftest import missing
 from istmo.store.engine import Store
+from machine import missing
 
 WRITER = """
 import os, sys

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, event, insert, select, text, update
 
-from conftest import missing
 from istmo.errors import Unavailable
 from istmo.store.changes import Change
 from istmo.store.engine import Store, Transaction
+from machine import missing
 
 own = MetaData()
 counters = Table(

@@ -17,10 +17,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from conftest import missing
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.search.stored import open_closed, read_ahead
 from istmo.detect.wire import Position, WireIndicator
+from machine import missing
 
 from .conftest import SECRET, Rig
 
