@@ -90,6 +90,7 @@ class WorkerLink:
             members,
             forget=lambda ids: self._incoming.put(Forgotten(ids)),
             news=lambda: store.changes.publish(Change("worker", "state")),
+            settled=lambda ids: store.changes.publish(Change("detection", "", {"indicators": ids})),
         )
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None

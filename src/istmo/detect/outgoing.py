@@ -10,6 +10,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -76,11 +77,14 @@ class Outgoing:
         members: Callable[[], Iterable[str]],
         forget: Callable[[list[str]], None],
         news: Callable[[], None],
+        settled: Callable[[frozenset[str]], None] = lambda _: None,
     ) -> None:
-        """``forget`` is told of indicators that are watched for no more; ``news`` of each change of state."""
+        """``forget`` is told of indicators that are watched for no more; ``news`` of each change of state;
+        ``settled`` of indicators whose coming into force, or going out of it, the worker has acknowledged.
+        """
         self._store, self._clock, self._indicators = store, clock, indicators
         self._member, self._members = member, members
-        self._forget, self._news = forget, news
+        self._forget, self._news, self._settled = forget, news, settled
         self._turn = threading.Condition()
         self._wanted = _Wanted()
         self._in_hand = _Wanted()
@@ -204,6 +208,7 @@ class Outgoing:
 
     def hear_live(self, channel: Channel, live: Live) -> None:
         """Everything of this kind up to a generation is in force."""
+        settled: set[str] = set()
         with self._turn:
             if self._channel is not channel:
                 return
@@ -219,8 +224,11 @@ class Outgoing:
                         self._acknowledged.remove(id)
                         self._to_hunt.pop(id, None)
                     self._wanted.hunts |= put
+                    settled.update(put, dropped)
             is_news = self._is_synced() != was_synced
             self._turn.notify_all()
+        if settled:
+            self._settled(frozenset(settled))
         if is_news:
             self._news()
 
@@ -358,7 +366,9 @@ class Outgoing:
             valid = sources.valid_digests(connection, self._clock.now())
         generation = self._next_generation()
         told = [
-            WireSource(one.id, one.name, digest, [SUBMIT], one.expires and to_micros(one.expires))
+            WireSource(
+                one.id, one.name, digest, [SUBMIT], None if one.expires is None else to_micros(one.expires)
+            )
             for one, digest in valid
         ]
         channel.send(PutSources(generation, told))
@@ -388,6 +398,8 @@ class Outgoing:
             self._generation += 1
             if put or dropped:
                 self._on_the_way[self._generation] = (put or {}, dropped or [])
+                # On its way is no longer in hand: the worker may acknowledge it before we are back.
+                self._in_hand.objects.difference_update(put or (), dropped or ())
             return self._generation
 
 
@@ -398,8 +410,12 @@ def terms_digest(terms: Iterable[tuple[str, str]]) -> str:
 
 
 def _wire_indicator(found: Watched) -> WireIndicator:
-    until = None if found.valid_until is None else to_micros(found.valid_until)
-    return WireIndicator(found.id, [(term.kind, term.value) for term in found.terms], until)
+    terms = [(term.kind, term.value) for term in found.terms]
+    return WireIndicator(found.id, terms, _until(found.valid_until))
+
+
+def _until(end: datetime | None) -> int | None:
+    return None if end is None else to_micros(end)
 
 
 def _portions(found: Sequence[Watched], size: int) -> Iterator[Sequence[Watched]]:

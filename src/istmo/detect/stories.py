@@ -219,15 +219,15 @@ class Stories:
                     "updated": max(now, alert.updated),
                 },
             )
-        self._keep_evidence(tx.connection, row, hits)
+        self._keep_evidence(tx.connection, row, hits, is_new=alert is None)
         tx.notify("alert", id, action="new" if alert is None else "more", detector=detector, about=subject)
 
     # --- what is kept ------------------------------------------------------------------------
 
-    def _keep_evidence(self, connection: Connection, row: int, hits: list[WireHit]) -> None:
+    def _keep_evidence(self, connection: Connection, row: int, hits: list[WireHit], *, is_new: bool) -> None:
         """The first and the last events by their own time; of those between, only the counts."""
         new = {hit.event_id: hit for hit in hits}
-        kept = alert_records.evidence_places(connection, row)
+        kept = [] if is_new else alert_records.evidence_places(connection, row)
         places = sorted({*kept, *((from_micros(hit.time), hit.event_id) for hit in hits)})
         ends = {event for _, event in (*places[:KEPT_AT_EACH_END], *places[-KEPT_AT_EACH_END:])}
         had = {event for _, event in kept}
@@ -244,8 +244,8 @@ class Stories:
             hours[hour] = hours.get(hour, 0) + 1
             host = _text(hit.host, 255)
             hosts[host] = hosts.get(host, 0) + 1
-        alert_records.add_hours(connection, row, hours, MOST_HOURS)
-        alert_records.add_hosts(connection, row, hosts, MOST_HOSTS)
+        alert_records.add_hours(connection, row, hours, MOST_HOURS, is_new=is_new)
+        alert_records.add_hosts(connection, row, hosts, MOST_HOSTS, is_new=is_new)
 
     def _indicator_heading(self, connection: Connection, subject: str) -> Heading | None:
         for found in self._indicators.detectable(connection, [subject]):

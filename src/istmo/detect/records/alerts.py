@@ -101,16 +101,6 @@ _HOSTS = (
 )
 
 
-def find_stories(connection: Connection, detector: str, subject: str) -> list[Alert]:
-    """Every alert about a subject, the newest first."""
-    rows = connection.execute(
-        select(alerts, _HOSTS)
-        .where(alerts.c.detector == detector, alerts.c.subject == subject)
-        .order_by(alerts.c.row.desc())
-    )
-    return [_alert(row) for row in rows]
-
-
 def open_stories(connection: Connection, detector: str, subject: str, entity: str | None) -> list[Alert]:
     """The alerts about a subject (on one host, where one is named) that are not closed, newest first."""
     where = [
@@ -288,17 +278,26 @@ def evidence(connection: Connection, alert: int) -> tuple[Evidence, ...]:
     )
 
 
-def add_hours(connection: Connection, alert: int, counts: Mapping[int, int], most: int) -> None:
-    """Count matches by hour since 1970; hours past ``most`` different ones are not told apart any more."""
+def add_hours(
+    connection: Connection, alert: int, counts: Mapping[int, int], most: int, *, is_new: bool = False
+) -> None:
+    """Count matches by hour since 1970; hours past ``most`` different ones are not told apart any more.
+
+    An alert that ``is_new`` has none yet.
+    """
     table = alert_hours
-    known = set(connection.execute(select(table.c.hour).where(table.c.alert == alert)).scalars())
+    asked = select(table.c.hour).where(table.c.alert == alert)
+    known = set() if is_new else set(connection.execute(asked).scalars())
     _add_counts(connection, table, table.c.hour, alert, counts, known, most)
 
 
-def add_hosts(connection: Connection, alert: int, counts: Mapping[str, int], most: int) -> None:
+def add_hosts(
+    connection: Connection, alert: int, counts: Mapping[str, int], most: int, *, is_new: bool = False
+) -> None:
     """Count matches by host; hosts past ``most`` different ones are counted together as ``""``."""
     table = alert_hosts
-    known = set(connection.execute(select(table.c.host).where(table.c.alert == alert)).scalars())
+    asked = select(table.c.host).where(table.c.alert == alert)
+    known = set() if is_new else set(connection.execute(asked).scalars())
     room, kept = most - len(known), dict[str, int]()
     for host, number in counts.items():
         if host not in known and host not in kept:

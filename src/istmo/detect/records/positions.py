@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, Integer, String, Table, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, Integer, String, Table, insert, select, update
 
 from istmo.detect.wire import Position
 from istmo.store.columns import BigId, Instant
@@ -154,17 +154,6 @@ def hunt_problem(connection: Connection, indicator: str) -> str | None:
         select(hunts.c.problem).where(hunts.c.indicator == indicator)
     ).scalar()
     return found
-
-
-def forget_hits(connection: Connection, before_segment: int) -> int:
-    """Let go of what is remembered of segments that are no longer stored; how many."""
-    done = connection.execute(delete(indicator_hits).where(indicator_hits.c.segment < before_segment))
-    return done.rowcount
-
-
-def count_hits(connection: Connection) -> int:
-    """How many hits are remembered."""
-    return connection.execute(select(func.count()).select_from(indicator_hits)).scalar_one()
 
 
 def _parts(items: list[str] | list[int]) -> Iterator[list[str] | list[int]]:
