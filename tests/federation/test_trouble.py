@@ -404,8 +404,21 @@ def test_an_origin_that_lost_its_log_is_not_believed(make_site) -> None:
         gt.federation.open_feed(Peer(hn.id), wrong, "session", False)
     with pytest.raises(Exception, match="wrong_cursor"):
         body = orjson.dumps({"count": 4, "sequence": 4, "head": "01" * 32, "refused": []})
-        gt.federation.acknowledge(Peer(hn.id), body)
+        gt.federation.acknowledge(Peer(hn.id), body).result(10)
     assert gt.problem_with(hn) == "federation.wrong_cursor"
+
+
+def test_a_peer_cannot_fill_tables_with_refusals_of_its_own_making(pair: tuple[Site, Site]) -> None:
+    gt, hn = pair
+    entry = gt.publish(hn)
+    eventually(lambda: is_settled(gt, hn))
+    cursor = hn.federation.inbox.cursor(gt.id)
+    refused = [{"sequence": number, "code": "x"} for number in range(1, 900)]
+    body = {"count": cursor.count, "sequence": cursor.sequence, "head": cursor.head.hex(), "refused": refused}
+    gt.federation.acknowledge(Peer(hn.id), orjson.dumps(body)).result(10)
+    told = {one["sequence"] for one in gt.report(hn)["refusals_there"]}
+    assert told == {one[0] for one in gt.due_to(hn)}
+    assert entry.sequence in told
 
 
 def test_a_stranger_gets_no_feed(pair: tuple[Site, Site]) -> None:

@@ -133,6 +133,11 @@ class Acknowledgements:
         is_new = cursor.count > 0 and own_records.put_acknowledgement(
             tx.connection, one.recipient, cursor.count, cursor.head, now
         )
-        refused = own_records.put_refusals(tx.connection, own_records.THEIRS, one.recipient, one.refused, now)
+        # Of what was meant for it only: nobody fills our tables with numbers of its own making.
+        due = own_records.delivered(
+            tx.connection, self._ledger.member_id, one.recipient, [number for number, _ in one.refused]
+        )
+        named = [(number, code) for number, code in one.refused if number in due]
+        refused = own_records.put_refusals(tx.connection, own_records.THEIRS, one.recipient, named, now)
         if is_new or refused:
             tx.notify("peer", one.recipient, acknowledged=cursor.count)

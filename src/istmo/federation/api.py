@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -211,12 +212,12 @@ async def feed(
     opt=PEER,
     include_in_schema=False,
     status_code=200,
-    sync_to_thread=True,
     request_max_body_size=256 << 10,
 )
-def acknowledge(asker: Asker, federation: Federation, body: RawBody) -> dict[str, int]:
-    """How far the peer holds our chain to it, and what of it it refused."""
-    return {"acknowledged": federation.acknowledge(asker.principal, body)}
+async def acknowledge(asker: Asker, federation: Federation, body: RawBody) -> dict[str, bool]:
+    """How far the peer holds our chain to it, and what of it it refused; answered once on disk."""
+    await asyncio.wrap_future(federation.acknowledge(asker.principal, body))
+    return {"acknowledged": True}
 
 
 @post(

@@ -7,6 +7,7 @@ import contextlib
 import threading
 import zlib
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import structlog
@@ -22,6 +23,8 @@ log = structlog.get_logger(__name__)
 HEARTBEAT_SECONDS = 5.0
 SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
 """A feed that says nothing for so long is dead: the reader dials again."""
+
+_THREADS = 4
 
 
 class Feeds:
@@ -41,6 +44,8 @@ class Feeds:
         self._lock = threading.Lock()
         self._open: dict[str, Feed] = {}
         self._is_closing = False
+        # Threads of their own: a slow search must not hold up an alert on its way to a neighbour.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="feed")
 
     def open(self, recipient: str, session: str, cursor: Cursor, gzip: bool) -> Feed:
         """A feed for ``recipient`` after its cursor; one that it had open before ends.
@@ -63,6 +68,7 @@ class Feeds:
             feeds = list(self._open.values())
         for feed in feeds:
             feed.end()
+        self._threads.shutdown(wait=False)
 
     def drop(self, recipient: str) -> None:
         """End the feed of one peer."""
@@ -124,7 +130,7 @@ class Feed:
             next_beat = 0.0  # the first one comes as soon as all that waited is sent
             while not self._is_over and not feeds.is_closing:
                 rung.clear()
-                made = await asyncio.to_thread(self._next)
+                made = await loop.run_in_executor(feeds._threads, self._next)
                 if made.lines:
                     yield self._event(made.lines)
                 if made.has_more:
@@ -136,6 +142,9 @@ class Feed:
                     await asyncio.wait_for(rung.wait(), max(0.0, next_beat - loop.time()))
         except IstmoError as error:
             log.warning("feed_failed", recipient=self.recipient, code=error.code)
+        except RuntimeError:
+            if not feeds.is_closing:  # the threads are gone because the node stops
+                raise
         finally:
             if stops is not None:
                 stops.cancel()
@@ -146,7 +155,8 @@ class Feed:
         return self._feeds._outbox.next(self._reading)
 
     async def _heartbeat(self) -> bytes:
-        return await asyncio.to_thread(partial(self._feeds._outbox.heartbeat, self._reading))
+        beat = partial(self._feeds._outbox.heartbeat, self._reading)
+        return await asyncio.get_running_loop().run_in_executor(self._feeds._threads, beat)
 
     def _event(self, lines: tuple[bytes, ...], *, comment: bool = False) -> bytes:
         raw = b": istmo feed\n\n" if comment else b"".join(b"data: %s\n\n" % line for line in lines)

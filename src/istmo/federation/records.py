@@ -380,3 +380,19 @@ def delivery_sequence(connection: Connection, origin: str, recipient: str, numbe
         )
     ).scalar()
     return found or 0
+
+
+def delivered(connection: Connection, origin: str, recipient: str, sequences: list[int]) -> set[int]:
+    """Those of ``sequences`` that were meant for ``recipient``. At most a few hundred at a time."""
+    table = ledger_records.deliveries
+    found: set[int] = set()
+    for start in range(0, len(sequences), 500):
+        rows = connection.execute(
+            select(table.c.sequence).where(
+                table.c.origin == origin,
+                table.c.recipient == recipient,
+                table.c.sequence.in_(sequences[start : start + 500]),
+            )
+        )
+        found |= set(rows.scalars())
+    return found

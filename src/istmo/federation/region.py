@@ -136,6 +136,9 @@ class Region:
             if same.signing_key != member.signing_key:
                 raise Conflict("federation.charter_key_changed", name=same.name)
             return charter
+        former = self.known(member.id)
+        if former is not None and former.signing_key != member.signing_key:
+            raise Conflict("federation.charter_key_changed", name=former.name)
         members = (*charter.members, replace(member, joined=self.clock.now()))
         return self._issue(tx, charters.amend(charter, members, self.clock.now()), charter.ids | {member.id})
 
