@@ -121,7 +121,11 @@ class LogFiles:
     # --- in the background -------------------------------------------------------------------
 
     def start(self) -> None:
-        """Follow the log in a thread, at most once every ``interval`` seconds, until ``stop``."""
+        """Follow the log in a thread, ``interval`` seconds behind it at most, until ``stop``.
+
+        Files first wait for that long, so that their writing is not in the way of what has just been
+        committed: feeds and detection are hurrying with it.
+        """
         self._unsubscribe = self._ledger.store.changes.subscribe(self._hear, "ledger")
         self._grown.set()
         self._thread = threading.Thread(target=self._follow, name="log-files", daemon=True)
@@ -140,12 +144,14 @@ class LogFiles:
             self._grown.set()
 
     def _follow(self) -> None:
-        bring = self.mend  # the first time: what a crash or a hand took away comes back
+        bring, pause = self.mend, 0.0  # the first time: what a crash or a hand took away comes back
         while True:
             self._grown.wait()
+            self._stopping.wait(pause)
             if self._stopping.is_set():
                 return
             self._grown.clear()
+            pause = self._interval
             try:
                 bring()
                 bring = self.publish
@@ -153,4 +159,3 @@ class LogFiles:
                 # the log itself is safe in the database; a full disk here must not end the thread
                 log.exception("ledger_files_failed", folder=str(self.folder))
                 self._grown.set()
-            self._stopping.wait(self._interval)

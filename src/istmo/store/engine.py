@@ -37,6 +37,8 @@ metadata = MetaData(naming_convention=NAMING)
 """Every room's ``records.py`` declares its tables on this one registry."""
 
 _MODE = "istmo_mode"
+_GUARD = "istmo_query_only"
+"""What ``PRAGMA query_only`` was last set to on a connection of the pool: said again only to change it."""
 _READ, _WRITE = "read", "write"
 _ADVISORY_LOCK = 0x6973746D6F  # "istmo": one writer at a time on PostgreSQL too, so log order is commit order
 
@@ -211,7 +213,10 @@ def _sqlite_engine(url: str) -> Engine:
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
         mode = connection.info.get(_MODE)
-        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if mode == _READ else 'OFF'}")
+        guard = "ON" if mode == _READ else "OFF"
+        if connection.info.get(_GUARD) != guard:
+            connection.exec_driver_sql(f"PRAGMA query_only={guard}")
+            connection.info[_GUARD] = guard
         connection.exec_driver_sql("BEGIN IMMEDIATE" if mode == _WRITE else "BEGIN")
 
     return engine

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Index,
     Integer,
+    Select,
     SmallInteger,
     String,
     Table,
@@ -244,29 +245,37 @@ def detectable(
 ) -> Iterator[tuple[StoredObject, int]]:
     """Live indicators with terms, each with the row at which its origin first sent that id."""
     for some in [None] if ids is None else chunks(ids):
-        narrowed = [] if some is None else [objects.c.object.in_(some)]
-        first = (
-            select(objects.c.object, objects.c.origin, func.min(objects.c.row).label("first"))
-            .where(objects.c.type == "indicator", objects.c.retracted.is_(False), *narrowed)
-            .group_by(objects.c.object, objects.c.origin)
-            .subquery()
-        )
-        same = and_(first.c.object == objects.c.object, first.c.origin == objects.c.origin)
-        query = (
-            select(*_COLUMNS, first.c.first)
-            .select_from(_joined().join(first, same))
-            .where(
-                objects.c.detectable,
-                objects.c.current,
-                objects.c.retracted.is_(False),
-                objects.c.revoked.is_(False),
-                or_(objects.c.valid_until.is_(None), objects.c.valid_until > now),
-                *narrowed,
-            )
-            .order_by(objects.c.row)
-        )
-        for row in connection.execute(query):
+        query, values = (_DETECTABLE, {}) if some is None else (_DETECTABLE_AMONG, {"ids": some})
+        for row in connection.execute(query, {"now": now, **values}):
             yield _stored(row), row.first
+
+
+def _detectable(*narrowed: ColumnElement[bool]) -> Select[Any]:
+    first = (
+        select(objects.c.object, objects.c.origin, func.min(objects.c.row).label("first"))
+        .where(objects.c.type == "indicator", objects.c.retracted.is_(False), *narrowed)
+        .group_by(objects.c.object, objects.c.origin)
+        .subquery()
+    )
+    same = and_(first.c.object == objects.c.object, first.c.origin == objects.c.origin)
+    return (
+        select(*_COLUMNS, first.c.first)
+        .select_from(_joined().join(first, same))
+        .where(
+            objects.c.detectable,
+            objects.c.current,
+            objects.c.retracted.is_(False),
+            objects.c.revoked.is_(False),
+            or_(objects.c.valid_until.is_(None), objects.c.valid_until > bindparam("now", type_=Instant)),
+            *narrowed,
+        )
+        .order_by(objects.c.row)
+    )
+
+
+# Built once: this statement stands on the path of every indicator, and building it costs more than it.
+_DETECTABLE = _detectable()
+_DETECTABLE_AMONG = _detectable(objects.c.object.in_(bindparam("ids", expanding=True)))
 
 
 def state_filter(state: State, now: datetime) -> ColumnElement[bool]:
