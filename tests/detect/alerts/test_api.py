@@ -80,7 +80,7 @@ def test_alerts_are_listed_read_and_worked_on(linked: Room) -> None:
     assert speak.get("/api/v1/alerts?cursor=gone").status_code == 400
     refused = client(linked, OBSERVER).post(work, json={"status": "open"})
     assert (refused.status_code, refused.json()["code"]) == (403, "detect.not_allowed")
-    assert "registrado" in refused.json()["remedy"]
+    assert refused.json()["remedy"] == CATALOGUE.text("es", "error.detect.not_allowed.remedy")
 
 
 def test_an_alert_that_one_may_not_see_answers_as_one_that_is_not(linked: Room) -> None:
