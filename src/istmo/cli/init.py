@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import sys
 from pathlib import Path
 
@@ -14,15 +15,17 @@ from istmo.founding import found_node
 from istmo.kit.cli import Teller, command, option, told
 from istmo.settings import Settings
 
+PORT = click.IntRange(1, 65535)
+
 
 @command("init", help="cli.init")
 @option("--name", help="cli.init.name")
 @option("--country", help="cli.init.country")
 @option("--language", "languages", multiple=True, type=click.Choice(["es", "en"]), help="cli.init.language")
-@option("--address", default="http://127.0.0.1:8443", show_default=True, help="cli.init.address")
+@option("--address", help="cli.init.address")
 @option("--host", default="127.0.0.1", show_default=True, help="cli.init.host")
-@option("--port", default=8443, show_default=True, help="cli.init.port")
-@option("--intake-port", default=8444, show_default=True, help="cli.init.intake_port")
+@option("--port", type=PORT, default=8443, show_default=True, help="cli.init.port")
+@option("--intake-port", type=PORT, default=8444, show_default=True, help="cli.init.intake_port")
 @option("--tls", type=click.Choice(["none", "own"]), default="none", show_default=True, help="cli.init.tls")
 @option("--database", default="", help="cli.init.database")
 @option("--admin", default="admin", show_default=True, help="cli.init.admin")
@@ -33,7 +36,7 @@ def init(
     name: str | None,
     country: str | None,
     languages: tuple[str, ...],
-    address: str,
+    address: str | None,
     host: str,
     port: int,
     intake_port: int,
@@ -52,7 +55,7 @@ def init(
             name=name,
             country=country.upper(),
             languages=languages or ("es", "en"),
-            url=address.rstrip("/"),
+            url=(address or _address(host, port, tls)).rstrip("/"),
             host=host,
             port=port,
             intake_host=host,
@@ -72,9 +75,16 @@ def init(
     }
     if not password_stdin:
         result["password"] = password
-    teller.show(result, "cli.init.done", name=name, folder=str(settings.data), url=settings.url)
+    folder = shlex.quote(str(settings.data))  # to be typed again as it stands
+    teller.show(result, "cli.init.done", name=name, folder=folder, url=settings.url)
     if not teller.json and not password_stdin:
         teller.tell("cli.init.password", admin=admin, password=password)
+
+
+def _address(host: str, port: int, tls: str) -> str:
+    """Where the node answers, unless a proxy stands in front of it."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"{'https' if tls == 'own' else 'http'}://{shown}:{port}"
 
 
 def _ask(teller: Teller, key: str, option_name: str) -> str:

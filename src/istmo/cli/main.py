@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from importlib import import_module
 
 import click
+import structlog
 
 from istmo import __version__
 from istmo.kit.cli import Group, Option, language_of, option, say, speak, translate_click
+from istmo.kit.i18n import LANGUAGES
 
 # One line a command: where it stands, and its help. A command's module is read only when the command
 # is used, so that `istmo --help` answers at once on an old machine.
@@ -24,7 +27,7 @@ COMMANDS = {
     "ingest": ("istmo.detect.commands", "detect.command.ingest"),
     "search": ("istmo.detect.commands", "detect.command.search"),
     "case": ("istmo.respond.commands", "respond.command.case"),
-    "peer": ("istmo.federation.commands", "federation.command.peer"),
+    "peer": ("istmo.federation.commands", "federation.command"),
     "ledger": ("istmo.cli.ledger", "ledger.help"),
     "account": ("istmo.cli.people", "identity.command.account"),
     "token": ("istmo.cli.people", "identity.command.token"),
@@ -49,7 +52,7 @@ class Istmo(Group):
 
 
 @click.command("istmo", cls=Istmo, help="cli.istmo")
-@option("--lang", type=click.Choice(["es", "en"]), help="cli.option.lang")
+@option("--lang", type=click.Choice(LANGUAGES), help="cli.option.lang")
 @click.version_option(__version__, prog_name="istmo", cls=Option, help="cli.option.version")
 def istmo(lang: str | None) -> None:
     """The root of all commands; ``--lang`` was read before click began."""
@@ -59,4 +62,9 @@ def main() -> None:
     """Entry point: choose the language, then hand over to click."""
     speak(language_of(sys.argv[1:], dict(os.environ)))
     translate_click()
+    # stdout belongs to the result; ``serve`` sets up a log of its own
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+    )
     istmo(prog_name="istmo")

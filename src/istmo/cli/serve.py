@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
+import os
+import signal
+import socket
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -11,17 +19,20 @@ from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 
 from istmo.clock import SystemClock
-from istmo.errors import Conflict
+from istmo.errors import Conflict, IstmoError, Unavailable
 from istmo.kit.cli import Teller, command, told
 from istmo.ledger.keys import NodeKeys
 from istmo.node import create_node
 from istmo.settings import Settings, load_settings
 from istmo.web.app import create_app
 
-
 SWITCH_SECONDS = 0.001
 """How long a thread may keep the interpreter while another waits. Many threads hand one indicator on,
 from a commit to a feed to the worker: Python's 5 ms at each hand-over would be most of its way."""
+
+
+LOCK = "node.lock"
+"""In the data folder: held for as long as a node runs from it."""
 
 
 @command("serve", help="cli.serve")
@@ -31,21 +42,88 @@ def serve(teller: Teller) -> None:
     settings = load_settings(teller.data)
     configure_log()
     sys.setswitchinterval(SWITCH_SECONDS)
-    node = create_node(settings, SystemClock())
-    server = _Server(_config(node.keys, settings, create_app(node)))
-    with node.running():
-        teller.tell("cli.serve.ready", name=settings.name, url=settings.url)
-        server.run()
-    if not server.started:
-        raise Conflict("cli.port_taken", host=settings.host, port=settings.port)
+    with _interruptible(), suppress(KeyboardInterrupt), _alone(settings), _bound(settings) as bound:
+        node = create_node(settings, SystemClock())
+        config = _config(node.keys, settings, create_app(node))
+        with node.running():
+            _Server(config, lambda: teller.tell("cli.serve.ready", name=settings.name, url=settings.url)).run(
+                [bound]
+            )
 
 
 class _Server(uvicorn.Server):
     """Ends open streams at once when told to stop: a console that watches must not hold the node up."""
 
-    async def shutdown(self, sockets: object = None) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit:  # uvicorn has logged why
+            raise Unavailable("cli.not_started") from None
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.config.app.state.stopping.set()  # type: ignore[union-attr]
-        await super().shutdown(sockets)  # type: ignore[arg-type]
+        await super().shutdown(sockets)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM and SIGINT alike unwind what runs: uvicorn, once it has ended, raises the signal anew."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Hold the folder for this process: two nodes with one key and one event store would harm both."""
+    with (settings.data / LOCK).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise Conflict("cli.runs_already", folder=str(settings.data), pid=lock.read(20).strip()) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+@contextmanager
+def _bound(settings: Settings) -> Iterator[socket.socket]:
+    """The node's port, taken before anything is started: a wrong port must not wake a worker."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _cannot_listen(settings, error) from None
+    with bound:
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except (OSError, OverflowError) as error:
+            raise _cannot_listen(settings, error) from None
+        yield bound
+
+
+def _cannot_listen(settings: Settings, error: Exception) -> IstmoError:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return Conflict("cli.port_taken", host=settings.host, port=settings.port)
+    detail = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return Unavailable("cli.cannot_listen", host=settings.host, port=settings.port, detail=detail)
 
 
 def _config(keys: NodeKeys, settings: Settings, app: object) -> uvicorn.Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -65,7 +66,9 @@ def accept(teller: Teller, code: tuple[str, ...]) -> None:
 @told
 def confirm(teller: Teller, member: str, fingerprint: str) -> None:
     """Let in a node whose fingerprint was compared."""
-    region = teller.client().post(f"/api/v1/peers/{member}/confirm", {"fingerprint": fingerprint})
+    region = teller.client().post(
+        f"/api/v1/peers/{quote(member, safe='')}/confirm", {"fingerprint": fingerprint}
+    )
     teller.show(region, "federation.command.confirm.done", n=len(region["members"]))
 
 
@@ -122,7 +125,7 @@ def _row(one: dict[str, Any]) -> tuple[Any, ...]:
 @told
 def remove(teller: Teller, member: str) -> None:
     """Remove a member from the region."""
-    region = teller.client().delete(f"/api/v1/peers/{member}")
+    region = teller.client().delete(f"/api/v1/peers/{quote(member, safe='')}")
     teller.show(region, "federation.command.remove.done", n=len(region["members"]))
 
 
@@ -132,7 +135,7 @@ def remove(teller: Teller, member: str) -> None:
 @told
 def export(teller: Teller, member: str, file: Path) -> None:
     """Write a file to carry to a peer that no line reaches."""
-    content = teller.client().raw(f"/api/v1/peers/{member}/frames")
+    content = teller.client().raw(f"/api/v1/peers/{quote(member, safe='')}/frames")
     file.write_bytes(content)
     teller.show({"file": str(file), "bytes": len(content)}, "federation.command.export.done", file=str(file))
 

@@ -6,12 +6,13 @@ import io
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
 from istmo.errors import InvalidInput
 from istmo.intel.objects import RetractionReason
-from istmo.kit.cli import Teller, argument, command, option, say, told
+from istmo.kit.cli import Teller, argument, command, option, told
 
 _RULES = (".yml", ".yaml")
 _BUNDLES = (".json", ".stix", ".stix2")
@@ -71,14 +72,16 @@ def publish(teller: Teller, file: Path, audience: str, tlp: str, purpose: str, i
                 teller.note("intel.command.publish.nothing")
                 if teller.json:
                     teller.print_json(plan)
+                _end(plan)
                 return
-            click.confirm(say("intel.command.publish.confirm"), abort=True, err=True)
+            teller.confirm("intel.command.publish.confirm")
         done = client.post("/api/v1/objects/publish", body, **asked)
     if teller.json:
         teller.print_json(done)
-        return
-    _tell_counts(teller, "intel.command.publish.done", done)
-    _tell_problems(teller, done)
+    else:
+        _tell_counts(teller, "intel.command.publish.done", done)
+        _tell_problems(teller, done)
+    _end(done)
 
 
 @command("retract", help="intel.command.retract")
@@ -94,7 +97,9 @@ def publish(teller: Teller, file: Path, audience: str, tlp: str, purpose: str, i
 def retract(teller: Teller, id: str, reason: str, note: str) -> None:
     """Take back an object that this node has published."""
     with teller.client() as client:
-        answer = client.post(f"/api/v1/objects/{id}/retract", {"reason": reason, "note": note})
+        answer = client.post(
+            f"/api/v1/objects/{quote(id, safe='')}/retract", {"reason": reason, "note": note}
+        )
     teller.show(answer, "intel.command.retract.done", id=id, n=len(answer["recipients"]))
 
 
@@ -146,6 +151,13 @@ def _tell_plan(teller: Teller, plan: dict[str, Any]) -> None:
             why = " ".join(reason["text"] for reason in one["reasons"])
             teller.note(key, member=one["member"]["name"], why=why)
     _tell_problems(teller, plan)
+
+
+def _end(plan: dict[str, Any]) -> None:
+    """Exit status 1 where something was refused and nothing went out: a script must not take it for done."""
+    counts = plan["counts"]
+    if (counts["refused"] or plan["problems"]) and not counts["publish"] and not counts["already"]:
+        raise SystemExit(1)
 
 
 def _tell_problems(teller: Teller, plan: dict[str, Any]) -> None:

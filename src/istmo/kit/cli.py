@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from istmo.errors import IstmoError
+from istmo.errors import IstmoError, Unavailable
 from istmo.kit.client import NodeClient
 from istmo.kit.i18n import LANGUAGES, Catalogue
 from istmo.settings import load_settings
@@ -67,7 +67,10 @@ def language_of(arguments: Sequence[str], environment: dict[str, str]) -> str:
     return next((one for one in LANGUAGES if found.lower().startswith(one)), LANGUAGES[0])
 
 
-_METAVARS = ("[OPTIONS]", "COMMAND [ARGS]...")
+def _shown(text: str) -> str:
+    """One of click's own words, or the name of an argument or a type, as the catalogue has it."""
+    found = CATALOGUE.entry(_language[0], f"click.{text}")
+    return found[0] if found else text
 
 
 class _Spoken:
@@ -83,7 +86,7 @@ class _Spoken:
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]
-        return [say(f"click.{piece}") if piece in _METAVARS else piece for piece in pieces]
+        return [_shown(piece) for piece in pieces]
 
     def get_short_help_str(self, limit: int = 45) -> str:
         text = say(self.help) if self.help else ""
@@ -101,6 +104,9 @@ class Group(_Spoken, click.Group):
 
 class Option(click.Option):
     """An option whose help is a catalogue key."""
+
+    def make_metavar(self, ctx: click.Context) -> str:
+        return _shown(super().make_metavar(ctx))
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         key, self.help = self.help, say(self.help) if self.help else None
@@ -125,7 +131,18 @@ def option(*names: str, help: str, **attrs: Any) -> Callable[[F], F]:
     return click.option(*names, cls=Option, help=help, **attrs)
 
 
-argument = click.argument
+class Argument(click.Argument):
+    """An argument that is named in the asker's language."""
+
+    def make_metavar(self, ctx: click.Context) -> str:
+        name = (self.metavar or self.name or "").upper()
+        shown = _shown(name) + ("" if self.nargs == 1 or name.endswith("…") else "…")
+        return shown if self.required else f"[{shown}]"
+
+
+def argument(*names: str, **attrs: Any) -> Callable[[F], F]:
+    """``click.argument``, named by ``metavar`` (or its own name) through the catalogue."""
+    return click.argument(*names, cls=Argument, **attrs)
 
 
 @dataclass
@@ -163,6 +180,16 @@ class Teller:
         """One JSON document on stdout."""
         sys.stdout.write(orjson.dumps(result, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
         sys.stdout.flush()
+
+    def confirm(self, key: str, /, **params: Any) -> None:
+        """Ask before something that cannot be undone; ends the command unless the answer is yes."""
+        self.err.print(say(key, **params), say("cli.yes_or_no"), end=" ", markup=False)
+        answer = sys.stdin.readline()
+        if not answer.endswith("\n"):
+            self.err.print()
+        # an answer in either language will do: people type what their fingers know
+        if answer.strip().casefold() not in {"y", "yes", "s", "si", "sí"}:
+            raise click.Abort
 
     def rows(self, result: Any, heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
         """A table whose heads are catalogue keys; ``empty`` is the sentence for no rows at all."""
@@ -221,6 +248,7 @@ def told(function: F) -> F:
     @option("--json", "json_", is_flag=True, help="cli.option.json")
     @option("--data", type=click.Path(path_type=Path), default=None, help="cli.option.data")
     @option("--url", default="", help="cli.option.url")
+    @option("--lang", type=click.Choice(LANGUAGES), expose_value=False, help="cli.option.lang")
     @functools.wraps(function)
     def body(*args: Any, json_: bool, data: Path | None, url: str, **kwargs: Any) -> Any:
         teller = Teller(json=json_, data=data or default_data(), url=url)
@@ -229,8 +257,12 @@ def told(function: F) -> F:
         except IstmoError as error:
             return teller.fail(error)
         except BrokenPipeError:
-            sys.stderr.close()
+            # whoever read has gone: nothing more to say, and nothing to flush at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(141) from None
+        except OSError as error:
+            detail = error.strerror or type(error).__name__
+            return teller.fail(Unavailable("cli.machine", file=str(error.filename or ""), detail=detail))
 
     return body  # type: ignore[return-value]
 
@@ -242,15 +274,11 @@ def translate_click() -> None:
     handed a function instead. A word that the catalogue lacks stays as click wrote it.
     """
 
-    def single(text: str) -> str:
-        key = f"click.{text}"
-        return say(key) if CATALOGUE.has(_language[0], key) else text
-
     def plural(one: str, many: str, n: int) -> str:
-        return single(one if n == 1 else many)
+        return _shown(one if n == 1 else many)
 
     for name in ("core", "decorators", "exceptions", "formatting", "parser", "termui", "types"):
         module = sys.modules.get(f"click.{name}")
-        for attribute, ours in (("_", single), ("ngettext", plural)):
+        for attribute, ours in (("_", _shown), ("ngettext", plural)):
             if module is not None and hasattr(module, attribute):
                 setattr(module, attribute, ours)

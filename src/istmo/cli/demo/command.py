@@ -31,7 +31,6 @@ WATCHED = "indicator--0d3f6f4e-6a0c-4d38-9a53-2f6b3c8f1a01"
 
 @command("demo", help="demo.command")
 @option("--once", is_flag=True, help="demo.command.once")
-@option("--lang", type=str, default=None, help="cli.option.lang", expose_value=False)
 @told
 def demo(teller: Teller, once: bool) -> None:
     """Start three nodes, play the path, tell it, and (unless ``--once``) stay up until Ctrl-C."""
