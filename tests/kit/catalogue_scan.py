@@ -71,6 +71,9 @@ def _python(node: ast.AST, where: str, asked: Asked) -> None:
             one.value for one in node.args[:2] if isinstance(one, ast.Constant) and isinstance(one.value, str)
         ]
         place = f"{where}:{node.lineno}"
+        for keyword in node.keywords:
+            if keyword.arg == "help" and isinstance(keyword.value, ast.Constant):
+                asked.keys.setdefault(str(keyword.value.value), place)
         if name in ERRORS and texts:
             asked.codes.setdefault(texts[0], place)
         elif name == "Reason" and texts:

@@ -9,6 +9,7 @@ import pytest
 from babel.messages.pofile import read_po as babel_read_po
 from catalogue_scan import Asked, scan
 
+from istmo.cli.main import COMMANDS
 from istmo.kit.i18n import LANGUAGES, LOCALE, Catalogue, placeholders
 from istmo.kit.po import read_po
 
@@ -99,6 +100,11 @@ def test_every_key_that_is_asked_for_exists(catalogue: Catalogue, asked: Asked) 
     known = catalogue.keys("es")
     gone = [f"{key} ({place})" for key, place in sorted(asked.keys.items()) if key not in known]
     assert gone == []
+
+
+def test_the_list_of_commands_has_its_words(catalogue: Catalogue) -> None:
+    known = catalogue.keys("es")
+    assert [key for _, key in COMMANDS.values() if key not in known] == []
 
 
 def test_every_error_has_its_message_and_its_remedy(catalogue: Catalogue, asked: Asked) -> None:
