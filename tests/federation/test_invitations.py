@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import threading
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import text
 
 from istmo.clock import ManualClock
 from istmo.errors import IstmoError, NotAllowed
 from istmo.federation.code import Code, new_code
+from istmo.federation.invitations import TRIES
 from istmo.federation.service import Federation
 from istmo.policy.principals import Person, Role
 
@@ -211,3 +215,41 @@ def test_a_retraction_reaches_a_former_member_and_nothing_else_does(founded) -> 
     for path in hn.folder.rglob("*"):
         if path.is_file():
             assert b"not for a former member" not in path.read_bytes()
+
+
+def test_confirming_while_the_other_side_asks_again_loses_nothing(founded) -> None:
+    gt, hn = founded
+    _, code = gt.federation.invite(OPERATOR, "CSIRT-HN")
+    joining = hn.federation.accept(OPERATOR, code)
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            gt.federation.inviting.answer(joining.request)
+
+    asking = [threading.Thread(target=ask) for _ in range(3)]
+    for one in asking:
+        one.start()
+    try:
+        gt.federation.confirm(OPERATOR, hn.id, hn.keys.fingerprint)
+    finally:
+        over.set()
+        for one in asking:
+            one.join(10)
+    assert [one.state for one in gt.federation.invitations(OPERATOR)] == ["joined"]
+    eventually(lambda: members(hn) == {gt.id, hn.id}, "joined")
+
+
+def test_wrong_proofs_are_counted_and_end_the_invitation(founded) -> None:
+    gt, hn = founded
+    invitation, code = gt.federation.invite(OPERATOR, "CSIRT-HN", hn.keys.fingerprint)
+    right = Code.decode(code)
+    line = hn.federation.joiner._request(right)
+    other = new_code(right.url, right.fingerprint)
+    wrong = orjson.dumps(
+        {"request": line.decode(), "proof": base64.b64encode(other.prove(line)).decode("ascii")}
+    )
+    codes = [code_of(lambda: gt.federation.inviting.answer(wrong))[0] for _ in range(TRIES + 1)]
+    assert codes == ["federation.code_wrong"] * TRIES + ["federation.code_unknown"]
+    assert gt.federation.invitations(OPERATOR)[0].state == "withdrawn"
+    assert invitation.state == "open"

@@ -31,7 +31,7 @@ from istmo.federation.records import Joining
 from istmo.federation.region import Region
 from istmo.ledger.keys import verify
 from istmo.model import instants
-from istmo.store.engine import Store
+from istmo.store.engine import Store, Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -106,13 +106,10 @@ class Inviting:
         if not same_fingerprint(asked.inviter, self._region.keys.fingerprint):
             raise NotFound("federation.code_unknown")
         if not verify(invitation.public_key, statement.pae(PROOF_KIND, line), proof):
-            self._count_attempt(invitation)
+            with self._store.write() as tx:
+                self._count_attempt(tx, invitation.id)
             raise Unauthenticated("federation.code_wrong")
-        if invitation.member is not None and invitation.member.signing_key != asked.member.signing_key:
-            raise Conflict("federation.code_used")
-        if invitation.state != JOINED and self._clock.now() > invitation.expires:
-            raise Conflict("federation.code_expired")
-        state = self._admit(invitation, asked.member)
+        state = self._admit(invitation.id, asked.member)
         charter = self._region.charter()
         value = {
             "nonce": asked.nonce,
@@ -121,23 +118,38 @@ class Inviting:
         }
         return statement.sign(self._region.keys, ANSWER, value).decode("utf-8")
 
-    def _admit(self, invitation: Invitation, member: Member) -> str:
-        if invitation.state == JOINED:
-            if self._region.charter().member(member.id) is None:
-                raise NotFound("federation.code_unknown")  # removed since
-            return JOINED
-        expected = invitation.fingerprint
-        if expected and not same_fingerprint(expected, member.fingerprint):
-            self._count_attempt(invitation)
-            raise Conflict("federation.fingerprint_mismatch", expected=expected, found=member.fingerprint)
-        member = replace(member, name=invitation.name)
-        state = JOINED if expected else PENDING
+    def _admit(self, id: str, member: Member) -> str:
+        """Let the holder of the code in, or have it wait; read and decided in one write."""
+        mismatch: Conflict | None = None
         with self._store.write() as tx:
-            if state == JOINED:
-                self._region.add(tx, member)
-            records.set_invitation(tx.connection, invitation.id, state, member)
-            tx.notify("peer", member.id, state=state)
-        return state
+            invitation = records.find_invitation(tx.connection, id)
+            if invitation is None:
+                raise NotFound("federation.code_unknown")
+            if invitation.member is not None and invitation.member.signing_key != member.signing_key:
+                raise Conflict("federation.code_used")
+            if invitation.state == JOINED:
+                if self._region.charter().member(member.id) is None:
+                    raise NotFound("federation.code_unknown")  # removed since
+                return JOINED
+            if self._clock.now() > invitation.expires:
+                raise Conflict("federation.code_expired")
+            expected = invitation.fingerprint
+            if expected and not same_fingerprint(expected, member.fingerprint):
+                mismatch = Conflict(
+                    "federation.fingerprint_mismatch", expected=expected, found=member.fingerprint
+                )
+                self._count_attempt(tx, id)
+            elif invitation.state == OPEN:
+                member = replace(member, name=invitation.name)
+                state = JOINED if expected else PENDING
+                if state == JOINED:
+                    self._region.add(tx, member)
+                records.set_invitation(tx.connection, id, state, member)
+                tx.notify("peer", member.id, state=state)
+                return state
+        if mismatch is not None:
+            raise mismatch
+        return PENDING
 
     def confirm(self, member: str, fingerprint: str) -> Charter:
         """A person has compared the fingerprint: the pending member joins.
@@ -173,10 +185,9 @@ class Inviting:
             records.set_invitation(tx.connection, id, WITHDRAWN, None)
             tx.notify("peer", id, state=WITHDRAWN)
 
-    def _count_attempt(self, invitation: Invitation) -> None:
-        with self._store.write() as tx:
-            if records.count_attempt(tx.connection, invitation.id) >= TRIES:
-                records.set_invitation(tx.connection, invitation.id, WITHDRAWN, None)
+    def _count_attempt(self, tx: Transaction, id: str) -> None:
+        if records.count_attempt(tx.connection, id) >= TRIES:
+            records.set_invitation(tx.connection, id, WITHDRAWN, None)
 
 
 class Joiner:
@@ -294,6 +305,14 @@ class Joiner:
     def _keep(self, joining: Joining, state: str, error: IstmoError | None) -> Joining:
         problem = None if error is None else Problem(error.code, error.params)
         kept = replace(joining, state=state, problem=problem)
+        with self._store.read() as connection:
+            known = records.joining(connection)
+        if known is not None and (known.request, known.state, known.problem) == (
+            kept.request,
+            state,
+            problem,
+        ):
+            return kept
         with self._store.write() as tx:
             records.put_joining(tx.connection, kept)
             tx.notify("peer", "joining", state=state)

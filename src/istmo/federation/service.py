@@ -22,13 +22,13 @@ from istmo.errors import (
     RateLimited,
     Unauthenticated,
 )
-from istmo.federation import records, statement
+from istmo.federation import records
 from istmo.federation.acknowledgements import Acknowledgements
 from istmo.federation.budget import Budget
+from istmo.federation.carrying import Carrying
 from istmo.federation.charter import Charter
 from istmo.federation.dialling import LONGEST_WAIT, Dialler, Dialling, Listening
 from istmo.federation.feeding import HEARTBEAT_SECONDS, Feed, Feeds
-from istmo.federation.frames import Reader, frame_limit, read_frame, read_lines
 from istmo.federation.inbox import Inbox, Taken
 from istmo.federation.invitations import Inviting, Joiner
 from istmo.federation.links import Links
@@ -54,7 +54,6 @@ log = structlog.get_logger(__name__)
 _JOIN_POLL = 2.0
 _PUBLIC_RATE, _PUBLIC_BURST = 5.0, 50.0
 _PEER_RATE, _PEER_BURST = 200.0, 2000.0
-FILE_LIMIT = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,7 @@ class Federation:
         self.outbox = Outbox(ledger, self.region, clock)
         self.inbox = Inbox(ledger, self.region, self.links, self.acks)
         self.feeds = Feeds(self.outbox, self.links, store.changes, ledger.member_id, heartbeat=pace.heartbeat)
+        self.carrying = Carrying(self.region, self.outbox, self.inbox, self.links, self.acks)
         self.inviting = Inviting(store, self.region, clock)
         self.joiner = Joiner(store, self.region, clock)
         self.verifier = Verifier(clock)
@@ -332,7 +332,7 @@ class Federation:
         member = self._peer(principal)
         if member.id not in self.region.members():
             raise NotAllowed("federation.not_member")
-        taken = self._take(member, body, "", is_live=True)
+        taken = self.carrying.take(member, body, is_live=True)
         return _receipt(taken.cursor, taken.refused, taken.problem)
 
     def charters(self, principal: Principal, after: int) -> list[str]:
@@ -370,83 +370,21 @@ class Federation:
         if not self._public.take():
             raise RateLimited("federation.too_many_strangers", retry_after=10)
 
-    def _take(self, member: Member, body: bytes, session: str | None, *, is_live: bool) -> Taken:
-        reader = Reader(self.region.me, member, self.ledger.body_limit, session)
-        frames, problem = [], None
-        for line in read_lines(body):
-            try:
-                frames.append(reader.read(line))
-            except IstmoError as error:
-                problem = error
-                break
-        taken = self.inbox.take(member, frames, is_live=is_live)
-        taken.problem = taken.problem or problem
-        if taken.problem is not None:
-            self.links.set_problem(member.id, taken.problem)
-        elif frames:
-            self.links.clear_problem(member.id)
-        return taken
-
     # --- carried files -----------------------------------------------------------------------
 
     def export(self, principal: Principal, member: str) -> Iterator[bytes]:
-        """Frame lines for a file that somebody carries to ``member``: all that it has not acknowledged.
-
-        Ends with a receipt, so that the file also tells what we hold of theirs.
-        """
+        """Frame lines for a file that somebody carries to ``member``. See ``Carrying.export``."""
         self._may(principal, Action.PEER_MANAGE, member)
         peer = self.region.peer(member)
-        with self.store.read() as connection:
-            told = self.acks.last(connection, member)
-            sequence = 0
-            if told is not None:
-                sequence = records.delivery_sequence(connection, self.region.me, member, told.count)
-        cursor = Cursor(told.count, sequence, told.head) if told and sequence else Cursor()
         self._told(principal, "peer.export", member)
-        return self._export(peer, cursor)
-
-    def _export(self, peer: Member, cursor: Cursor) -> Iterator[bytes]:
-        reading = self.outbox.open(peer.id, "", cursor)
-        while (made := self.outbox.next(reading)).lines:
-            yield from (line + b"\n" for line in made.lines)
-        yield self.outbox.heartbeat(reading) + b"\n"
-        yield self.outbox.receipt(peer.id) + b"\n"
+        return self.carrying.export(peer)
 
     def import_file(self, principal: Principal, lines: Iterable[bytes]) -> tuple[Member, Taken]:
-        """Take in a carried file; whose it was and what it brought. ``Taken.problem`` where it broke off.
-
-        Raises InvalidInput ``federation.empty_file`` or ``federation.frame_not_ours``.
-        """
+        """Take in a carried file; whose it was and what it brought. See ``Carrying.take_file``."""
         self._may(principal, Action.PEER_MANAGE, "file")
-        peer: Member | None = None
-        total: Taken | None = None
-        for line in lines:
-            if not line.strip():
-                continue
-            if peer is None:
-                peer = self._author(line)
-            taken = self._take(peer, line, "", is_live=False)
-            if total is None:
-                total = taken
-            else:
-                total.new += taken.new
-                total.repeated += taken.repeated
-                total.refused += taken.refused
-                total.cursor, total.problem = taken.cursor, taken.problem
-            if taken.problem is not None:
-                break
-        if peer is None or total is None:
-            raise InvalidInput("federation.empty_file")
+        peer, taken = self.carrying.take_file(lines)
         self._told(principal, "peer.import", peer.id)
-        return peer, total
-
-    def _author(self, line: bytes) -> Member:
-        limit = frame_limit(self.ledger.body_limit)
-        frame = read_frame(statement.read(line, limit=limit)[2], self.ledger.body_limit)
-        member = self.region.known(frame.origin)
-        if member is None or member.id not in self.region.members() or frame.recipient != self.region.me:
-            raise InvalidInput("federation.frame_not_ours", origin=frame.origin, recipient=frame.recipient)
-        return member
+        return peer, taken
 
     # --- policy and audit --------------------------------------------------------------------
 
