@@ -56,7 +56,7 @@ def main() -> None:
         create_app(folder),
         host="127.0.0.1",
         port=port,
-        http="h11",
+        http="auto",
         ws="none",
         log_config=None,
         access_log=False,

@@ -86,6 +86,7 @@ class Node:
         at = at or self.clock.now()
         with self.store.write() as tx:
             self.intel.record_sighting(tx, object, count=count, first_seen=at, last_seen=at)
+        self.runner.run_due()
 
     def log_size(self) -> int:
         with self.store.read() as connection:

@@ -1,7 +1,8 @@
 """Sightings on their way back: what this node's detection saw, told to the indicator's origin alone.
 
-The first one goes at once. While the count grows, a new version of the same sighting follows at most
-once every ``interval`` seconds: a noisy indicator costs its origin a handful of envelopes, not a flood.
+The first one goes at once, as a job: the alert that it tells of does not wait for it. While the count
+grows, a new version of the same sighting follows at most once every ``interval`` seconds: a noisy
+indicator costs its origin a handful of envelopes, not a flood.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Sightings:
         self._interval = interval
 
     def work(self, runner: JobRunner) -> None:
-        """Do the delayed ones."""
-        runner.handle(JOB, self._tell_later)
+        """Tell what is due."""
+        runner.handle(JOB, self._tell_due)
 
     def record(
         self,
@@ -71,9 +72,6 @@ class Sightings:
         wait = 0.0
         if values["told"] is not None:
             wait = self._interval - (now - values["told"]).total_seconds()
-        if wait <= 0:
-            self._tell(tx, values, now)
-            return
         records.put_tally(tx.connection, values)
         # The key names the round: while a job of this round runs, the next one finds a key of its own.
         jobs.enqueue(
@@ -81,11 +79,11 @@ class Sightings:
             JOB,
             {"object": object, "origin": origin},
             now,
-            delay=wait,
+            delay=max(0.0, wait),
             key=f"{JOB}:{object}:{origin[-36:]}:{values['round']}",
         )
 
-    def _tell_later(self, payload: Mapping[str, Any]) -> None:
+    def _tell_due(self, payload: Mapping[str, Any]) -> None:
         with self._store.write() as tx:
             known = records.find_tally(tx.connection, payload["object"], payload["origin"])
             if known is not None and known.number > known.told_number:

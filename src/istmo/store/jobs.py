@@ -54,6 +54,8 @@ jobs = Table(
 
 _LONGEST_WAIT = 3600.0
 _PAUSE_AFTER_TROUBLE = 5.0
+_HEAD_START = 0.03
+"""Seconds for which a job that has just been enqueued leaves the interpreter to whoever caused it."""
 
 Handler = Callable[[Mapping[str, Any]], None]
 
@@ -286,7 +288,8 @@ class JobRunner:
                 pause = self._seconds_to_next()
             except Exception:
                 log.exception("job_loop_failed")
-            wake.wait(pause)
+            if wake.wait(pause):
+                self._stopping.wait(_HEAD_START)
 
     def _seconds_to_next(self) -> float:
         with self._claims, self._store.read() as connection:

@@ -8,6 +8,7 @@ from litestar import get
 
 from istmo.detect.api import alert_json
 from istmo.detect.service import Detect, alert_filter
+from istmo.errors import NotFound
 from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
@@ -31,9 +32,10 @@ async def detection(
     """
 
     def look() -> dict[str, Any]:
-        shown, *_ = intel.read(asker.principal, object_id)
-        state, problem = detect.detection(shown.id), detect.hunt_problem(shown.id)
-        return {"id": shown.id, "state": state, "hunt_problem": problem}
+        if not intel.may_know(asker.principal, object_id):
+            raise NotFound("intel.no_object", object=object_id[:120])
+        state, problem = detect.detection(object_id), detect.hunt_problem(object_id)
+        return {"id": object_id, "state": state, "hunt_problem": problem}
 
     def rings(change: Change) -> bool:
         return object_id in change.data["indicators"]
