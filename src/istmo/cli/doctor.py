@@ -131,7 +131,7 @@ def check_running(settings: Settings) -> Iterator[Finding]:
 
 def _worker(worker: dict[str, Any]) -> Finding:
     if worker["state"] != "ready":
-        return Finding("worker", "bad", "worker.bad", {"state": worker["state"]})
+        return Finding("worker", "bad", "worker.bad", {"worker": say(f"web.watch.{worker['state']}")})
     counts = {"indicators": worker["indicators"], "rules": worker["rules"]}
     return Finding("worker", "ok", "worker.ok", counts)
 

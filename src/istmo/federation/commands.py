@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import click
 
-from istmo.kit.cli import Teller, argument, command, group, option, told
+from istmo.kit.cli import Teller, argument, command, group, option, say, told
 
 
 @group("peer", help="federation.command")
@@ -107,11 +107,15 @@ def list_peers(teller: Teller) -> None:
         )
 
 
+_LINK = {"connected": "connected", "connecting": "connecting", "catching_up": "connecting"}
+"""What a link's state is called, as on the console's pages; every other state is ``away``."""
+
+
 def _row(one: dict[str, Any]) -> tuple[Any, ...]:
     problem = one["problem"] or {}
     return (
         one["name"],
-        one["state"],
+        say(f"console.link.{_LINK.get(one['state'], 'away')}"),
         f"{one['acknowledged']}/{one['sent']}",
         f"{one['received']}/{'?' if one['stated'] is None else one['stated']}",
         one["refused_there"] + one["refused_here"],
