@@ -12,10 +12,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from istmo.clock import ManualClock
 from machine import find_program, missing, wait_for_port
+
+# No deadline: a busy machine is no defect. The same cases each time: a red run can be looked at twice.
+hypothesis.settings.register_profile("istmo", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("istmo")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -8,17 +8,16 @@ from datetime import timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Column, Integer, Table, insert, select
+from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 
 from istmo.errors import Conflict, InvalidInput, NotFound, TooLarge, Unavailable
 from istmo.ledger.envelope import Envelope, Header, pae
 from istmo.ledger.records import Chain
 from istmo.model.markings import Tlp
-from istmo.store.engine import metadata
 
 from .conftest import AMBER, MEMBERS, RED
 
-folded = Table("test_folded", metadata, Column("id", Integer, primary_key=True), extend_existing=True)
+folded = Table("test_folded", MetaData(), Column("id", Integer, primary_key=True))
 
 
 def deliveries(side, to, after=0, **more):
@@ -242,6 +241,7 @@ def test_a_refused_entry_is_kept_without_effect(gt, hn):
         if entry.payload == b"bad":
             raise InvalidInput("stix.invalid", path="$.id")
 
+    folded.create(hn.store.engine)
     heard = []
     hn.store.changes.subscribe(heard.append)
     hn.ledger.on("stix", refuse)
@@ -271,6 +271,7 @@ def test_one_entry_that_trips_a_defect_does_not_stop_the_next(gt, hn):
         if entry.sequence == 2:
             tx.connection.execute(insert(folded).values(id=None, no_such_column=1))
 
+    folded.create(hn.store.engine)
     hn.ledger.on("stix", trip)
     for text in (b"1", b"2", b"3"):
         gt.append(text, hn)
