@@ -102,7 +102,8 @@ class Rig:
         """Indicators, and wait until they are live."""
         self._generation += 1
         self.say(wire.PutIndicators(self._generation, list(indicators)))
-        self.hear(wire.Live, lambda live: live.what == "indicators")
+        wanted = self._generation
+        self.hear(wire.Live, lambda live: live.what == "indicators" and live.generation >= wanted)
 
     def hits(self, detector: str, count: int, seconds: float = 30.0) -> list[wire.WireHit]:
         """At least ``count`` live hits of a detector."""
