@@ -109,17 +109,16 @@ class Inviting:
             with self._store.write() as tx:
                 self._count_attempt(tx, invitation.id)
             raise Unauthenticated("federation.code_wrong")
-        state = self._admit(invitation.id, asked.member)
-        charter = self._region.charter()
+        charter = self._admit(invitation.id, asked.member)
         value = {
             "nonce": asked.nonce,
-            "state": state,
-            "charter": charter.encode().decode("ascii") if state == JOINED else None,
+            "state": JOINED if charter else PENDING,
+            "charter": charter.encode().decode("ascii") if charter else None,
         }
         return statement.sign(self._region.keys, ANSWER, value).decode("utf-8")
 
-    def _admit(self, id: str, member: Member) -> str:
-        """Let the holder of the code in, or have it wait; read and decided in one write."""
+    def _admit(self, id: str, member: Member) -> Charter | None:
+        """Let the holder of the code in, with the charter, or have it wait: decided in one write."""
         mismatch: Conflict | None = None
         with self._store.write() as tx:
             invitation = records.find_invitation(tx.connection, id)
@@ -128,9 +127,10 @@ class Inviting:
             if invitation.member is not None and invitation.member.signing_key != member.signing_key:
                 raise Conflict("federation.code_used")
             if invitation.state == JOINED:
-                if self._region.charter().member(member.id) is None:
+                charter = self._region.charter_in(tx.connection)
+                if charter is None or charter.member(member.id) is None:
                     raise NotFound("federation.code_unknown")  # removed since
-                return JOINED
+                return charter
             if self._clock.now() > invitation.expires:
                 raise Conflict("federation.code_expired")
             expected = invitation.fingerprint
@@ -142,14 +142,13 @@ class Inviting:
             elif invitation.state == OPEN:
                 member = replace(member, name=invitation.name)
                 state = JOINED if expected else PENDING
-                if state == JOINED:
-                    self._region.add(tx, member)
+                charter = self._region.add(tx, member) if expected else None
                 records.set_invitation(tx.connection, id, state, member)
                 tx.notify("peer", member.id, state=state)
-                return state
+                return charter
         if mismatch is not None:
             raise mismatch
-        return PENDING
+        return None
 
     def confirm(self, member: str, fingerprint: str) -> Charter:
         """A person has compared the fingerprint: the pending member joins.

@@ -116,7 +116,7 @@ class Region:
             return records.charter_documents(connection, after, _PAGE)
 
     def _age_key(self, connection: Connection, member: str) -> str | None:
-        charter = self._in(connection)
+        charter = self.charter_in(connection)
         found = charter.member(member) if charter else None
         return found.age_recipient if found else None
 
@@ -124,7 +124,7 @@ class Region:
 
     def found(self, tx: Transaction, name: str) -> Charter:
         """Begin a region with this node as its only member and signer."""
-        if self._in(tx.connection) is not None:
+        if self.charter_in(tx.connection) is not None:
             raise Conflict("federation.already_in_region", name=self.charter().name)
         return self._issue(tx, charters.found(name, self.myself(), self.clock.now()), (self.me,))
 
@@ -154,7 +154,7 @@ class Region:
 
     def adopt(self, tx: Transaction, document: bytes, inviter: str, inviter_key: bytes) -> Charter:
         """Enter a region: take the charter that the inviter gave, whose key was compared already."""
-        if self._in(tx.connection) is not None:
+        if self.charter_in(tx.connection) is not None:
             raise Conflict("federation.already_in_region", name=self.charter().name)
         charter = Charter.decode(document)
         charters.check_anchor(charter)
@@ -172,7 +172,7 @@ class Region:
         One that we have already changes nothing. Raises what ``charter.check_next`` raises.
         """
         new = Charter.decode(document)
-        current = self._in(tx.connection)
+        current = self.charter_in(tx.connection)
         if current is None:
             charters.check_anchor(new)
             self._apply(tx, new)
@@ -190,7 +190,7 @@ class Region:
         """The ledger's handler: a charter was written here or came from a member."""
         if entry.payload is None:
             return
-        if self._in(tx.connection) is None and entry.origin != self.me:
+        if self.charter_in(tx.connection) is None and entry.origin != self.me:
             raise Conflict("federation.no_region")
         if not self.take(tx, entry.payload):
             tx.after_commit(lambda: self._behind())
@@ -211,7 +211,7 @@ class Region:
         return signed
 
     def _mine_to_sign(self, connection: Connection) -> Charter:
-        charter = self._in(connection)
+        charter = self.charter_in(connection)
         if charter is None:
             raise Conflict("federation.no_region")
         if self.me not in charter.signers:
@@ -232,7 +232,7 @@ class Region:
         tx.notify("peer", CHARTER_CHANGED, version=charter.version)
         log.info("charter_applied", version=charter.version, members=len(charter.members))
 
-    def _in(self, connection: Connection) -> Charter | None:
+    def charter_in(self, connection: Connection) -> Charter | None:
         """The charter as this transaction sees it."""
         found = records.last_charter(connection)
         if found is None:
