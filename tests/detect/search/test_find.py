@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from istmo.clock import SystemClock
 from istmo.detect.eventstore import closing
 from istmo.detect.eventstore.closing import close_segment
-from istmo.detect.eventstore.columns import write_columns
+from istmo.detect.eventstore.columns import TooWide, write_columns
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.log import Batch, EventLog
 from istmo.detect.indicators import Matcher
@@ -330,7 +329,7 @@ def test_a_segment_whose_columns_found_no_room_is_searched_all_the_same(
 ) -> None:
     def write(connection: Any, rows: Path, chosen: list[int], target: Path, **how: Any) -> int:
         if len(chosen) > most:
-            raise duckdb.OutOfMemoryException
+            raise TooWide
         return write_columns(connection, rows, chosen, target, **how)
 
     monkeypatch.setattr(closing, "write_columns", write)

@@ -1,4 +1,8 @@
-"""The worker's end: a few processes aside, started when needed, stopped when idle."""
+"""The worker's end: a few processes aside, started when needed, stopped when idle; one waits, fresh.
+
+A hunt must not wait for a Python to start. What a process has read stays in its memory, so the one that
+waits is one that has done nothing yet.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +30,20 @@ class Pool:
     def __init__(self, events: Path) -> None:
         self._events = events
         self._turns = asyncio.Semaphore(MOST)
-        self._idle: list[tuple[asyncio.subprocess.Process, asyncio.TimerHandle]] = []
+        self._idle: list[tuple[asyncio.subprocess.Process, asyncio.TimerHandle | None]] = []
         self._busy: set[asyncio.subprocess.Process] = set()
+        self._keeping: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    def keep_one(self, delay: float = 0.0) -> None:
+        """From now on let a fresh process wait for work; the first one starts after ``delay`` seconds."""
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.get_running_loop().create_task(self._keep_one(delay))
+
+    async def _keep_one(self, delay: float) -> None:
+        await asyncio.sleep(delay)
+        if not self._idle and not self._is_closed:
+            self._idle.append((await self._start(), None))
 
     async def run(self, job: Job) -> AsyncGenerator[Found, None]:
         """A job's answers. Leaving the iterator early (``aclose``) ends the job with its process."""
@@ -62,8 +78,13 @@ class Pool:
 
     async def close(self) -> None:
         """End every process."""
+        self._is_closed = True
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
         for process, timer in self._idle:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             await _end(process)
         self._idle.clear()
         for process in list(self._busy):
@@ -72,9 +93,13 @@ class Pool:
     async def _take(self) -> asyncio.subprocess.Process:
         while self._idle:
             process, timer = self._idle.pop()
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             if process.returncode is None:
                 return process
+        return await self._start()
+
+    async def _start(self) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -93,6 +118,8 @@ class Pool:
         self._idle = [one for one in self._idle if one[0] is not process]
         if process.stdin is not None:
             process.stdin.close()  # it ends by itself at the end of its input
+        if self._keeping is not None and not self._idle and not self._is_closed:
+            self.keep_one()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

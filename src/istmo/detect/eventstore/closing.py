@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import orjson
 import structlog
 
@@ -21,6 +20,7 @@ from istmo.detect.eventstore.columns import (
     LONGEST_ROW,
     MOST_COLUMNS,
     SEPARATOR,
+    TooWide,
     connect,
     write_columns,
 )
@@ -158,7 +158,7 @@ def _write_columns(
             try:
                 written = write_columns(connection, rows, chosen, target, is_odd=not most)
                 break
-            except duckdb.OutOfMemoryException:
+            except TooWide:
                 if not most:
                     raise
                 # Values past all measure: what has no column is found by reading lines.

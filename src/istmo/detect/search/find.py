@@ -5,9 +5,9 @@ from __future__ import annotations
 import bisect
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import structlog
-from duckdb import DuckDBPyConnection
 
 from istmo.detect.eventstore.columns import connect, find_candidates
 from istmo.detect.eventstore.folder import EventFolder
@@ -17,6 +17,9 @@ from istmo.detect.search.narrowing import condition_of, line_filter_of
 from istmo.detect.search.query import Query
 from istmo.detect.search.stored import Line, line_at, open_closed, read_ahead, see
 from istmo.detect.wire import Position, WireRow
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 log = structlog.get_logger(__name__)
 

@@ -56,6 +56,8 @@ log = structlog.get_logger(__name__)
 
 _ROUND_SECONDS: Final = 1.0
 _CLOSE_AGAIN_SECONDS: Final = 30.0
+_CALM_SECONDS: Final = 1.0
+"""After a node's start, before the process starts that waits for hunts: pages come first."""
 _MOST_CONNECTIONS: Final = 1000
 _MOST_NOTICES: Final = 100
 
@@ -207,6 +209,7 @@ class Worker:
         if self._following is None:
             start = self._positions.get(INDICATORS, Position())
             self._following = asyncio.create_task(self._stage.follow(start, connection))
+        self._pool.keep_one(_CALM_SECONDS)
 
     def _stats(self, request: int) -> Stats:
         head, folder = self._log.head, self._log.folder
