@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Litestar, Request, Router
@@ -30,6 +31,9 @@ from istmo.web.waiting import Waiting
 
 if TYPE_CHECKING:
     from istmo.node import Node
+
+THREADS: Final = 24
+"""Requests that may wait for the database, a search or the worker side by side."""
 
 SERVICES: Final = (
     "identity",
@@ -107,6 +111,7 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
         ),
         request_max_body_size=node.settings.limits.body_bytes,
         multipart_form_part_limit=50,
+        on_startup=[_more_threads],
         on_shutdown=[stopping.set],
         logging_config=None,
         debug=False,
@@ -115,6 +120,12 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
     app.state.stopping = stopping
     check_access_declared(handlers_of(app))
     return app
+
+
+def _more_threads() -> None:
+    """Handlers run in threads, and asyncio gives six on two cores: a few slow searches would hold up all."""
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
+    asyncio.get_running_loop().set_default_executor(threads)
 
 
 def _asker(request: Request[Any, Any, Any]) -> Asker:
