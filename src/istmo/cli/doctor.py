@@ -110,7 +110,9 @@ def check_ledger(settings: Settings) -> Iterator[Finding]:
         yield Finding("ledger", "bad", "ledger.bad", {"problem": _words(error)})
         return
     if report.problems:
-        yield Finding("ledger", "bad", "ledger.bad", {"problem": str(report.problems[0])})
+        first = report.problems[0]
+        problem = say(f"ledger.problem.{first.code}", **first.params)
+        yield Finding("ledger", "bad", "ledger.bad", {"problem": problem})
     else:
         yield Finding("ledger", "ok", "ledger.ok", {"n": report.entries})
 
