@@ -46,6 +46,11 @@ def speak(language: str) -> None:
     _language[0] = language
 
 
+def spoken() -> str:
+    """The language of this command line."""
+    return _language[0]
+
+
 def say(key: str, /, **params: Any) -> str:
     """A text of the catalogue in the language of this command line."""
     return CATALOGUE.text(_language[0], key, **params)

@@ -20,7 +20,7 @@ from typing import Any
 from istmo.cli.demo import attack
 from istmo.cli.demo.play import ANALYST, Material, Play, Step
 from istmo.cli.demo.region import RunningNode, join_region, make_node, running
-from istmo.kit.cli import Teller, command, option, say, told
+from istmo.kit.cli import Teller, command, option, say, spoken, told
 
 NATIONS = (("CSIRT Guatemala", "GT"), ("CSIRT Honduras", "HN"), ("CSIRT El Salvador", "SV"))
 EVENTS = 3_000
@@ -54,7 +54,7 @@ def _show(teller: Teller, folder: Path, once: bool) -> bool:
         teller.tell("demo.started", n=len(nodes), seconds=f"{time.monotonic() - began:.1f}")
         join_region(nodes, say("demo.region"))
         teller.tell("demo.joined")
-        play = Play(nodes, material(), lambda step: _narrate(teller, step))
+        play = Play(nodes, material(), lambda step: _narrate(teller, step), spoken())
         ok = play.play()
         if teller.json:
             teller.print_json(_document(nodes, play, ok, time.monotonic() - began))

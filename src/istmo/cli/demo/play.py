@@ -17,6 +17,7 @@ from typing import Any
 from istmo.cli.demo.region import RunningNode, Source
 from istmo.errors import IstmoError, Unavailable
 from istmo.kit.client import NodeAnswered, NodeClient
+from istmo.model import instants
 
 PATIENCE = 15.0
 """Seconds that a step may take before it counts as not having happened."""
@@ -79,11 +80,12 @@ class Play:
         nodes: Sequence[RunningNode],
         material: Material,
         tell: Callable[[Step], None] = lambda step: None,
+        language: str = "en",
     ) -> None:
         self.publisher, self.victim, self.neighbour = nodes
         self.nodes, self.material, self.tell = nodes, material, tell
         self.steps: list[Step] = []
-        self.analyst = {node.url: node.person(ANALYST, "coordinator") for node in nodes}
+        self.analyst = {node.url: node.person(ANALYST, "coordinator", language) for node in nodes}
         self._source: Source | None = None
         self._alert = ""
 
@@ -173,7 +175,11 @@ class Play:
         """Honduras's stored events were searched at once: one alert, with its timeline."""
         alert = self.until(lambda: self.story(self.victim), "no alert for what was stored")
         self._alert = alert["id"]
-        return {"alert": alert["title"], "events": alert["count"], "first_seen": alert["first_seen"]}
+        return {
+            "alert": alert["title"],
+            "events": alert["count"],
+            "first_seen": instants.parse(alert["first_seen"]),
+        }
 
     def protect_the_neighbour(self) -> Facts:
         """The next event that carries the value raises an alert in El Salvador."""

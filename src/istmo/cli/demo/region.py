@@ -130,7 +130,7 @@ class RunningNode:
             self._clients[""] = NodeClient.by_key(self.settings)
         return self._clients[""]
 
-    def person(self, name: str, role: str) -> NodeClient:
+    def person(self, name: str, role: str, language: str = "en") -> NodeClient:
         """The API as a person of ``role``: an account and a token are made when first asked for."""
         if name not in self._clients:
             scopes = ["read", "publish", "work"]
@@ -141,7 +141,7 @@ class RunningNode:
             )
             self._clients[name] = NodeClient(
                 self.operator.url,
-                headers={"Authorization": f"Bearer {made['secret']}"},
+                headers={"Authorization": f"Bearer {made['secret']}", "Accept-Language": language},
                 verify=_trust(self.settings),
             )
         return self._clients[name]
