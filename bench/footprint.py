@@ -1,7 +1,9 @@
 """How heavy is a node? Memory with three peers and 10,000 objects, start, installation, first page.
 
-The alternative measured in the same run is the floor: a bare Python process that imports the same
-web framework and serves nothing. Ratio: the node's web process against that floor.
+Floors, measured in the same run: a bare Python process that imports the same web framework and serves
+nothing (memory), and a server of the same stack with one route (start; interleaved with the node's
+starts). The memory of a node is that of its whole process tree: the web process, the detection worker
+and whatever that has aside. Ratio: the node's web process against its floor.
 """
 
 from __future__ import annotations
@@ -11,14 +13,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
-from measure import finish, pss_mb, tree
+from measure import finish, percentile, pss_mb, tree
 
-from istmo.cli.demo.region import RunningNode, join_region, make_node, running
+from istmo.cli.demo.region import RunningNode, free_ports, join_region, make_node, running
+from istmo.ledger import keys as node_keys
 from istmo.model.ids import new_id
 
 
@@ -59,9 +63,28 @@ def start_seconds(node: RunningNode) -> float:
     """``istmo serve`` until the sign-in page answers."""
     began = time.monotonic()
     node.launch()
+    return seconds_until_page(node.url + "/sign-in", began, 200)
+
+
+def floor_start_seconds(folder: Path) -> float:
+    """A server of the same stack with one route, until it answers."""
+    folder.mkdir()
+    node_keys.create(folder / "keys")
+    (port,) = free_ports(1)
+    server = Path(__file__).with_name("floor_server.py")
+    began = time.monotonic()
+    with subprocess.Popen([sys.executable, str(server), str(folder), str(port)]) as bare:
+        try:
+            return seconds_until_page(f"http://127.0.0.1:{port}/", began, 404)
+        finally:
+            bare.terminate()
+
+
+def seconds_until_page(url: str, began: float, status: int) -> float:
+    """From ``began`` until an address answers with ``status``."""
     while True:
         try:
-            if httpx.get(node.url + "/sign-in", timeout=5).status_code == 200:
+            if httpx.get(url, timeout=5, trust_env=False).status_code == status:
                 return time.monotonic() - began
         except httpx.TransportError:
             if time.monotonic() - began > 30:
@@ -93,8 +116,6 @@ def first_page_bytes(url: str) -> int:
 
 def installed_mb() -> float:
     """What the runtime requirements take on disk in this environment, by the files pip recorded."""
-    from importlib import metadata
-
     listed = Path(__file__).resolve().parent.parent / "requirements" / "runtime.txt"
     names = [line.split("==")[0] for line in listed.read_text().splitlines() if "==" in line]
     total = 0
@@ -111,11 +132,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer objects and a shorter rest; under 50 s")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    objects, rest = (1_000, 5.0) if asked.quick else (10_000, 60.0)
+    objects, rest, starts = (1_000, 5.0, 2) if asked.quick else (10_000, 60.0, 5)
     with tempfile.TemporaryDirectory() as folder:
         names = (("A", "GT"), ("B", "HN"), ("C", "SV"), ("D", "NI"))
         nodes = [make_node(Path(folder) / country, name, country) for name, country in names]
-        started = start_seconds(nodes[0])
+        started, floor_started = [], []
+        for number in range(starts):
+            nodes[0].stop()
+            floor_started.append(floor_start_seconds(Path(folder) / f"floor-{number}"))
+            started.append(start_seconds(nodes[0]))
         with running(nodes[1:]):
             try:
                 nodes[0].wait_ready()
@@ -127,8 +152,7 @@ def main() -> None:
                     )
                 time.sleep(rest)  # the goal is stated for a node at rest
                 assert nodes[0].process
-                pids = tree(nodes[0].process.pid)
-                web, *others = [pss_mb(pid) for pid in pids]
+                web, *others = [pss_mb(pid) for pid in tree(nodes[0].process.pid)]
                 page = first_page_bytes(nodes[0].url)
             finally:
                 nodes[0].stop()
@@ -140,8 +164,9 @@ def main() -> None:
             "rest_s": rest,
             "web_pss_mb": round(web, 1),
             "all_pss_mb": round(web + sum(others), 1),
-            "processes": len(pids),
-            "start_s": round(started, 2),
+            "processes": 1 + len(others),
+            "start_s": round(percentile(started, 0.5), 2),
+            "floor_start_s": round(percentile(floor_started, 0.5), 2),
             "first_page_bytes": page,
             "installed_mb": round(installed_mb(), 1),
             "floor_pss_mb": round(floor, 1),
@@ -149,7 +174,8 @@ def main() -> None:
         },
         asked.json,
         f"footprint ratio: {web / floor:.2f} times a bare Litestar process "
-        f"({web:.0f} MB against {floor:.0f} MB; whole node {web + sum(others):.0f} MB)",
+        f"({web:.0f} MB against {floor:.0f} MB; whole node {web + sum(others):.0f} MB); "
+        f"start {percentile(started, 0.5) / percentile(floor_started, 0.5):.2f} times a bare server's",
     )
 
 

@@ -33,8 +33,11 @@ def tree(pid: int) -> list[int]:
 
 
 def pss_mb(pid: int) -> float:
-    """Proportional memory of one process, in MB (10^6 bytes)."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    """Proportional memory of one process, in MB (10^6 bytes); none where it has just ended."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0.0
     line = next(line for line in text.splitlines() if line.startswith("Pss:"))
     return int(line.split()[1]) * 1024 / 1e6
 
