@@ -177,7 +177,7 @@ def test_an_alert_is_acknowledged_promoted_and_closed(open_page: Any, served: An
     page = open_page("/alerts")
     page.click("#alerts [data-row] a >> nth=0")
     page.click("main button.main")
-    assert "Alerta reconocida" in page.inner_text("main")
+    assert "La alerta quedó en atención" in page.inner_text("main")
     page.click("form[action='/cases/new'] button")
     page.fill("main textarea", "Visto de madrugada.")
     page.click("main button.main")
