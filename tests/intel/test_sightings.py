@@ -149,7 +149,7 @@ def test_a_sighting_of_what_is_not_ours_is_refused(gt: Node, hn: Node) -> None:
     id = shared(gt, hn)
     forged(gt, hn, id)
     (entry,) = gt.deliver(hn)
-    assert (entry.state, entry.refusal) == ("refused", "intel.sighting_not_ours")
+    assert (entry.state, entry.refusal) == ("refused", "intel.sighting_unentitled")
     assert told(hn, id) == []
 
 

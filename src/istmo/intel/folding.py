@@ -76,10 +76,10 @@ class Folding:
         tx.notify("object", found.id, action=action, type=found.type, origin=entry.origin)
 
     def fold_sighting(self, tx: Transaction, entry: Entry) -> None:
-        """A ``sighting`` entry: counted when it is about something that this node originated.
+        """A ``sighting`` entry: counted when it is about something that this node sent to its author.
 
-        Refuses ``intel.sighting_not_ours`` and, from a member that was never sent the object,
-        ``intel.sighting_unentitled``.
+        Refuses ``intel.sighting_unentitled``, alike for what does not exist here and for what was meant
+        for others: ids can be public knowledge, and the refusal must not tell who holds them.
         """
         if entry.payload is None:
             return
@@ -89,10 +89,7 @@ class Folding:
         about = str(found.data["sighting_of_ref"])
         if entry.origin != self._member:
             versions = records.versions(tx.connection, [about]).get(about, [])
-            own = [one for one in versions if one.origin == self._member]
-            if not own:
-                raise InvalidInput("intel.sighting_not_ours", object=about)
-            if not any(entry.origin in one.audience for one in own):
+            if not any(one.origin == self._member and entry.origin in one.audience for one in versions):
                 raise InvalidInput("intel.sighting_unentitled", object=about, origin=entry.origin)
         sighting = Sighting(
             found.id,
