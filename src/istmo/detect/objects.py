@@ -239,13 +239,14 @@ class WorkerState:
     bytes: int = 0
     rate: float = 0.0
     """Events a second, over the time since the state was asked for before."""
-    indicators: int = 0
+    indicators: int | None = 0
+    """How many are watched for, whatever their marking; None for whoever may not know of them all."""
     rules: int = 0
     indicator_lag: int = 0
     """Events not yet seen by the indicator stage."""
     sigma_lag: int = 0
-    hunting: int = 0
-    """Indicators whose hunt through stored events is still running."""
+    hunting: int | None = 0
+    """Indicators whose hunt through stored events is still running; None as above."""
     notices: tuple[WorkerNotice, ...] = field(default=())
 
 

@@ -394,6 +394,7 @@ class Detect:
         stats = self._link.stats() if ready is not None else None
         if ready is None or stats is None:
             return WorkerState(state if ready is None else "starting", notices=self._link.notices)
+        counts_all = bool(decide(principal, Action.NODE_MANAGE, self._own("node"), self._context()))
         host = f"[{ready.intake_host}]" if ":" in ready.intake_host else ready.intake_host
         return WorkerState(
             state=state,
@@ -403,11 +404,11 @@ class Detect:
             stored=stats.events,
             bytes=stats.bytes,
             rate=self._rate(stats.events),
-            indicators=stats.indicators,
+            indicators=stats.indicators if counts_all else None,
             rules=stats.rules,
             indicator_lag=stats.behind.get(wire.INDICATORS, 0),
             sigma_lag=stats.behind.get(wire.SIGMA, 0),
-            hunting=self._link.hunting,
+            hunting=self._link.hunting if counts_all else None,
             notices=self._link.notices,
         )
 
