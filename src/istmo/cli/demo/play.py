@@ -127,7 +127,7 @@ class Play:
         """Honduras loads Sigma rules from a zip; its worker has them."""
         done = self.at(self.victim).post("/api/v1/rules/import", self.material.rules)
         wanted = int(done["accepted"])
-        self.until(lambda: self.worker(self.victim)["rules"] >= wanted, "the worker never had the rules")
+        self.until(lambda: self.worker(self.victim)["rules"] >= wanted)
         return {"rules": wanted, "problems": len(done.get("problems", []))}
 
     def receive_logs(self) -> Facts:
@@ -167,13 +167,13 @@ class Play:
         )
         live = {}
         for node in (self.victim, self.neighbour):
-            self.until(partial(self.is_live, node), f"not live in {node.settings.name}")
+            self.until(partial(self.is_live, node), node)
             live[node.settings.name] = round((time.perf_counter() - began) * 1000, 1)
         return {"objects": done["counts"]["publish"], "live_ms": live, "ms": max(live.values())}
 
     def hunt_the_past(self) -> Facts:
         """Honduras's stored events were searched at once: one alert, with its timeline."""
-        alert = self.until(lambda: self.story(self.victim), "no alert for what was stored")
+        alert = self.until(lambda: self.story(self.victim))
         self._alert = alert["id"]
         return {
             "alert": alert["title"],
@@ -186,7 +186,7 @@ class Play:
         source = self.neighbour.source("correo")
         began = time.perf_counter()
         source.send([self.material.next_event()])
-        alert = self.until(lambda: self.story(self.neighbour), "no alert in the neighbour")
+        alert = self.until(lambda: self.story(self.neighbour))
         return {"alert": alert["title"], "ms": (time.perf_counter() - began) * 1000}
 
     def see_rules_fire(self) -> Facts:
@@ -196,7 +196,7 @@ class Play:
             titles = self.alert_titles(self.victim, "sigma")
             return titles if set(self.material.rule_titles) <= set(titles) else []
 
-        return {"rules": self.until(fired, "rules that should have fired did not")}
+        return {"rules": self.until(fired)}
 
     def see_the_sighting(self) -> Facts:
         """Back in Guatemala the indicator shows who saw it, since when, how often."""
@@ -205,7 +205,7 @@ class Play:
             items: list[Facts] = self.at(self.publisher).get(f"{self.object_path}/sightings")["items"]
             return items if len({one["member"]["id"] for one in items}) >= 2 else []
 
-        items = self.until(seen, "the sightings did not come back")
+        items = self.until(seen)
         seen_by = [{"where": one["member"]["name"], "count": one["count"]} for one in items]
         return {"seen": seen_by, "since": min(one["first_seen"] for one in items)}
 
@@ -217,7 +217,7 @@ class Play:
         )
         desk.post(f"/api/v1/cases/{case['id']}/share", {"member": self.publisher.settings.member})
         self._case = case["id"]
-        there = self.until(lambda: self.case_at(self.publisher), "the case did not arrive")
+        there = self.until(lambda: self.case_at(self.publisher))
         return {"case": there["title"]}
 
     def work_on_it_together(self) -> Facts:
@@ -226,7 +226,7 @@ class Play:
         self.note(self.victim, self.material.note_here)
         wanted = {self.material.note_there, self.material.note_here}
         for node in (self.publisher, self.victim):
-            self.until(partial(self.has_notes, node, wanted), f"notes missing in {node.settings.name}")
+            self.until(partial(self.has_notes, node, wanted), node)
         return {"notes": sorted(wanted)}
 
     def retract(self) -> Facts:
@@ -237,7 +237,7 @@ class Play:
         )
         stopped = {}
         for node in (self.victim, self.neighbour):
-            self.until(partial(self.is_off, node), f"still live in {node.settings.name}")
+            self.until(partial(self.is_off, node), node)
             stopped[node.settings.name] = round((time.perf_counter() - began) * 1000, 1)
         return {"off_ms": stopped, "ms": max(stopped.values())}
 
@@ -249,7 +249,6 @@ class Play:
         self._source.send([self.material.next_event()])
         self.until(
             lambda: (told := self.worker(self.victim))["stored"] > stored and told["indicator_lag"] == 0,
-            "the event was never looked at",
         )
         after = (self.story(self.victim) or {}).get("count", 0)
         if after != before:
@@ -264,7 +263,7 @@ class Play:
             names = [one["member"]["name"] for one in items if (one["retraction"] or {}).get("acknowledged")]
             return names if len(names) == 2 else []
 
-        return {"acknowledged": self.until(acknowledged, "not everyone acknowledged")}
+        return {"acknowledged": self.until(acknowledged)}
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -276,15 +275,15 @@ class Play:
         """The API of a node, as its analyst."""
         return self.analyst[node.url]
 
-    def until(self, look: Callable[[], Any], detail: str) -> Any:
-        """Ask again until the answer is something; StepFailed when patience ends."""
+    def until(self, look: Callable[[], Any], where: RunningNode | None = None) -> Any:
+        """Ask again until the answer is something; StepFailed, naming the node, when patience ends."""
         deadline = time.monotonic() + PATIENCE
         while True:
             found = look()
             if found:
                 return found
             if time.monotonic() > deadline:
-                raise StepFailed("wait", detail)
+                raise StepFailed("wait", f"{where.settings.name if where else ''} {PATIENCE:.0f} s".strip())
             time.sleep(0.01)
 
     def worker(self, node: RunningNode) -> Facts:
