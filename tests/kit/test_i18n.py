@@ -81,3 +81,9 @@ def test_the_language_is_the_askers_else_the_browsers_else_the_nodes(
 @given(st.text(max_size=80), st.text(max_size=200))
 def test_whatever_the_headers_say_a_known_language_is_spoken(preferred: str, accept: str) -> None:
     assert negotiate(preferred, accept, ("es", "en")) in ("es", "en")
+
+
+def test_an_outline_leaves_open_what_is_not_known(folder: Path) -> None:
+    catalogue = Catalogue(folder, strict=True)
+    assert catalogue.outline("en", "error.demo.gone") == "gone …"
+    assert catalogue.outline("en", "demo.hello", name="Ana") == "Hello, Ana"

@@ -14,6 +14,7 @@ from litestar.response import Stream
 from istmo.errors import InvalidInput, IstmoError
 from istmo.federation.charter import Charter
 from istmo.federation.objects import Cursor, Invitation, Problem
+from istmo.federation.reconciliation import refusal_words
 from istmo.federation.records import Joining
 from istmo.federation.service import Federation
 from istmo.kit.access import PEER, PEOPLE, PUBLIC
@@ -312,9 +313,7 @@ def _with_words(report: dict[str, Any], asker: Asker, catalogue: Catalogue) -> d
     if report["problem"]:
         report["problem"] = _problem_words(report["problem"], asker, catalogue)
     for refusal in (*report["refusals_there"], *report["refusals_here"]):
-        key = f"error.{refusal['code']}"
-        known = catalogue.has(asker.language, key)
-        refusal["message"] = catalogue.text(asker.language, key) if known else refusal["code"]
+        refusal["message"] = refusal_words(catalogue, asker.language, refusal["code"], refusal["sequence"])
     return report
 
 

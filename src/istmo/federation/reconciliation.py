@@ -10,6 +10,7 @@ from istmo.federation import records as own_records
 from istmo.federation.acknowledgements import Acknowledgements
 from istmo.federation.links import LIVE, Link, Links
 from istmo.federation.objects import Member, Refusal
+from istmo.kit.i18n import Catalogue
 from istmo.ledger.log import Ledger
 from istmo.model import instants
 
@@ -120,6 +121,12 @@ def reconcile(
             refused_here=own_records.count_refusals(connection, here, member.id),
             refusals_here=tuple(own_records.refusals_of(connection, here, member.id, LISTED)),
         )
+
+
+def refusal_words(catalogue: Catalogue, language: str, code: str, sequence: int) -> str:
+    """Why an entry was refused, for a person; a code that only the peer knows stays as it is."""
+    key = f"error.{code}"
+    return catalogue.outline(language, key, sequence=sequence) if catalogue.has(language, key) else code
 
 
 def _told(at: datetime | None) -> str | None:

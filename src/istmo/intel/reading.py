@@ -130,7 +130,8 @@ class Reading:
         with self._store.read() as connection:
             found = self._readable(connection, principal, object)
             settled = self._settle(connection, found)
-        return tuple(sorted(settled, key=lambda one: _shown_first(one), reverse=True))
+        first = min(settled, key=lambda one: one.row).origin
+        return tuple(sorted(settled, key=lambda one: _shown_first(one, first), reverse=True))
 
     def may_know(self, principal: Principal, object: str) -> bool:
         """Whether the asker may be told that this object changed."""
@@ -280,8 +281,9 @@ class Reading:
             raise NotAllowed("intel.not_allowed", action=str(action), why=[r.code for r in decision.reasons])
 
 
-def _shown_first(one: StoredObject) -> tuple[bool, bool, datetime, int]:
-    return (one.is_current, one.retraction is None, one.version, -one.row)
+def _shown_first(one: StoredObject, first: str) -> tuple[bool, bool, bool, datetime, int]:
+    """Nobody's later version stands before that of the origin which used the id first."""
+    return (one.is_current, one.retraction is None, one.origin == first, one.version, -one.row)
 
 
 def _is_watched(one: StoredObject, watched: Detectable) -> bool:

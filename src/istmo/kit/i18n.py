@@ -63,6 +63,11 @@ class Catalogue:
         chosen = texts[0] if len(texts) == 1 or params.get("n") == 1 else texts[1]
         return self._fill(chosen, language, key, params) if "{" in chosen else chosen
 
+    def outline(self, language: str, key: str, /, **params: Any) -> str:
+        """The text of a key of which only some parameters are known any more: the others are left open."""
+        unknown = {name: "…" for text in self.entry(language, key) for name in placeholders(text)}
+        return self.text(language, key, **{**unknown, **params})
+
     def has(self, language: str, key: str) -> bool:
         """Whether ``key`` has a text."""
         return key in self._of(language)

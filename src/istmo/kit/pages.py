@@ -9,6 +9,7 @@ Templates live in ``<room>/templates/`` and extend ``kit/shell.html``. They writ
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +37,12 @@ from istmo.policy.decisions import Reason
 from istmo.policy.principals import Anonymous, Principal
 from istmo.settings import Settings
 
+# What steers how text is shown instead of being text: controls but for tab and line ends, and the marks
+# that turn the direction of writing, by which "exe.gpj" is made to read "jpg.exe".
+_STEERING: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+
 ROOMS = Path(__file__).parent.parent
 Requested = Request[Any, Any, Any]
 
@@ -58,6 +65,13 @@ NAVIGATION: Final = (
     Entry("/publish", "kit.nav.publish", "p", Action.OBJECT_PUBLISH),
     Entry("/peers", "kit.nav.peers", "r", Action.PEER_READ),
 )
+
+
+def visible(value: Any) -> Any:
+    """A value as a page may show it: characters that steer the display, and show nothing, are marked."""
+    if not isinstance(value, str) or _STEERING.search(value) is None:
+        return value
+    return type(value)(_STEERING.sub("\ufffd", value))
 
 
 class Faces:
@@ -91,6 +105,7 @@ class Faces:
             lstrip_blocks=True,
             auto_reload=False,
             bytecode_cache=bytecode,
+            finalize=visible,
         )
         self.templates.globals.update(asset=self.assets.path, languages=LANGUAGES, zones=times.ZONES)
 

@@ -6,10 +6,12 @@ from typing import Any
 
 from litestar import Request, Response, get
 
+from istmo.federation.reconciliation import refusal_words
 from istmo.federation.service import Federation
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form
+from istmo.kit.i18n import Catalogue
 from istmo.kit.pages import faces_of, page
 from istmo.policy.actions import Action
 
@@ -22,7 +24,7 @@ def peer_list(request: Request[Any, Any, Any], asker: Asker, federation: Federat
 
 @get("/peers/{id:str}", opt=PEOPLE, sync_to_thread=True)
 def peer_page(
-    request: Request[Any, Any, Any], id: str, asker: Asker, federation: Federation
+    request: Request[Any, Any, Any], id: str, asker: Asker, federation: Federation, catalogue: Catalogue
 ) -> Response[Any]:
     """One member: reconciliation both ways, lag, the last problem and its remedy, fingerprints."""
     report = federation.reconciliation(asker.principal, id)
@@ -30,6 +32,7 @@ def peer_page(
         request,
         "federation/peer.html",
         report=report,
+        why=lambda one: refusal_words(catalogue, asker.language, one.code, one.sequence),
         own_fingerprint=federation.keys.fingerprint,
     )
 
