@@ -43,7 +43,7 @@ from istmo.kit.signed import Presented, Verifier
 from istmo.ledger.keys import NodeKeys
 from istmo.ledger.log import Ledger
 from istmo.policy.actions import Action
-from istmo.policy.decisions import Context, Resource, decide
+from istmo.policy.decisions import REAL, Context, Resource, decide
 from istmo.policy.principals import Operator, Peer, Principal
 from istmo.settings import Settings
 from istmo.store.changes import Change
@@ -110,8 +110,10 @@ class Federation:
     # --- running -----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to dial peers and to write acknowledgements down."""
+        """Begin to dial peers and to write acknowledgements down. In an exercise there is nobody to dial."""
         self.acks.start()
+        if self.settings.space != REAL:
+            return
         self._unsubscribe = self.store.changes.subscribe(self._heard, "peer")
         self._dialling.start()
         self._keeper.start()
@@ -353,6 +355,7 @@ class Federation:
         return self.inviting.answer(body)
 
     def _peer(self, principal: Principal) -> Member:
+        self._check_exit()
         member = self.region.known(principal.member) if isinstance(principal, Peer) else None
         if member is None:
             raise NotAllowed("federation.not_member")
@@ -367,6 +370,7 @@ class Federation:
         return member
 
     def _public_budget(self) -> None:
+        self._check_exit()
         if not self._public.take():
             raise RateLimited("federation.too_many_strangers", retry_after=10)
 
@@ -388,7 +392,14 @@ class Federation:
 
     # --- policy and audit --------------------------------------------------------------------
 
+    def _check_exit(self) -> None:
+        """An exercise meets no other node: neither asks nor answers."""
+        if self.settings.space != REAL:
+            raise NotAllowed("federation.no_exit", space=self.settings.space)
+
     def _may(self, principal: Principal, action: Action, subject: str) -> None:
+        if action is Action.PEER_MANAGE:
+            self._check_exit()
         resource = Resource("peer", self.region.me, space=self.settings.space)
         answer = decide(principal, action, resource, self.region.context())
         if not answer.allowed:

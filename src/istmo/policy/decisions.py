@@ -23,6 +23,10 @@ from istmo.policy.actions import (
 from istmo.policy.principals import Operator, Peer, Person, Principal, Role, System, TokenHolder, told
 
 
+REAL = "real"
+"""The space whose exits are open."""
+
+
 @dataclass(frozen=True)
 class Reason:
     """Why. The catalogue holds its words under ``policy.<code>``."""
@@ -157,6 +161,10 @@ def who_will_see(resource: Resource, context: Context) -> tuple[Verdict, ...]:
 def _peer(
     member: str, action: Action, resource: Resource, context: Context, against: list[Reason]
 ) -> Reason | None:
+    if context.space != REAL:
+        # An exercise has peers of its own making at most: nothing of it goes out to a real one.
+        against.append(Reason("no_exit", {"space": context.space}))
+        return None
     if action not in PEER_MAY:
         against.append(Reason("peer_action", {"action": str(action)}))
         return None
