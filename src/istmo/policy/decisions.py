@@ -22,7 +22,6 @@ from istmo.policy.actions import (
 )
 from istmo.policy.principals import Operator, Peer, Person, Principal, Role, System, TokenHolder, told
 
-
 REAL = "real"
 """The space whose exits are open."""
 
