@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    bindparam,
     delete,
     func,
     insert,
@@ -235,17 +236,28 @@ def put_joining(connection: Connection, joining: Joining) -> None:
 # --- cursors ---------------------------------------------------------------------------------
 
 
+# Built once: every frame of every peer passes by these.
+_CURSOR = select(peer_cursors).where(peer_cursors.c.member == bindparam("member"))
+_MOVE_CURSOR = update(peer_cursors).where(peer_cursors.c.member == bindparam("of_member"))
+_LAST_ACKNOWLEDGED = (
+    select(acknowledgements)
+    .where(acknowledgements.c.recipient == bindparam("recipient"))
+    .order_by(acknowledgements.c.number.desc())
+    .limit(1)
+)
+
+
 def cursor(connection: Connection, member: str) -> Cursor:
     """How far the chain of ``member`` to us has been taken in."""
-    row = connection.execute(select(peer_cursors).where(peer_cursors.c.member == member)).first()
+    row = connection.execute(_CURSOR, {"member": member}).first()
     return Cursor(row.number, row.sequence, bytes(row.head)) if row else Cursor()
 
 
 def put_cursor(connection: Connection, member: str, cursor: Cursor) -> None:
     values = {"number": cursor.count, "sequence": cursor.sequence, "head": cursor.head}
-    done = connection.execute(update(peer_cursors).where(peer_cursors.c.member == member).values(**values))
+    done = connection.execute(_MOVE_CURSOR, {"of_member": member, **values})
     if not done.rowcount:
-        connection.execute(insert(peer_cursors).values(member=member, **values))
+        connection.execute(insert(peer_cursors), {"member": member, **values})
 
 
 # --- acknowledgements ------------------------------------------------------------------------
@@ -258,17 +270,13 @@ def put_acknowledgement(
     known = last_acknowledged(connection, recipient)
     if known is not None and count <= known.count:
         return False
-    connection.execute(insert(acknowledgements).values(recipient=recipient, number=count, head=head, at=now))
+    values = {"recipient": recipient, "number": count, "head": head, "at": now}
+    connection.execute(insert(acknowledgements), values)
     return True
 
 
 def last_acknowledged(connection: Connection, recipient: str) -> Acknowledged | None:
-    row = connection.execute(
-        select(acknowledgements)
-        .where(acknowledgements.c.recipient == recipient)
-        .order_by(acknowledgements.c.number.desc())
-        .limit(1)
-    ).first()
+    row = connection.execute(_LAST_ACKNOWLEDGED, {"recipient": recipient}).first()
     return Acknowledged(row.number, bytes(row.head), row.at) if row else None
 
 

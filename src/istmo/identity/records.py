@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    bindparam,
     delete,
     func,
     insert,
@@ -127,8 +128,12 @@ def has_accounts(connection: Connection) -> bool:
     return connection.execute(select(accounts.c.id).limit(1)).first() is not None
 
 
+# Built once: the door asks these of every request.
+_ACCOUNT_BY_ID = select(accounts).where(accounts.c.id == bindparam("id"))
+
+
 def account_by_id(connection: Connection, id: str) -> Account | None:
-    row = connection.execute(select(accounts).where(accounts.c.id == id)).first()
+    row = connection.execute(_ACCOUNT_BY_ID, {"id": id}).first()
     return _account(row) if row else None
 
 
@@ -230,8 +235,11 @@ def token_by_id(connection: Connection, id: str) -> tuple[ApiToken, str] | None:
     return (_token(row), row.account) if row else None
 
 
+_TOKEN_BY_HASH = _tokens().where(api_tokens.c.token_hash == bindparam("token_hash"))
+
+
 def token_by_hash(connection: Connection, token_hash: bytes) -> tuple[ApiToken, Account] | None:
-    row = connection.execute(_tokens().where(api_tokens.c.token_hash == token_hash)).first()
+    row = connection.execute(_TOKEN_BY_HASH, {"token_hash": token_hash}).first()
     account = account_by_id(connection, row.account) if row else None
     return (_token(row), account) if row and account else None
 
@@ -288,26 +296,28 @@ def secret(connection: Connection, name: str, make: Callable[[], bytes]) -> byte
 # Audit trail: lines are added and read, never changed or removed
 
 
+_LAST_DIGEST = select(audit.c.digest).order_by(audit.c.id.desc()).limit(1)
+
+
 def last_digest(connection: Connection) -> bytes:
-    found: bytes | None = connection.execute(
-        select(audit.c.digest).order_by(audit.c.id.desc()).limit(1)
-    ).scalar()
+    found: bytes | None = connection.execute(_LAST_DIGEST).scalar()
     return bytes(found) if found else bytes(32)
 
 
 def add_audit_line(connection: Connection, line: AuditLine, digest: bytes) -> None:
     connection.execute(
-        insert(audit).values(
-            at=line.at,
-            principal=line.principal,
-            name=line.name,
-            action=line.action,
-            subject=line.subject,
-            outcome=line.outcome,
-            reasons=[dict(reason) for reason in line.reasons],
-            address=line.address,
-            digest=digest,
-        )
+        insert(audit),
+        {
+            "at": line.at,
+            "principal": line.principal,
+            "name": line.name,
+            "action": line.action,
+            "subject": line.subject,
+            "outcome": line.outcome,
+            "reasons": [dict(reason) for reason in line.reasons],
+            "address": line.address,
+            "digest": digest,
+        },
     )
 
 

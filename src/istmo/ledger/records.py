@@ -140,6 +140,31 @@ _FIND_ENTRY = select(log_entries).where(
     log_entries.c.origin == bindparam("origin"), log_entries.c.sequence == bindparam("sequence")
 )
 _INSERT_DELIVERY = insert(deliveries)
+_CHAIN_AT = (
+    select(deliveries.c.number, deliveries.c.head)
+    .where(
+        deliveries.c.origin == bindparam("origin"),
+        deliveries.c.recipient == bindparam("recipient"),
+        deliveries.c.sequence <= bindparam("sequence"),
+    )
+    .order_by(deliveries.c.sequence.desc())
+    .limit(1)
+)
+_DUE = (
+    select(log_entries, deliveries.c.number, deliveries.c.head)
+    .join(
+        deliveries,
+        (deliveries.c.origin == log_entries.c.origin) & (deliveries.c.sequence == log_entries.c.sequence),
+    )
+    .where(
+        deliveries.c.origin == bindparam("origin"),
+        deliveries.c.recipient == bindparam("recipient"),
+        deliveries.c.sequence > bindparam("after"),
+    )
+    .order_by(deliveries.c.sequence)
+    .limit(bindparam("most"))
+)
+_DUE_IN_LANE = _DUE.where(log_entries.c.lane == bindparam("lane"))
 
 
 def last_sequence(connection: Connection, origin: str) -> int:
@@ -231,12 +256,8 @@ def chain_of(connection: Connection, origin: str, recipient: str) -> Chain:
 
 def chain_at(connection: Connection, origin: str, recipient: str, sequence: int) -> Chain:
     """The chain as it stood once ``sequence`` (or the last before it) was delivered."""
-    row = connection.execute(
-        select(deliveries.c.number, deliveries.c.head)
-        .where(*_of(origin, recipient), deliveries.c.sequence <= sequence)
-        .order_by(deliveries.c.sequence.desc())
-        .limit(1)
-    ).first()
+    place = {"origin": origin, "recipient": recipient, "sequence": sequence}
+    row = connection.execute(_CHAIN_AT, place).first()
     return Chain(row.number, bytes(row.head)) if row else Chain()
 
 
@@ -341,23 +362,10 @@ def due_rows(
     connection: Connection, origin: str, recipient: str, after: int, limit: int, lane: str | None
 ) -> Iterator[Row[Any]]:
     """Entries for ``recipient`` past a sequence, each with its place in the delivery chain."""
-    wanted = (
-        select(log_entries, deliveries.c.number, deliveries.c.head)
-        .join(
-            deliveries,
-            (deliveries.c.origin == log_entries.c.origin) & (deliveries.c.sequence == log_entries.c.sequence),
-        )
-        .where(
-            deliveries.c.origin == origin,
-            deliveries.c.recipient == recipient,
-            deliveries.c.sequence > after,
-        )
-        .order_by(deliveries.c.sequence)
-        .limit(limit)
-    )
-    if lane is not None:
-        wanted = wanted.where(log_entries.c.lane == lane)
-    return iter(connection.execute(wanted))
+    place = {"origin": origin, "recipient": recipient, "after": after, "most": limit}
+    if lane is None:
+        return iter(connection.execute(_DUE, place))
+    return iter(connection.execute(_DUE_IN_LANE, place | {"lane": lane}))
 
 
 # --- checkpoints and evidence ----------------------------------------------------------------

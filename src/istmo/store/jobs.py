@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -51,6 +52,8 @@ jobs = Table(
     Column("created", Instant, nullable=False),
     Index("ix_jobs_state_due", "state", "due"),
 )
+
+_BY_KEY = select(jobs).where(jobs.c.key == bindparam("key"))
 
 _LONGEST_WAIT = 3600.0
 _PAUSE_AFTER_TROUBLE = 5.0
@@ -96,16 +99,17 @@ def enqueue(
         tx.notify("job", kind)
         return
     tx.connection.execute(
-        insert(jobs).values(
-            kind=kind,
-            key=key,
-            payload=dict(payload),
-            due=due,
-            attempts=0,
-            asked=1,
-            state="waiting",
-            created=now,
-        )
+        insert(jobs),
+        {
+            "kind": kind,
+            "key": key,
+            "payload": dict(payload),
+            "due": due,
+            "attempts": 0,
+            "asked": 1,
+            "state": "waiting",
+            "created": now,
+        },
     )
     tx.notify("job", kind)
 
@@ -113,7 +117,7 @@ def enqueue(
 def _ask_again(
     connection: Connection, kind: str, key: str, payload: Mapping[str, Any], due: datetime
 ) -> bool:
-    row = connection.execute(select(jobs).where(jobs.c.key == key)).first()
+    row = connection.execute(_BY_KEY, {"key": key}).first()
     if row is None:
         return False
     was_dead = row.state == "dead"

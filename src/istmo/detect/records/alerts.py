@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     delete,
     exists,
     func,
@@ -101,35 +102,47 @@ _HOSTS = (
 )
 
 
+def _about(*, has_entity: bool) -> ColumnElement[bool]:
+    same = (alerts.c.detector == bindparam("detector")) & (alerts.c.subject == bindparam("subject"))
+    return same & (alerts.c.entity == bindparam("entity")) if has_entity else same
+
+
+# Built once: these stand between an event and its alert, and building one costs more than running it.
+_OPEN = {
+    has_entity: select(alerts, _HOSTS)
+    .where(_about(has_entity=has_entity), alerts.c.status != Status.CLOSED)
+    .order_by(alerts.c.row.desc())
+    .limit(50)
+    for has_entity in (False, True)
+}
+_CLOSED = {
+    has_entity: select(alerts.c.id)
+    .where(_about(has_entity=has_entity), alerts.c.status == Status.CLOSED)
+    .order_by(alerts.c.row.desc())
+    .limit(1)
+    for has_entity in (False, True)
+}
+_ADD = insert(alerts).returning(alerts.c.row)
+
+
 def open_stories(connection: Connection, detector: str, subject: str, entity: str | None) -> list[Alert]:
     """The alerts about a subject (on one host, where one is named) that are not closed, newest first."""
-    where = [
-        alerts.c.detector == detector,
-        alerts.c.subject == subject,
-        alerts.c.status != Status.CLOSED,
-        *([alerts.c.entity == entity] if entity is not None else []),
-    ]
-    rows = connection.execute(select(alerts, _HOSTS).where(*where).order_by(alerts.c.row.desc()).limit(50))
-    return [_alert(row) for row in rows]
+    about = {"detector": detector, "subject": subject}
+    named = {} if entity is None else {"entity": entity}
+    return [_alert(row) for row in connection.execute(_OPEN[bool(named)], about | named)]
 
 
 def last_closed(connection: Connection, detector: str, subject: str, entity: str | None) -> str | None:
     """The id of the alert about a subject that was closed last."""
-    where = [
-        alerts.c.detector == detector,
-        alerts.c.subject == subject,
-        alerts.c.status == Status.CLOSED,
-        *([alerts.c.entity == entity] if entity is not None else []),
-    ]
-    found: str | None = connection.execute(
-        select(alerts.c.id).where(*where).order_by(alerts.c.row.desc()).limit(1)
-    ).scalar()
+    about = {"detector": detector, "subject": subject}
+    named = {} if entity is None else {"entity": entity}
+    found: str | None = connection.execute(_CLOSED[bool(named)], about | named).scalar()
     return found
 
 
 def add_alert(connection: Connection, values: Mapping[str, Any]) -> int:
     """Keep a new alert; its row."""
-    row: int = connection.execute(insert(alerts).values(**values).returning(alerts.c.row)).scalar_one()
+    row: int = connection.execute(_ADD, dict(values)).scalar_one()
     return row
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, Integer, String, Table, insert, select, update
+from sqlalchemy import Column, Connection, Integer, String, Table, bindparam, insert, select, update
 
 from istmo.detect.wire import Position
 from istmo.store.columns import BigId, Instant
 from istmo.store.engine import metadata
 
 DUE, DONE = "due", "done"
-MOST_REMEMBERED = 100_000
+MOST_CHANGE_HUNTED = 100_000
 """Hits of one indicator whose events are remembered, so that a second hunt counts none of them twice."""
 
 detector_positions = Table(
@@ -47,20 +47,36 @@ indicator_hits = Table(
 _MANY = 500
 
 
+# Built once: these stand between an event and its alert, and building one costs more than running it.
+_POSITIONS = select(detector_positions)
+_MOVE = update(detector_positions).where(detector_positions.c.detector == bindparam("of_detector"))
+_WATCHES = select(hunts.c.indicator, hunts.c.watch).where(
+    hunts.c.indicator.in_(bindparam("indicators", expanding=True))
+)
+_KNOWN = select(indicator_hits.c.line).where(
+    indicator_hits.c.watch == bindparam("watch"),
+    indicator_hits.c.segment == bindparam("segment"),
+    indicator_hits.c.line.in_(bindparam("lines", expanding=True)),
+)
+_HELD = select(hunts.c.remembered).where(hunts.c.watch == bindparam("watch"))
+_CHANGE_HUNT = update(hunts).where(hunts.c.watch == bindparam("of_watch"))
+_HUNTED = select(hunts.c.indicator, hunts.c.terms).where(hunts.c.state == DONE)
+_HUNTED_AMONG = _HUNTED.where(hunts.c.indicator.in_(bindparam("indicators", expanding=True)))
+_PROBLEM = select(hunts.c.problem).where(hunts.c.indicator == bindparam("indicator"))
+
+
 def positions(connection: Connection) -> dict[str, Position]:
     """The stored position of each detector that ever had one."""
-    rows = connection.execute(select(detector_positions))
+    rows = connection.execute(_POSITIONS)
     return {row.detector: Position(row.segment, row.line) for row in rows}
 
 
 def put_position(connection: Connection, detector: str, position: Position, now: datetime) -> None:
     """Everything before ``position`` is stored."""
     values = {"segment": position.segment, "line": position.line, "stored": now}
-    done = connection.execute(
-        update(detector_positions).where(detector_positions.c.detector == detector).values(**values)
-    )
+    done = connection.execute(_MOVE, {"of_detector": detector, **values})
     if not done.rowcount:
-        connection.execute(insert(detector_positions).values(detector=detector, **values))
+        connection.execute(insert(detector_positions), {"detector": detector, **values})
 
 
 def watches(connection: Connection, indicators: Iterable[str]) -> dict[str, int]:
@@ -79,7 +95,7 @@ def watches(connection: Connection, indicators: Iterable[str]) -> dict[str, int]
 def _watches(connection: Connection, indicators: list[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for some in _parts(indicators):
-        rows = connection.execute(select(hunts.c.indicator, hunts.c.watch).where(hunts.c.indicator.in_(some)))
+        rows = connection.execute(_WATCHES, {"indicators": some})
         found |= {row.indicator: row.watch for row in rows}
     return found
 
@@ -90,39 +106,33 @@ def known_hits(connection: Connection, watch: int, events: Iterable[Position]) -
     by_segment: dict[int, list[int]] = {}
     for event in events:
         by_segment.setdefault(event.segment, []).append(event.line)
-    table = indicator_hits
     for segment, lines in by_segment.items():
         for some in _parts(lines):
-            rows = connection.execute(
-                select(table.c.line).where(
-                    table.c.watch == watch, table.c.segment == segment, table.c.line.in_(some)
-                )
-            )
+            rows = connection.execute(_KNOWN, {"watch": watch, "segment": segment, "lines": some})
             known |= {Position(segment, row.line) for row in rows}
     return known
 
 
 def remember_hits(connection: Connection, watch: int, events: Iterable[Position]) -> None:
     """Remember that these events are counted, up to the bound."""
-    held = connection.execute(select(hunts.c.remembered).where(hunts.c.watch == watch)).scalar() or 0
-    some = sorted(events)[: max(0, MOST_REMEMBERED - held)]
+    held = connection.execute(_HELD, {"watch": watch}).scalar() or 0
+    some = sorted(events)[: max(0, MOST_CHANGE_HUNTED - held)]
     if not some:
         return
     connection.execute(
         insert(indicator_hits),
         [{"watch": watch, "segment": one.segment, "line": one.line} for one in some],
     )
-    connection.execute(update(hunts).where(hunts.c.watch == watch).values(remembered=held + len(some)))
+    connection.execute(_CHANGE_HUNT, {"of_watch": watch, "remembered": held + len(some)})
 
 
 def hunted(connection: Connection, indicators: Iterable[str] | None = None) -> dict[str, str]:
     """The digest of the terms that each indicator was hunted for with; those still due are left out."""
-    asked = select(hunts.c.indicator, hunts.c.terms).where(hunts.c.state == DONE)
     if indicators is None:
-        return {row.indicator: row.terms for row in connection.execute(asked)}
+        return {row.indicator: row.terms for row in connection.execute(_HUNTED)}
     found: dict[str, str] = {}
     for some in _parts(list(indicators)):
-        rows = connection.execute(asked.where(hunts.c.indicator.in_(some)))
+        rows = connection.execute(_HUNTED_AMONG, {"indicators": some})
         found |= {row.indicator: row.terms for row in rows}
     return found
 
@@ -133,11 +143,8 @@ def finish_hunts(
     """The hunts for these indicators, with these digests of their terms, are done."""
     numbers = watches(connection, terms)
     for indicator, digest in terms.items():
-        connection.execute(
-            update(hunts)
-            .where(hunts.c.watch == numbers[indicator])
-            .values(terms=digest, state=DONE, problem=problem, finished=now)
-        )
+        values = {"terms": digest, "state": DONE, "problem": problem, "finished": now}
+        connection.execute(_CHANGE_HUNT, {"of_watch": numbers[indicator], **values})
 
 
 def forget_hunts(connection: Connection, indicators: Iterable[str]) -> None:
@@ -150,9 +157,7 @@ def forget_hunts(connection: Connection, indicators: Iterable[str]) -> None:
 
 def hunt_problem(connection: Connection, indicator: str) -> str | None:
     """Why the hunt for an indicator did not see everything; None where it did, or is still due."""
-    found: str | None = connection.execute(
-        select(hunts.c.problem).where(hunts.c.indicator == indicator)
-    ).scalar()
+    found: str | None = connection.execute(_PROBLEM, {"indicator": indicator}).scalar()
     return found
 
 

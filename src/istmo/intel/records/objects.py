@@ -154,6 +154,9 @@ _SUPERSEDE = (
     .values(current=False)
 )
 _INSERT = insert(objects)
+_SET_OWNER = update(objects).where(
+    objects.c.origin == bindparam("of_origin"), objects.c.sequence == bindparam("of_sequence")
+)
 
 
 def insert_object(connection: Connection, values: Mapping[str, Any]) -> bool:
@@ -173,9 +176,7 @@ def insert_object(connection: Connection, values: Mapping[str, Any]) -> bool:
 
 def set_owner(connection: Connection, origin: str, sequence: int, owner: str) -> None:
     """Remember who in this node wrote an entry."""
-    connection.execute(
-        update(objects).where(objects.c.origin == origin, objects.c.sequence == sequence).values(owner=owner)
-    )
+    connection.execute(_SET_OWNER, {"of_origin": origin, "of_sequence": sequence, "owner": owner})
 
 
 def delete_object(connection: Connection, origin: str, sequence: int) -> str | None:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Column, Connection, Index, Integer, Row, String, Table, and_, delete, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Index,
+    Integer,
+    Row,
+    String,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+)
 
 from istmo.intel.objects import Sighting
 from istmo.intel.records.objects import chunks
@@ -93,16 +106,20 @@ def sightings_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[S
     return found
 
 
+_FIND_TALLY = select(tallies).where(
+    tallies.c.object == bindparam("object"), tallies.c.origin == bindparam("origin")
+)
+_DELETE_TALLY = delete(tallies).where(
+    tallies.c.object == bindparam("object"), tallies.c.origin == bindparam("origin")
+)
+
+
 def find_tally(connection: Connection, object: str, origin: str) -> Row[Any] | None:
     """What this node has seen of an indicator of ``origin``."""
-    return connection.execute(
-        select(tallies).where(tallies.c.object == object, tallies.c.origin == origin)
-    ).first()
+    return connection.execute(_FIND_TALLY, {"object": object, "origin": origin}).first()
 
 
 def put_tally(connection: Connection, values: Mapping[str, Any]) -> None:
     """Write a tally anew."""
-    connection.execute(
-        delete(tallies).where(tallies.c.object == values["object"], tallies.c.origin == values["origin"])
-    )
-    connection.execute(insert(tallies).values(**values))
+    connection.execute(_DELETE_TALLY, {"object": values["object"], "origin": values["origin"]})
+    connection.execute(insert(tallies), dict(values))
