@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from istmo.errors import NotFound
+from istmo.errors import NotAllowed, NotFound
 from istmo.identity import audit
 from istmo.kit.asking import Asker
 from istmo.kit.signed import Presented
@@ -46,14 +46,15 @@ class Keeping:
         reader = self._readers().get(topic)
         return reader is not None and reader(principal, subject)
 
-    def record_denial(self, asker: Asker, method: str, path: str, code: str) -> None:
-        """A denial at the outer door, in the audit trail."""
+    def record_denial(self, asker: Asker, method: str, path: str, error: NotAllowed) -> None:
+        """A denial, in the audit trail: what was asked for, and why not, where the room has said so."""
+        why = error.params.get("why") or [error.code]
         audit.record_denial(
             self._node.store,
             asker.principal,
-            "web.request",
+            error.params.get("action", "web.request"),
             f"{method} {path}",
-            (Reason(code),),
+            [Reason(str(code)) for code in why],
             self._node.clock.now(),
             address=asker.address,
         )

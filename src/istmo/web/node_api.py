@@ -107,8 +107,8 @@ def _require(principal: Principal, action: Action, ledger: Ledger, settings: Set
     context = Context(me, frozenset({me}), settings.space, clock.now())
     decision = decide(principal, action, resource, context)
     if not decision:
-        audit.record_denial(ledger.store, principal, action, "", decision.reasons, clock.now())
-        raise NotAllowed("web.not_for_you")
+        why = [reason.code for reason in decision.reasons]
+        raise NotAllowed("web.not_for_you", action=str(action), why=why)
 
 
 def _job(job: Job) -> dict[str, Any]:

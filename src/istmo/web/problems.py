@@ -21,8 +21,11 @@ from istmo.policy.principals import Anonymous
 
 log = structlog.get_logger(__name__)
 
-Denied = Callable[[Asker, str, str, str], None]
-"""Writes a denial to the audit trail: asker, method, path, code."""
+Denied = Callable[[Asker, str, str, NotAllowed], None]
+"""Writes a denial to the audit trail: asker, method, path, the denial."""
+
+_ON_RECORD = frozenset({"federation.not_allowed", "detect.not_allowed"})
+"""Denials that their room has written down itself: it is asked by others than people, too."""
 
 _MACHINE = ("/api/", "/federation/")
 
@@ -42,11 +45,9 @@ class Problems:
         if error.code == "web.sign_in_first" and is_page and request.method == "GET":
             return back_to(request, "/sign-in?" + urlencode({"next": asker.path}))
         background = None
-        at_the_door = error.code.startswith("web.")  # a service records its own denials
-        if at_the_door and isinstance(error, NotAllowed) and not isinstance(asker.principal, Anonymous):
-            background = BackgroundTask(
-                self._denied, asker, request.method, request.scope["path"], error.code
-            )
+        is_known = not isinstance(asker.principal, Anonymous)
+        if is_known and isinstance(error, NotAllowed) and error.code not in _ON_RECORD:
+            background = BackgroundTask(self._denied, asker, request.method, request.scope["path"], error)
         return self._answer(request, asker, error, background=background)
 
     def http(self, request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
