@@ -18,10 +18,10 @@ from istmo.ledger.keys import NodeKeys
 from istmo.model.markings import Tlp
 from istmo.settings import load_settings
 from istmo.web.app import create_app
-from istmo.web.routes import routes_of
+from istmo.web.routes import RouteEntry, routes_of
 
 from .asking import PEERS, VISIT, Answer, Asker, Question, ask, by_key, by_session, by_token, freeze_chance
-from .questions import NONSENSE, every_question
+from .questions import NONSENSE, Forgotten, every_question
 from .worlds import (
     SECRET_WORD,
     Ids,
@@ -154,3 +154,17 @@ def _check_word(told: list[tuple[Question, Answer]]) -> None:
     for question, answer in told:
         if SECRET_WORD not in str(question):
             assert word not in answer.body, question
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "table"),
+    [
+        ("GET", "/api/v1/courses/{course_id:str}", "PARAMETERS"),
+        ("GET", "/courses/{id:str}", "ID_BY_PATH"),
+        ("POST", "/api/v1/courses", "BODIES"),
+    ],
+)
+def test_a_new_route_cannot_be_forgotten(method: str, path: str, table: str) -> None:
+    new = RouteEntry(path, method, "people", "handler")
+    with pytest.raises(Forgotten, match=table):
+        list(every_question([new], Ids(), Ids(), Asker("somebody")))
