@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +19,15 @@ from istmo.cli.demo.play import Material, Play
 from istmo.cli.demo.region import RunningNode
 from istmo.model.ids import new_id
 
+from .asking import is_idle, until
+
 ADDRESS = "172.18.38.5"
 RECORDINGS = (
     "cmd_bitsadmin_download_psh_script.zip",
     "covenant_getdomaingroup_ldap_searchrequest_domain_admins.zip",
     "covenant_sharpsc_stop_dcerpc_smb_svcctl.zip",
 )
-RULES_THAT_FIRE = ("Suspicious Download From File-Sharing Website Via Bitsadmin",)
+GOLDEN = Path(__file__).parent.parent / "golden" / "sigma_matches.json"
 
 
 def recorded_events(path: Path) -> list[dict[str, Any]]:
@@ -32,6 +35,23 @@ def recorded_events(path: Path) -> list[dict[str, Any]]:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if not name.startswith("__MACOSX")]
         return [json.loads(line) for name in names for line in archive.open(name) if line.strip()]
+
+
+def golden_counts() -> Counter[str]:
+    """How often each rule matches in the recordings, by its id: the golden figures."""
+    names = {name.removesuffix(".zip") for name in RECORDINGS}
+    found: Counter[str] = Counter()
+    for row in json.loads(GOLDEN.read_text("utf-8")):
+        if row["recording"] in names:
+            found[row["rule"]] += row["count"]
+    return found
+
+
+def golden_titles() -> tuple[str, ...]:
+    """The titles of those rules."""
+    wanted = golden_counts()
+    rows = json.loads(GOLDEN.read_text("utf-8"))
+    return tuple(sorted({row["title"] for row in rows if row["rule"] in wanted}))
 
 
 def indicator(pattern: str, name: str) -> dict[str, Any]:
@@ -65,7 +85,7 @@ def material(shared_data: Path) -> Material:
         rules=(shared_data / "sigma" / "sigma_rules.zip").read_bytes(),
         watched=watched["id"],
         search=f"DestinationIp:{ADDRESS}",
-        rule_titles=RULES_THAT_FIRE,
+        rule_titles=golden_titles(),
         next_event=lambda: carrying | {"@timestamp": datetime.now(UTC).isoformat()},
         case_title="Intruder on the file server",
         note_here="Host isolated.",
@@ -84,6 +104,11 @@ def test_an_indicator_published_in_one_nation_protects_the_next(
     happened = play.play()
 
     assert happened, [step.document() for step in play.steps if not step.ok]
+    until(lambda: is_idle(nodes[1]), "everything looked at")
+    counted: Counter[str] = Counter()
+    for alert in nodes[1].operator.get("/api/v1/alerts", detector="sigma", limit=200)["items"]:
+        counted[alert["subject"]] += alert["count"]
+    assert counted == golden_counts(), "every rule that matches, each match once, and no other"
     pids = {pid for node in nodes for pid in node.pids()}
     assert len(pids) == 6, "each node is a web process and a worker of its own"
     publish = next(step for step in play.steps if step.name == "publish")
