@@ -47,8 +47,9 @@ COUNTRIES = ("GT", "HN", "SV", "NI", "CR", "PA", "BZ", "DO")
 STAGES = ("published", "received", "live", "event", "alert")
 EVENTS_PER_SECOND = 2_000
 PATIENCE = 20.0
-REST = 0.03
-"""Seconds before each publication: what the one before set off has ended, the askers are waiting."""
+REST = 0.15
+"""Seconds before each publication: what the one before set off has ended (its sighting is back where it
+came from), the askers are waiting."""
 
 
 class Floor:

@@ -190,6 +190,7 @@ class JobRunner:
         self._claims = threading.Lock()
         self._claimed: set[int] = set()
         self._wakes = [threading.Event() for _ in range(threads)]
+        self._resting: list[threading.Event] = []
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._unsubscribe: Callable[[], None] | None = None
@@ -264,7 +265,7 @@ class JobRunner:
 
     def start(self) -> None:
         """Run jobs in threads until ``stop``: at once when one is enqueued, and when one falls due."""
-        self._unsubscribe = self._store.changes.subscribe(lambda _: self._wake_all(), "job")
+        self._unsubscribe = self._store.changes.subscribe(lambda _: self._wake_one(), "job")
         for number, wake in enumerate(self._wakes):
             thread = threading.Thread(target=self._loop, args=(wake,), name=f"jobs-{number}", daemon=True)
             self._threads.append(thread)
@@ -283,6 +284,15 @@ class JobRunner:
         for wake in self._wakes:
             wake.set()
 
+    def _wake_one(self) -> None:
+        """Wake one that rests; where none does, let all look again before they rest."""
+        with self._claims:
+            resting = self._resting.pop() if self._resting else None
+        if resting is None:
+            self._wake_all()
+        else:
+            resting.set()
+
     def _loop(self, wake: threading.Event) -> None:
         while not self._stopping.is_set():
             wake.clear()
@@ -292,8 +302,12 @@ class JobRunner:
                 pause = self._seconds_to_next()
             except Exception:
                 log.exception("job_loop_failed")
+            with self._claims:
+                self._resting.append(wake)
             if wake.wait(pause):
                 self._stopping.wait(_HEAD_START)
+            with self._claims:
+                self._resting = [one for one in self._resting if one is not wake]
 
     def _seconds_to_next(self) -> float:
         with self._claims, self._store.read() as connection:
