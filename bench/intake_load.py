@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypedDict
 
 import orjson
@@ -19,18 +20,19 @@ from istmo.cli.demo.attack import ordinary_morning
 from istmo.cli.demo.region import Source
 from istmo.kit.client import NodeClient
 from istmo.model.ids import new_id
+from istmo.settings import load_settings
 
 BATCH = 100
 SAMPLE_SECONDS = 0.25
-HUNTED = "[file:name = 'svchost.ex']"
-"""Begins like what stands in many events, and is in none: each of them must be read and judged."""
+HUNTED = 60
+"""Indicators that a hunt looks for: past some fifty each stored event is read and judged."""
 
 
 class Job(TypedDict):
     intake_url: str
     intake_token: str
-    api_url: str
-    api_token: str
+    data: str
+    """The node's folder: how much it hunts is for its operator to know."""
     events_per_second: int
 
 
@@ -41,18 +43,21 @@ def batches(count: int) -> list[bytes]:
 
 
 def hunted_bundle() -> bytes:
-    """An indicator that makes a node read all that it has stored."""
-    indicator = {
-        "type": "indicator",
-        "spec_version": "2.1",
-        "id": new_id("indicator"),
-        "created": "2026-03-02T08:00:00.000000Z",
-        "modified": "2026-03-02T08:00:00.000000Z",
-        "pattern": HUNTED,
-        "pattern_type": "stix",
-        "valid_from": "2026-03-02T00:00:00Z",
-    }
-    return orjson.dumps({"type": "bundle", "id": new_id("bundle"), "objects": [indicator]})
+    """Indicators, of programs that nobody runs, that make a node read all that it has stored."""
+    objects = [
+        {
+            "type": "indicator",
+            "spec_version": "2.1",
+            "id": new_id("indicator"),
+            "created": "2026-03-02T08:00:00.000000Z",
+            "modified": "2026-03-02T08:00:00.000000Z",
+            "pattern": f"[file:name = 'nobody-runs-{number}.exe']",
+            "pattern_type": "stix",
+            "valid_from": "2026-03-02T00:00:00Z",
+        }
+        for number in range(HUNTED)
+    ]
+    return orjson.dumps({"type": "bundle", "id": new_id("bundle"), "objects": objects})
 
 
 class Hunting(threading.Thread):
@@ -78,7 +83,7 @@ def main() -> None:
     made = batches(10_000)
     stopping = threading.Event()
     source = Source(job["intake_url"], job["intake_token"])
-    hunting = Hunting(NodeClient.by_token(job["api_url"], job["api_token"]), stopping)
+    hunting = Hunting(NodeClient.by_key(load_settings(Path(job["data"]))), stopping)
     hunting.start()
     threading.Thread(target=lambda: (sys.stdin.read(), stopping.set()), daemon=True).start()
     began, sent, worst = time.monotonic(), 0, 0.0
@@ -95,7 +100,7 @@ def main() -> None:
         "events_per_second": round(sent / (time.monotonic() - began)),
         "most_behind_s": round(worst, 2),
         "hunting_share": round(hunting.hunting / max(1, hunting.samples), 2),
-        "hunts": hunting.hunts,
+        "hunts_added": hunting.hunts,
     }
     print(json.dumps(told), flush=True)
 

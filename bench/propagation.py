@@ -93,8 +93,8 @@ class Receiver:
     def __init__(self, node: RunningNode, waiters: ThreadPoolExecutor) -> None:
         self.node = node
         analyst = node.person("bench", "analyst")
-        self.token = str(analyst._http.headers["Authorization"]).removeprefix("Bearer ")
-        self.detection, self.alerts = (NodeClient.by_token(node.url, self.token) for _ in range(2))
+        token = str(analyst._http.headers["Authorization"]).removeprefix("Bearer ")
+        self.detection, self.alerts = (NodeClient.by_token(node.url, token) for _ in range(2))
         self.source: Source = node.source("bench")
         self._waiters = waiters
 
@@ -177,8 +177,7 @@ def load(at: Receiver, told: dict[str, Any]) -> Iterator[None]:
     job = {
         "intake_url": at.source.url,
         "intake_token": at.source.token,
-        "api_url": at.node.url,
-        "api_token": at.token,
+        "data": str(at.node.settings.data),
         "events_per_second": EVENTS_PER_SECOND,
     }
     loader = subprocess.Popen(

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from istmo.kit.client import NodeClient
 from istmo.settings import Settings
 
 START_SECONDS = 30.0
+_LOWEST_PORT, _HIGHEST_PORT = 12_000, 32_000
 STOP_SECONDS = 15.0
 
 
@@ -184,12 +185,19 @@ def _trust(settings: Settings) -> Any:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing uses just now on the loopback address."""
+    """Ports that nothing uses just now on the loopback address.
+
+    From below those that the system gives to outgoing connections: a node starts a while after its ports
+    were chosen, and meanwhile no connection of a neighbour must take one.
+    """
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        found: list[int] = []
+        while len(found) < count:
+            one = held.enter_context(socket.socket())
+            with suppress(OSError):
+                one.bind(("127.0.0.1", _LOWEST_PORT + secrets.randbelow(_HIGHEST_PORT - _LOWEST_PORT)))
+                found.append(one.getsockname()[1])
+        return found
 
 
 def make_node(
