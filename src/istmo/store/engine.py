@@ -165,6 +165,8 @@ def _in_words(error: DBAPIError) -> IstmoError | None:
         return Unavailable("store.busy")
     if name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN")):
         return Unavailable("store.disk_error", detail=name)
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or name == "XX001":
+        return Unavailable("store.damaged", detail=name)
     if error.connection_invalidated or name.startswith(("08", "57P")):
         return Unavailable("store.unreachable")
     if not name and isinstance(error, OperationalError):  # psycopg: no server answered at all

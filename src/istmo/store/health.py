@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from istmo.errors import Unavailable
 from istmo.store.engine import Store
 from istmo.store.migrations import current, steps
 
@@ -19,8 +20,9 @@ def database_problem(url: str) -> str:
                 return ""
             found = connection.execute(text("PRAGMA quick_check(1)")).scalar()
             return "" if found == "ok" else str(found)
-    except SQLAlchemyError as error:
-        return str(error.__cause__ or error)
+    except (SQLAlchemyError, Unavailable) as error:
+        cause = error.__cause__ or error
+        return str(cause.__cause__ or cause)
     finally:
         store.close()
 

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from litestar import Request
 from litestar.concurrency import sync_to_thread
@@ -114,7 +114,7 @@ class Door:
                 raise Unauthenticated("web.token_unknown")
             return "", False, holder
         if "signature-input" in request.headers:
-            signed = Presented(request.method, str(request.url), dict(request.headers), await request.body())
+            signed = Presented(request.method, _url(request), dict(request.headers), await request.body())
             return "", False, await sync_to_thread(self._keepers.signature, signed)
         token = request.cookies.get(self._faces.cookie(SESSION), "")
         if token:
@@ -146,6 +146,14 @@ class Door:
             given = str((await request.form()).get(csrf.FIELD, ""))
         if not csrf.is_valid(secret, given):
             raise NotAllowed("web.form_expired")
+
+
+def _url(request: Request[Any, Any, Any]) -> str:
+    """The URL as it was signed. The path has been decoded by now: a "?" in it must not end it anew."""
+    scope = request.scope
+    query = scope.get("query_string", b"").decode("latin-1")
+    path = quote(scope["path"]) + (f"?{query}" if query else "")
+    return f"{scope['scheme']}://{request.headers.get('host', '')}{path}"
 
 
 def check_access_declared(handlers: list[tuple[str, BaseRouteHandler]]) -> None:

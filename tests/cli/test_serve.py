@@ -1,0 +1,95 @@
+"""``istmo serve``: one node a folder, told clearly where it cannot be; ended quickly, and wholly."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from istmo.kit.i18n import Catalogue
+from istmo.settings import load_settings
+
+from .running import istmo, new_node, started
+
+
+def test_a_folder_is_served_once_and_stopped_wholly(tmp_path: Path) -> None:
+    new_node(tmp_path / "node")
+    with started("serve", "--data", tmp_path / "node") as node:
+        node.says("worker_connected")
+        assert len(node.family()) == 2, "the web process and its worker"
+        for lang in ("es", "en"):
+            second = istmo("serve", "--data", tmp_path / "node", lang=lang)
+            told = Catalogue().text(
+                lang, "error.cli.runs_already", folder=str(tmp_path / "node"), pid=node.process.pid
+            )
+            assert second.returncode == 1
+            assert told in second.stderr.replace("\n", " ")
+            assert "Traceback" not in second.stderr
+
+        status, seconds = node.signal(signal.SIGINT)
+        assert status == 0
+        assert seconds < 8
+        assert node.family() == set()
+        assert not [line for line in node.lines if '"level": "error"' in line or "Traceback" in line]
+
+    with started("serve", "--data", tmp_path / "node") as again:
+        again.says("worker_connected")
+        status, _ = again.signal(signal.SIGTERM)
+        assert status == 0
+        assert again.family() == set()
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_worker_too_and_is_no_error(tmp_path: Path) -> None:
+    new_node(tmp_path / "node")
+    with started("serve", "--data", tmp_path / "node") as node:
+        node.says("worker_connected")
+        status, seconds = node.signal(signal.SIGINT, group=True)
+        assert status == 0
+        assert seconds < 8
+        assert node.family() == set()
+        assert not [line for line in node.lines if "Traceback" in line]
+
+
+@pytest.mark.parametrize("lang", ["es", "en"])
+def test_a_port_in_use_is_told_before_anything_starts(tmp_path: Path, lang: str) -> None:
+    port, _ = new_node(tmp_path / "node")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        refused = istmo("serve", "--data", tmp_path / "node", lang=lang)
+    assert refused.returncode == 1
+    assert Catalogue().text(lang, "error.cli.port_taken", host="127.0.0.1", port=port) in refused.stderr
+    assert refused.stdout == "", "never said to be listening"
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "node" / "run").exists(), "no worker was started"
+
+
+def test_an_address_that_is_not_this_machines_is_told(tmp_path: Path) -> None:
+    new_node(tmp_path / "node")
+    path = tmp_path / "node" / "istmo.toml"
+    path.write_text(path.read_text().replace('host = "127.0.0.1"', 'host = "192.0.2.1"', 1))
+    assert load_settings(tmp_path / "node").host == "192.0.2.1"
+    refused = istmo("serve", "--data", tmp_path / "node")
+    assert refused.returncode == 1
+    assert "192.0.2.1" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("name = ", "settings.not_toml"),
+        ('name = "X"\ncountry = "GT"\nnonsense = 1\n', "settings.unknown"),
+        ('name = "X"\n', "settings.missing"),
+        ('name = "X"\ncountry = "GT"\nport = "many"\n', "settings.wrong_type"),
+    ],
+)
+@pytest.mark.parametrize("lang", ["es", "en"])
+def test_settings_that_will_not_do_are_told_by_name(tmp_path: Path, text: str, code: str, lang: str) -> None:
+    (tmp_path / "istmo.toml").write_text(text)
+    refused = istmo("serve", "--data", tmp_path, lang=lang)
+    assert refused.returncode == 1
+    assert Catalogue().text(lang, f"error.{code}.remedy") in refused.stderr
+    assert "Traceback" not in refused.stderr
