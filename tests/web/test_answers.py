@@ -113,7 +113,8 @@ def test_the_first_load_is_small(site: Site) -> None:
         page = len(gzip.compress(client.get("/sign-in").content, mtime=0))
         names = ("app.css", "app.js", "htmx.min.js", "icon.svg")
         rest = sum(
-            len(gzip.compress(client.get(site.app.state.faces.assets.path(name)).content, mtime=0)) for name in names
+            len(gzip.compress(client.get(site.app.state.faces.assets.path(name)).content, mtime=0))
+            for name in names
         )
     assert page + rest <= 100_000
 
