@@ -22,7 +22,8 @@ def main() -> None:
             subprocess.run(
                 [
                     sys.executable, "-m", "piptools", "compile", "--quiet", "--generate-hashes",
-                    "--allow-unsafe", "--strip-extras", "--no-emit-index-url", "--no-emit-trusted-host", "--no-emit-options",
+                    "--allow-unsafe", "--strip-extras", "--no-emit-index-url", "--no-emit-trusted-host",
+                    "--no-emit-options",
                     "--no-annotate", "--no-header", "--output-file", str(target),
                     *(f"--extra={extra}" for extra in extras),
                     "pyproject.toml", str(build),
