@@ -39,9 +39,7 @@ from istmo.settings import Settings
 
 # What steers how text is shown instead of being text: controls but for tab and line ends, and the marks
 # that turn the direction of writing, by which "exe.gpj" is made to read "jpg.exe".
-_STEERING: Final = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
-)
+_STEERING: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 ROOMS = Path(__file__).parent.parent
 Requested = Request[Any, Any, Any]
