@@ -26,11 +26,6 @@ from istmo.node import create_node
 from istmo.settings import Settings, load_settings
 from istmo.web.app import create_app
 
-SWITCH_SECONDS = 0.001
-"""How long a thread may keep the interpreter while another waits. Many threads hand one indicator on,
-from a commit to a feed to the worker: Python's 5 ms at each hand-over would be most of its way."""
-
-
 LOCK = "node.lock"
 """In the data folder: held for as long as a node runs from it."""
 
@@ -41,7 +36,6 @@ def serve(teller: Teller) -> None:
     """Start the web process; it starts the detection worker and the dialling of peers."""
     settings = load_settings(teller.data)
     configure_log()
-    sys.setswitchinterval(SWITCH_SECONDS)
     with _interruptible(), suppress(KeyboardInterrupt), _alone(settings), _bound(settings) as bound:
         node = create_node(settings, SystemClock())
         config = _config(node.keys, settings, create_app(node))

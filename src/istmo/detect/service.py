@@ -123,6 +123,15 @@ class Detect:
         visible = tuple(one for one in found if self._can_read(principal, one))
         return AlertPage(visible, following, total)
 
+    def alerts_about(self, principal: Principal, subject: str, limit: int = 50) -> tuple[Alert, ...]:
+        """The alerts about one indicator or rule that the asker may read, last changed first: NotAllowed."""
+        reads = self._reading(principal)
+        with self._store.read() as connection:
+            found = alert_records.alerts_about(
+                connection, subject, reads=reads, owners=owner_names(principal), limit=limit
+            )
+        return tuple(one for one in found if self._can_read(principal, one))
+
     def count_alerts(self, principal: Principal) -> dict[tuple[Status, Level], int]:
         """How many alerts the asker may read, by status and level."""
         reads = self._reading(principal)

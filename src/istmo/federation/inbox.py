@@ -60,6 +60,7 @@ class Inbox:
         self._ledger, self._region, self._links = ledger, region, links
         self._acknowledged = acknowledged
         self._store = ledger.store
+        self._last: dict[str, Cursor] = {}
 
     def cursor(self, peer: str) -> Cursor:
         """How far the peer's chain to us is in."""
@@ -73,19 +74,19 @@ class Inbox:
 
         At the first frame that does not fit, the ones before it stay and ``Taken.problem`` says why.
         """
-        taken = Taken(self.cursor(peer.id))
+        taken = Taken(self._cursor_for(peer.id, frames))
         pending = list(frames)
         while pending and taken.problem is None and self._is_idle(peer, pending[0], taken):
             pending.pop(0)
         if pending and taken.problem is None:
-            start = taken.cursor
             with self._store.write() as tx:
-                taken.cursor = records.cursor(tx.connection, peer.id)
+                start = taken.cursor = records.cursor(tx.connection, peer.id)
                 self._apply_all(tx, peer, pending, taken)
                 if taken.cursor != start:
                     records.put_cursor(tx.connection, peer.id, taken.cursor)
                 now = self._region.clock.now()
                 records.put_refusals(tx.connection, records.OURS, peer.id, taken.refused, now)
+        self._last[peer.id] = taken.cursor
         for frame in frames:
             taken.charter = max(taken.charter, frame.charter)
             if frame.kind == RECEIPT and taken.problem is None:
@@ -95,6 +96,18 @@ class Inbox:
             stated = frame.chain if frame.kind in (ENVELOPES, HEARTBEAT) else None
             self._links.heard(peer.id, frame.created if is_live else None, stated)
         return taken
+
+    def _cursor_for(self, peer: str, frames: Sequence[Frame]) -> Cursor:
+        """The cursor, from the database unless the last one known shows already that there is news.
+
+        It only grows, and the write that takes the news in reads it anew.
+        """
+        known = self._last.get(peer)
+        is_news = known is not None and any(
+            frame.kind == ENVELOPES and any(item.number > known.count for item in frame.items)
+            for frame in frames[:1]
+        )
+        return known if known is not None and is_news else self.cursor(peer)
 
     def _is_idle(self, peer: Member, frame: Frame, taken: Taken) -> bool:
         """Whether a frame needs no write: a heartbeat that says what we know, a repetition."""

@@ -72,7 +72,7 @@ class Sightings:
         wait = 0.0
         if values["told"] is not None:
             wait = self._interval - (now - values["told"]).total_seconds()
-        records.put_tally(tx.connection, values)
+        records.put_tally(tx.connection, values, is_new=known is None)
         # The key names the round: while a job of this round runs, the next one finds a key of its own.
         jobs.enqueue(
             tx,

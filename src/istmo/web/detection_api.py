@@ -7,7 +7,7 @@ from typing import Any
 from litestar import get
 
 from istmo.detect.api import alert_json
-from istmo.detect.service import Detect, alert_filter
+from istmo.detect.service import Detect
 from istmo.errors import NotFound
 from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
@@ -55,8 +55,8 @@ async def alerts(
     """
 
     def look() -> dict[str, Any]:
-        page = detect.list_alerts(asker.principal, alert_filter(subject=object_id))
-        return {"items": [alert_json(one) for one in page.items], "next": page.next, "total": page.total}
+        found = detect.alerts_about(asker.principal, object_id)
+        return {"items": [alert_json(one) for one in found], "next": None, "total": None}
 
     def rings(change: Change) -> bool:
         return change.data.get("about") == object_id

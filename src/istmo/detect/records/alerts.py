@@ -195,6 +195,28 @@ def list_alerts(
     return [_alert(one) for one in rows], total
 
 
+_ABOUT = (
+    select(alerts, _HOSTS)
+    .where(
+        or_(
+            alerts.c.tlp <= bindparam("reads"),
+            alerts.c.owner.in_(bindparam("owners", expanding=True)),
+        ),
+        alerts.c.subject == bindparam("subject"),
+    )
+    .order_by(alerts.c.updated.desc(), alerts.c.row.desc())
+    .limit(bindparam("most"))
+)
+
+
+def alerts_about(
+    connection: Connection, subject: str, *, reads: Tlp, owners: Sequence[str], limit: int
+) -> list[Alert]:
+    """The alerts about one indicator or rule, last changed first."""
+    asked = {"subject": subject, "reads": int(reads), "owners": list(owners), "most": limit}
+    return [_alert(row) for row in connection.execute(_ABOUT, asked)]
+
+
 def _filters(wanted: AlertFilter) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = [
         alerts.c.search.like(f"%{_escaped(word)}%", escape="\\") for word in wanted.words

@@ -119,7 +119,8 @@ def find_tally(connection: Connection, object: str, origin: str) -> Row[Any] | N
     return connection.execute(_FIND_TALLY, {"object": object, "origin": origin}).first()
 
 
-def put_tally(connection: Connection, values: Mapping[str, Any]) -> None:
-    """Write a tally anew."""
-    connection.execute(_DELETE_TALLY, {"object": values["object"], "origin": values["origin"]})
+def put_tally(connection: Connection, values: Mapping[str, Any], *, is_new: bool = False) -> None:
+    """Write a tally, anew unless it ``is_new``."""
+    if not is_new:
+        connection.execute(_DELETE_TALLY, {"object": values["object"], "origin": values["origin"]})
     connection.execute(insert(tallies), dict(values))
