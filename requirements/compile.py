@@ -22,7 +22,7 @@ def main() -> None:
             subprocess.run(
                 [
                     sys.executable, "-m", "piptools", "compile", "--quiet", "--generate-hashes",
-                    "--allow-unsafe", "--strip-extras", "--no-emit-index-url", "--no-emit-trusted-host",
+                    "--allow-unsafe", "--no-strip-extras", "--no-emit-index-url", "--no-emit-trusted-host",
                     "--no-emit-options",
                     "--no-annotate", "--no-header", "--output-file", str(target),
                     *(f"--extra={extra}" for extra in extras),

@@ -25,9 +25,13 @@ WIDTHS = (360, 1440)
 LANGUAGES = {"es": "es-GT", "en": "en-GB"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """One browser for all tests."""
+    """One browser for a module's tests.
+
+    Not for the whole session: while Playwright is open its event loop counts as the running one of this
+    thread, and every later ``asyncio.run`` of another module in the same process would be refused.
+    """
     program = next(
         (found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None
     )
