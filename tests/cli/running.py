@@ -16,6 +16,7 @@ from pathlib import Path
 from istmo.cli.demo.region import free_ports
 
 WAIT = 60.0
+ISTMO = (sys.executable, "-m", "istmo")
 
 
 def istmo(
@@ -23,7 +24,7 @@ def istmo(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "istmo", *map(str, arguments)],
+        [*ISTMO, *map(str, arguments)],
         input=stdin if stdin is not None else "",
         capture_output=True,
         text=True,
@@ -48,9 +49,9 @@ def new_node(folder: Path, *options: str) -> tuple[int, int]:
 class Started:
     """A command that runs on; ``lines`` are what it has printed on both streams."""
 
-    def __init__(self, *arguments: str | Path, lang: str = "en") -> None:
+    def __init__(self, *arguments: str | Path, lang: str = "en", program: tuple[str, ...] = ISTMO) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "istmo", *map(str, arguments)],
+            [*program, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -107,9 +108,9 @@ def sessions() -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def started(*arguments: str | Path, lang: str = "en") -> Iterator[Started]:
+def started(*arguments: str | Path, lang: str = "en", program: tuple[str, ...] = ISTMO) -> Iterator[Started]:
     """A command that runs on until the block ends."""
-    command = Started(*arguments, lang=lang)
+    command = Started(*arguments, lang=lang, program=program)
     try:
         yield command
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from istmo.kit.i18n import Catalogue
 from istmo.settings import load_settings
 
-from .running import istmo, new_node, started
+from .running import istmo, new_node, sessions, started
 
 
 def test_a_folder_is_served_once_and_stopped_wholly(tmp_path: Path) -> None:
@@ -50,6 +52,34 @@ def test_ctrl_c_in_a_terminal_reaches_the_worker_too_and_is_no_error(tmp_path: P
         assert seconds < 8
         assert node.family() == set()
         assert not [line for line in node.lines if "Traceback" in line]
+
+
+def test_a_node_runs_in_a_folder_with_a_long_path(tmp_path: Path) -> None:
+    folder = tmp_path / "a-name-that-somebody-chose-with-care" / "and-another-one-inside-of-it" / ("x" * 90)
+    folder.parent.mkdir(parents=True)
+    new_node(folder)
+    with started("serve", "--data", folder) as node:
+        node.says("worker_connected")
+
+
+def test_a_supervised_node_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    new_node(tmp_path / "node")
+    starter = (
+        "import subprocess, sys, time\n"
+        "subprocess.Popen([sys.executable, '-m', 'istmo', 'serve', '--supervised', '--data', sys.argv[1]],"
+        " stdin=subprocess.PIPE)\n"
+        "time.sleep(600)\n"
+    )
+    with started(tmp_path / "node", program=(sys.executable, "-c", starter)) as starting:
+        starting.says("worker_connected")
+        family = starting.family()
+        assert len(family) == 3, "the starter, the web process and its worker"
+        starting.process.kill()
+        starting.process.wait(10)
+        deadline = time.monotonic() + 15
+        while family & {pid for pid, _ in sessions()} - {starting.process.pid}:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)  # the pace of looking
 
 
 @pytest.mark.parametrize("lang", ["es", "en"])

@@ -165,7 +165,8 @@ def _found(folder: Path, name: str, country: str, port: int, clock: ManualClock)
 
 
 def carry(sender: Node, receiver: Node) -> None:
-    """Take everything that waits for ``receiver`` to it, as a file."""
+    """Take everything that waits for ``receiver`` to it, as a file: sightings too, which a job tells."""
+    sender.jobs.run_due()
     lines = list(sender.federation.export(OPERATOR, receiver.settings.member))
     _, taken = receiver.federation.import_file(OPERATOR, lines)
     assert taken.problem is None, taken.problem

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -20,7 +21,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from istmo.clock import SystemClock
 from istmo.errors import Conflict, IstmoError, Unavailable
-from istmo.kit.cli import Teller, command, told
+from istmo.kit.cli import Teller, command, option, told
 from istmo.ledger.keys import NodeKeys
 from istmo.node import create_node
 from istmo.settings import Settings, load_settings
@@ -31,11 +32,17 @@ LOCK = "node.lock"
 
 
 @command("serve", help="cli.serve")
+@option("--supervised", is_flag=True, help="cli.serve.supervised")
 @told
-def serve(teller: Teller) -> None:
-    """Start the web process; it starts the detection worker and the dialling of peers."""
+def serve(teller: Teller, supervised: bool) -> None:
+    """Start the web process; it starts the detection worker and the dialling of peers.
+
+    ``--supervised`` ends the node when its standard input ends: with whoever started it, however they end.
+    """
     settings = load_settings(teller.data)
     configure_log()
+    if supervised:
+        threading.Thread(target=_end_with_input, name="supervised", daemon=True).start()
     with _interruptible(), suppress(KeyboardInterrupt), _alone(settings), _bound(settings) as bound:
         node = create_node(settings, SystemClock())
         config = _config(node.keys, settings, create_app(node))
@@ -62,6 +69,12 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.config.app.state.stopping.set()  # type: ignore[union-attr]
         await super().shutdown(sockets)
+
+
+def _end_with_input() -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass  # nothing is meant to be said there: only its end counts
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import orjson
 from litestar import delete, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from istmo.detect.objects import (
@@ -65,7 +65,7 @@ class SourceRequest(msgspec.Struct, forbid_unknown_fields=True):
 def list_alerts(
     asker: Asker,
     detect: Detect,
-    alert_status: Annotated[str, Parameter(query="status")] = "",
+    alert_status: Annotated[str, QueryParameter(name="status")] = "",
     level: str = "",
     detector: str = "",
     subject: str = "",
@@ -191,8 +191,8 @@ def search_events(
     detect: Detect,
     catalogue: Catalogue,
     q: str = "",
-    start: Annotated[str, Parameter(query="from")] = "",
-    end: Annotated[str, Parameter(query="to")] = "",
+    start: Annotated[str, QueryParameter(name="from")] = "",
+    end: Annotated[str, QueryParameter(name="to")] = "",
     limit: int = 100,
 ) -> Stream:
     """Stored events as newline JSON, newest first, as they are found; the last line has ``done``."""

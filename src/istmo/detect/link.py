@@ -8,7 +8,6 @@ dials again, is told everything, and goes on from the positions that are stored.
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 import threading
@@ -28,6 +27,7 @@ from istmo.detect.incoming import Forgotten, Hunted, Incoming, Unusable
 from istmo.detect.objects import IndicatorSource, WorkerNotice
 from istmo.detect.outgoing import Outgoing
 from istmo.detect.stories import Stories
+from istmo.detect.unix_socket import SOCKET, address
 from istmo.detect.wire import (
     AskStats,
     Cancel,
@@ -51,11 +51,9 @@ from istmo.store.engine import Store
 
 log = structlog.get_logger(__name__)
 
-SOCKET: Final = "worker.sock"
 READY_SECONDS: Final = 10.0
 MOST_NOTICES: Final = 50
 MOST_SEARCHES: Final = 32
-_LONGEST_PATH: Final = 100
 _ASKED_AGAIN: Final = 3
 _STORED_SECONDS: Final = 10.0
 _HUNT_CUT: Final = "detect.hunt_cut_short"
@@ -397,17 +395,13 @@ def _listen(run: Path) -> socket.socket:
     run.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = run / SOCKET
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    folder = os.open(run, os.O_RDONLY | os.O_DIRECTORY)
     try:
         path.unlink(missing_ok=True)
-        # A socket's path may have 107 bytes; the folder's may be longer.
-        is_long = len(os.fsencode(path)) > _LONGEST_PATH
-        listener.bind(f"/proc/self/fd/{folder}/{SOCKET}" if is_long else str(path))
+        with address(run) as where:
+            listener.bind(where)
         path.chmod(0o600)
         listener.listen(4)
     except OSError as error:
         listener.close()
         raise Unavailable("detect.socket", path=str(path), detail=error.strerror or "?") from error
-    finally:
-        os.close(folder)
     return listener

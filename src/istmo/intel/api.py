@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import FromPath, FromQuery, JSONBody, Parameter, RawBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, RawBody
 
 from istmo.errors import InvalidInput
 from istmo.intel.answers import (
@@ -104,10 +104,10 @@ def list_objects(
     intel: Intel,
     catalogue: Catalogue,
     q: FromQuery[str] = "",
-    kind: Annotated[str, Parameter(query="type")] = "",
+    kind: Annotated[str, QueryParameter(name="type")] = "",
     tlp: FromQuery[str] = "",
     origin: FromQuery[str] = "",
-    object_state: Annotated[str, Parameter(query="state")] = "",
+    object_state: Annotated[str, QueryParameter(name="state")] = "",
     cursor: FromQuery[int | None] = None,
     limit: FromQuery[int] = 50,
 ) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -132,12 +133,13 @@ class LogFiles:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop following; what was committed meanwhile is written by the next start."""
+        """Stop following and write what was committed meanwhile: at rest, the files are up to date."""
         self._stopping.set()
         self._grown.set()
         if self._thread:
-            self._thread.join(30)
             self._unsubscribe()
+            self._thread.join(30)
+            self._bring(self.publish)
 
     def _hear(self, change: Change) -> None:
         if change.data.get("origin") == self._ledger.member_id:
@@ -152,10 +154,16 @@ class LogFiles:
                 return
             self._grown.clear()
             pause = self._interval
-            try:
-                bring()
+            if self._bring(bring):
                 bring = self.publish
-            except Exception:
-                # the log itself is safe in the database; a full disk here must not end the thread
-                log.exception("ledger_files_failed", folder=str(self.folder))
+            else:
                 self._grown.set()
+
+    def _bring(self, bring: Callable[[], Checkpoint]) -> bool:
+        try:
+            bring()
+        except Exception:
+            # the log itself is safe in the database; a full disk here must not end the thread
+            log.exception("ledger_files_failed", folder=str(self.folder))
+            return False
+        return True

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from istmo.errors import InvalidInput
 from istmo.kit.access import PEOPLE
@@ -80,7 +80,7 @@ def list_cases(
     opener: str = "",
     disputed: bool | None = None,
     cursor: str = "",
-    limit: Annotated[int, Parameter(ge=1, le=200)] = 50,
+    limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
 ) -> dict[str, Any]:
     """Cases that the asker may see, last touched first."""
     wanted = Filter(q=q[:200], status=status, severity=severity, opener=opener, is_disputed=disputed)

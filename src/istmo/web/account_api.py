@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, delete, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from istmo.clock import Clock
 from istmo.errors import InvalidInput, NotFound
@@ -179,7 +179,7 @@ def audit_trail(
     since: str = "",
     until: str = "",
     cursor: int | None = None,
-    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
     """The audit trail, newest first."""
     found = identity.audit_trail(

@@ -21,9 +21,10 @@ from sqlalchemy import Connection
 
 from istmo.clock import Clock
 from istmo.detect import wire
-from istmo.detect.link import SOCKET, WorkerLink
+from istmo.detect.link import WorkerLink
 from istmo.detect.service import Detect
 from istmo.detect.stories import Stories
+from istmo.detect.unix_socket import SOCKET
 from istmo.detect.wire import INDICATORS, SIGMA, SOURCES, Live, Position, Ready, WireHit
 from istmo.model.ids import new_id
 from istmo.model.markings import Tlp

@@ -11,8 +11,8 @@ import pytest
 
 from istmo.clock import SystemClock
 from istmo.detect import wire
-from istmo.detect.link import SOCKET
 from istmo.detect.records import positions
+from istmo.detect.unix_socket import SOCKET
 from istmo.detect.wire import (
     INDICATORS,
     SIGMA,

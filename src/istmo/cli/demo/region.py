@@ -64,11 +64,11 @@ class RunningNode:
         self.wait_ready()
 
     def launch(self, environment: Mapping[str, str] | None = None) -> None:
-        """Start the process without waiting."""
+        """Start the process without waiting. It ends with us, however we end."""
         with self.log_path.open("ab") as printed:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "istmo", "serve", "--data", str(self.settings.data)],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "istmo", "serve", "--supervised", "--data", str(self.settings.data)],
+                stdin=subprocess.PIPE,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},

@@ -10,12 +10,11 @@ from typing import Final
 import msgspec
 import structlog
 
+from istmo.detect.unix_socket import address
 from istmo.detect.wire import ToWeb, ToWorker, decode_to_worker, encode, read_frame
 
 log = structlog.get_logger(__name__)
 
-SOCKET: Final = "worker.sock"
-"""In ``settings.run``; the web process listens on it."""
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 
@@ -61,7 +60,7 @@ class Link:
 
     def __init__(self, run: Path, talk: Talk) -> None:
         """``talk`` is one whole conversation; it returns when the other side has gone."""
-        self._path = run / SOCKET
+        self._run = run
         self._talk = talk
 
     async def keep(self) -> None:
@@ -69,7 +68,8 @@ class Link:
         pause = _FIRST_PAUSE
         while True:
             try:
-                reader, writer = await asyncio.open_unix_connection(str(self._path))
+                with address(self._run) as where:
+                    reader, writer = await asyncio.open_unix_connection(where)
             except OSError:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
