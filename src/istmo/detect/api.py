@@ -22,7 +22,8 @@ from istmo.detect.objects import (
     Status,
     Story,
 )
-from istmo.detect.service import Detect, alert_filter
+from istmo.detect.service import Detect
+from istmo.detect.service.alerts import alert_filter
 from istmo.detect.stories import from_micros
 from istmo.detect.wire import Problem, WireRow
 from istmo.errors import InvalidInput

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from istmo.clock import SystemClock
-from istmo.detect.service import alert_filter
+from istmo.detect.service.alerts import alert_filter
 
 from .room import ADMINISTRATOR, ANALYST, RealWorker, Room, connection_event, open_room, until
 

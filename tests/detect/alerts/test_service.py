@@ -13,7 +13,7 @@ from sqlalchemy import select
 from istmo.detect import rule_import
 from istmo.detect.objects import CloseReason, Status
 from istmo.detect.records.sources import sources as source_table
-from istmo.detect.service import SECRET_PREFIX, digest_of
+from istmo.detect.service.sources import SECRET_PREFIX, digest_of
 from istmo.detect.wire import INDICATORS
 from istmo.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from istmo.identity import audit

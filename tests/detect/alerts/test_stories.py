@@ -12,7 +12,7 @@ from istmo.clock import ManualClock
 from istmo.detect.objects import CloseReason, Status
 from istmo.detect.records import alerts as records
 from istmo.detect.records import positions
-from istmo.detect.service import alert_filter
+from istmo.detect.service.alerts import alert_filter
 from istmo.detect.stories import KEPT_AT_EACH_END, MOST_HOSTS
 from istmo.detect.wire import INDICATORS, SIGMA, Position
 from istmo.errors import InvalidInput, NotFound

@@ -1,0 +1,125 @@
+"""What can be done with alerts, rules, intake sources and stored events, each after asking policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from datetime import datetime
+
+from istmo.clock import Clock
+from istmo.detect import wire
+from istmo.detect.link import WorkerLink
+from istmo.detect.objects import IndicatorSource, WorkerState
+from istmo.detect.records import positions
+from istmo.detect.records import sources as source_records
+from istmo.detect.service.alerts import Alerts
+from istmo.detect.service.rules import Rules
+from istmo.detect.service.sources import Sources
+from istmo.detect.stories import to_micros
+from istmo.detect.wire import WireRow
+from istmo.model.ids import is_id
+from istmo.policy import Action, Principal, decide
+from istmo.settings import Settings
+from istmo.store.engine import Store
+
+
+class Detect(Alerts, Rules, Sources):
+    """The watching room of one node. Thread-safe; one instance a node."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        clock: Clock,
+        *,
+        member: str,
+        members: Callable[[], Iterable[str]],
+        link: WorkerLink,
+        indicators: IndicatorSource,
+    ) -> None:
+        """``members``: the region's present members. ``link`` is started and stopped by the node."""
+        super().__init__(store, settings, clock, member, members)
+        self._link, self._indicators = link, indicators
+        self._measured: tuple[float, int] | None = None
+
+    # --- stored events and the worker ----------------------------------------------------------
+
+    def search(
+        self,
+        principal: Principal,
+        query: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int = 100,
+    ) -> Generator[WireRow | wire.Problem]:
+        """Stored events, newest first, as they are found; a Problem where the answer is cut short.
+
+        Raises NotAllowed, InvalidInput for a query that cannot be read, Unavailable without a worker.
+        """
+        self._require(principal, Action.EVENT_SEARCH, self._own("event"))
+        limit = max(1, min(limit, self._settings.limits.search_rows))
+        return self._link.search(
+            query,
+            None if start is None else to_micros(start),
+            None if end is None else to_micros(end),
+            limit,
+        )
+
+    def source_names(self, principal: Principal) -> dict[str, str]:
+        """What sources are called, for whoever may see where an event came from."""
+        self._require(principal, Action.EVENT_SEARCH, self._own("event"))
+        with self._store.read() as connection:
+            return source_records.source_names(connection)
+
+    def worker(self, principal: Principal) -> WorkerState:
+        """How the detection worker is doing. Without an answer of it, as far as it is known."""
+        self._require(principal, Action.NODE_READ, self._own("node"))
+        state, ready = self._link.state, self._link.ready
+        stats = self._link.stats() if ready is not None else None
+        if ready is None or stats is None:
+            return WorkerState(state if ready is None else "starting", notices=self._link.notices)
+        counts_all = bool(decide(principal, Action.NODE_MANAGE, self._own("node"), self._context()))
+        host = f"[{ready.intake_host}]" if ":" in ready.intake_host else ready.intake_host
+        return WorkerState(
+            state=state,
+            pid=ready.pid,
+            intake=f"{host}:{ready.intake_port}",
+            intake_problem="" if stats.intake == "open" else stats.intake,
+            stored=stats.events,
+            bytes=stats.bytes,
+            rate=self._rate(stats.events),
+            indicators=stats.indicators if counts_all else None,
+            rules=stats.rules,
+            indicator_lag=stats.behind.get(wire.INDICATORS, 0),
+            sigma_lag=stats.behind.get(wire.SIGMA, 0),
+            hunting=self._link.hunting if counts_all else None,
+            notices=self._link.notices,
+        )
+
+    def _rate(self, events: int) -> float:
+        now = self._clock.monotonic()
+        before, self._measured = self._measured, (now, events)
+        if before is None or now - before[0] < 0.1 or events < before[1]:
+            return 0.0
+        return (events - before[1]) / (now - before[0])
+
+    # --- detection of one indicator ------------------------------------------------------------
+
+    def detection(self, indicator: str) -> str:
+        """What detection makes of an indicator; for whoever may read it, which the caller has asked.
+
+        ``live`` (the worker has acknowledged it), ``waiting`` (it has not yet), ``stopping`` (it is
+        no longer to be watched for, and the worker has not yet said so), ``off``.
+        """
+        if not is_id(indicator, "indicator"):
+            return "off"
+        with self._store.read() as connection:
+            is_wanted = bool(self._indicators.detectable(connection, [indicator]))
+        if is_wanted:
+            return "live" if self._link.has_acknowledged(indicator) else "waiting"
+        return "off" if self._link.has_dropped(indicator) else "stopping"
+
+    def hunt_problem(self, indicator: str) -> str | None:
+        """The code of why a hunt did not see every stored event; None where it did."""
+        with self._store.read() as connection:
+            return positions.hunt_problem(connection, indicator)

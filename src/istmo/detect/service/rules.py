@@ -1,0 +1,130 @@
+"""Rules: brought in, listed, read, switched on and off."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from istmo.detect import rule_import
+from istmo.detect.objects import Rule, RuleImport, RulePage
+from istmo.detect.records import rules as rule_records
+from istmo.detect.service.asking import LONGEST_PAGE, Asking, words_of
+from istmo.errors import InvalidInput, NotFound, TooLarge
+from istmo.policy import Action, Principal, told
+
+
+class Rules(Asking):
+    """What can be done with rules."""
+
+    def import_rules(self, principal: Principal, data: bytes) -> RuleImport:
+        """Keep the rules of a zip or a YAML file; each that cannot be used is named by file and line.
+
+        A rule that is there already is replaced where its text differs; whether it is switched on stays
+        as it was. Raises NotAllowed, InvalidInput ``detect.rules_unreadable``, TooLarge.
+        """
+        self._require(principal, Action.RULE_WRITE, self._own("rule"))
+        limit = self._settings.limits.bundle_bytes
+        if len(data) > limit:
+            raise TooLarge("detect.rules_too_large", limit=limit)
+        found = rule_import.read_upload(data)
+        now = self._clock.now()
+        with self._store.write() as tx:
+            known = rule_records.digests(tx.connection)
+            added: list[rule_import.FoundRule] = []
+            changed: list[rule_import.FoundRule] = []
+            for one in found.rules:
+                if known.get(one.id) == one.digest:
+                    continue
+                (changed if one.id in known else added).append(one)
+            rows = [_rule_values(one, now, told(principal)) for one in added]
+            if rows:
+                rule_records.add_rules(tx.connection, rows)
+            for one in changed:
+                rule_records.change_rule(tx.connection, one.id, _rule_values(one, now, told(principal)))
+            ids = [one.id for one in (*added, *changed)]
+            if ids:
+                tx.notify("rule", ids[0], ids=ids)
+                self._record(tx, principal, Action.RULE_WRITE, f"import +{len(added)} ~{len(changed)}")
+        return RuleImport(
+            len(added),
+            len(changed),
+            len(found.rules) - len(ids),
+            tuple(problem.told() for problem in found.problems),
+        )
+
+    def list_rules(
+        self,
+        principal: Principal,
+        *,
+        query: str = "",
+        level: str = "",
+        is_enabled: bool | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> RulePage:
+        """Rules by title. Every word of ``query`` must occur in title, log source or id."""
+        self._require(principal, Action.RULE_READ, self._own("rule"))
+        limit = max(1, min(limit, LONGEST_PAGE))
+        with self._store.read() as connection:
+            after = None
+            if cursor:
+                before = rule_records.find_rules(connection, [cursor]).get(cursor)
+                if before is None:
+                    raise InvalidInput("detect.bad_cursor")
+                after = (before.title, before.row)
+            found, total = rule_records.list_rules(
+                connection,
+                words=words_of(query),
+                level=level,
+                is_enabled=is_enabled,
+                after=after,
+                limit=limit,
+            )
+        return RulePage(tuple(found), found[-1].id if len(found) == limit else None, total)
+
+    def read_rule(self, principal: Principal, rule: str) -> Rule:
+        """One rule with its text. Raises NotFound("detect.no_rule")."""
+        self._require(principal, Action.RULE_READ, self._own("rule"))
+        with self._store.read() as connection:
+            found = rule_records.find_rules(connection, [rule]).get(rule)
+        if found is None:
+            raise NotFound("detect.no_rule", rule=rule[:128])
+        return found
+
+    def enable_rule(self, principal: Principal, rule: str, is_enabled: bool) -> Rule:
+        """Switch a rule on or off; it counts from the next event on. Raises NotFound, NotAllowed."""
+        self._require(principal, Action.RULE_WRITE, self._own("rule"))
+        with self._store.write() as tx:
+            if rule not in rule_records.find_rules(tx.connection, [rule]):
+                raise NotFound("detect.no_rule", rule=rule[:128])
+            rule_records.set_enabled(tx.connection, rule, is_enabled, told(principal), self._clock.now())
+            tx.notify("rule", rule)
+            self._record(tx, principal, Action.RULE_WRITE, f"{rule} {'on' if is_enabled else 'off'}")
+            return rule_records.find_rules(tx.connection, [rule])[rule]
+
+    def count_rules(self, principal: Principal) -> tuple[int, int]:
+        """How many rules there are, and how many are switched on."""
+        self._require(principal, Action.RULE_READ, self._own("rule"))
+        with self._store.read() as connection:
+            return rule_records.count_rules(connection)
+
+
+def _rule_values(found: rule_import.FoundRule, now: datetime, by: str) -> dict[str, object]:
+    def kept(text: str, longest: int) -> str:
+        return text.replace("\x00", "\ufffd")[:longest]
+
+    return {
+        "id": found.id,
+        "title": kept(found.title, 500),
+        "level": kept(found.level, 16),
+        "status": kept(found.status, 32),
+        "description": kept(found.description, 10_000),
+        "author": kept(found.author, 1_000),
+        "logsource": kept(found.logsource, 300),
+        "tags": [kept(tag, 200) for tag in found.tags[:100]],
+        "text": found.text,
+        "digest": found.digest,
+        "file": kept(found.file, 500),
+        "imported": now,
+        "updated": now,
+        "changed_by": by,
+    }
