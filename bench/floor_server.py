@@ -1,68 +1,46 @@
-"""The floor of ``propagation.py``: a server that takes one signed request and commits one row.
+"""``istmo serve`` with one route more: the floor of ``propagation.py``.
 
-The same stack as a node (uvicorn, Litestar, the strict verifier, a store with ``synchronous=FULL``)
-and nothing else. Usage: ``python floor_server.py FOLDER PORT``.
+The very server that publishes, its door and its database; behind them nothing but one commit. Usage:
+``python floor_server.py --data FOLDER``, as ``istmo serve``.
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
-import uvicorn
-from litestar import Litestar, Request, post
-from litestar.concurrency import sync_to_thread
-from litestar.response import Response
+from litestar import Litestar, post
+from litestar.params import RawBody
 from sqlalchemy import text
 
-from istmo.clock import SystemClock
-from istmo.errors import Unauthenticated
-from istmo.kit.signed import Presented, Verifier
-from istmo.ledger import keys as node_keys
+from istmo.cli import main as command_line
+from istmo.cli import serve
+from istmo.kit.access import OPERATOR
+from istmo.node import Node
 from istmo.store.engine import Store
+from istmo.web.app import create_app
+from istmo.web.rooms import Rooms, open_rooms
 
 
-def create_app(folder: Path) -> Litestar:
-    """One route, for whoever holds the key in ``folder``."""
-    keys = node_keys.load(folder / "keys")
-    verifier = Verifier(SystemClock())
-    store = Store(f"sqlite:///{folder / 'floor.sqlite'}")
+@post("/bench/floor", opt=OPERATOR, status_code=200, sync_to_thread=True)
+def floor(body: RawBody, store: Store) -> dict[str, Any]:
+    """Take one signed request and commit one row."""
     with store.write() as tx:
-        tx.connection.execute(text("CREATE TABLE floor (row INTEGER PRIMARY KEY, body BLOB NOT NULL)"))
-
-    def take(presented: Presented) -> None:
-        verifier.verify(presented, lambda keyid: keys.public if keyid == keys.keyid else None)
-        with store.write() as tx:
-            tx.connection.execute(text("INSERT INTO floor (body) VALUES (:body)"), {"body": presented.body})
-
-    @post("/floor", status_code=200)
-    async def floor(request: Request[Any, Any, Any]) -> Response[Any]:
-        body = await request.body()
-        try:
-            await sync_to_thread(
-                take, Presented(request.method, str(request.url), dict(request.headers), body)
-            )
-        except Unauthenticated as error:
-            return Response({"error": {"code": error.code, "params": error.params}}, status_code=401)
-        return Response({"stored": len(body)})
-
-    return Litestar([floor], openapi_config=None, logging_config=None)
+        tx.connection.execute(text("INSERT INTO bench_floor (body) VALUES (:body)"), {"body": body})
+    return {"stored": len(body)}
 
 
-def main() -> None:
-    folder, port = Path(sys.argv[1]), int(sys.argv[2])
-    config = uvicorn.Config(
-        create_app(folder),
-        host="127.0.0.1",
-        port=port,
-        http="auto",
-        ws="none",
-        log_config=None,
-        access_log=False,
-    )
-    uvicorn.Server(config).run()
+def create_app_with_floor(node: Node) -> Litestar:
+    """The node's application and the floor."""
+    with node.store.write() as tx:
+        tx.connection.execute(
+            text("CREATE TABLE IF NOT EXISTS bench_floor (row INTEGER PRIMARY KEY, body BLOB NOT NULL)")
+        )
+    rooms = open_rooms()
+    return create_app(node, Rooms([*rooms.api, floor], rooms.pages))
 
 
 if __name__ == "__main__":
-    main()
+    serve.create_app = create_app_with_floor  # type: ignore[assignment]
+    sys.argv[1:1] = ["serve"]
+    command_line.main()

@@ -10,8 +10,9 @@ moment before the publication is posted:
 * ``event``: the receiver's intake has answered, an event with the value is durable there;
 * ``alert``: the alert is shown.
 
-The floor, one before each publication in the same run: one signed POST of the same bundle to a server
-of the same stack that verifies it and commits one row. Ratio: the whole path against the floor, p50.
+The floor, one before each publication in the same run: one signed POST of the same bundle to the very
+server that publishes, which commits one row (``floor_server.py``). Ratio: the whole path against the
+floor, p50.
 The loaded part does the same while the receiver takes in 2,000 events a second and hunts.
 """
 
@@ -30,16 +31,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 from intake_load import batches
 from measure import finish, percentile, tree
 
 from istmo.cli.demo.attack import connection
-from istmo.cli.demo.region import RunningNode, Source, free_ports, join_region, make_node, running
+from istmo.cli.demo.region import RunningNode, Source, join_region, make_node, running
 from istmo.kit.client import NodeClient
-from istmo.kit.signed import SignedAuth
-from istmo.ledger import keys as node_keys
 from istmo.model import instants
 from istmo.model.ids import new_id
 
@@ -50,41 +48,6 @@ PATIENCE = 20.0
 REST = 0.15
 """Seconds before each publication: what the one before set off has ended (its sighting is back where it
 came from), the askers are waiting."""
-
-
-class Floor:
-    """The floor's server, and a client that signs."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        keys = node_keys.create(folder / "keys")
-        (port,) = free_ports(1)
-        self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("floor_server.py")), str(folder), str(port)]
-        )
-        self._http = httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", auth=SignedAuth(keys), timeout=30, trust_env=False
-        )
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                self.post(b"{}")
-                return
-            except httpx.TransportError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-
-    def post(self, body: bytes) -> float:
-        """One signed POST; milliseconds until it is answered."""
-        began = time.perf_counter()
-        self._http.post("/floor", content=body).raise_for_status()
-        return (time.perf_counter() - began) * 1000
-
-    def close(self) -> None:
-        self._http.close()
-        self._server.terminate()
-        self._server.wait(10)
 
 
 class Receiver:
@@ -121,11 +84,17 @@ class Receiver:
 class Region:
     """The running nodes, and what is published in them."""
 
-    def __init__(self, nodes: list[RunningNode], floor: Floor, waiters: ThreadPoolExecutor) -> None:
+    def __init__(self, nodes: list[RunningNode], waiters: ThreadPoolExecutor) -> None:
         self.publisher = nodes[0].person("bench", "analyst")
+        self._signed = nodes[0].operator
         self.receivers = [Receiver(node, waiters) for node in nodes[1:]]
-        self.floor = floor
         self._number = 0
+
+    def floor(self, body: bytes) -> float:
+        """One signed POST to the publisher; milliseconds until it is answered."""
+        began = time.perf_counter()
+        self._signed.post("/bench/floor", body)
+        return (time.perf_counter() - began) * 1000
 
     def indicator(self) -> tuple[str, bytes, str]:
         """A new indicator: its id, its bundle, its value."""
@@ -153,7 +122,7 @@ class Region:
         event = connection(datetime.now(UTC), "BENCH-01", "bench.exe", value, 443)
         live, alert = at.wait_live(object), at.wait_alert(object)
         time.sleep(REST)
-        took = {"floor": self.floor.post(bundle)}
+        took = {"floor": self.floor(bundle)}
         wall, began = time.time(), time.perf_counter()
         self.publisher.post("/api/v1/objects/publish", bundle, tlp="amber", audience="region")
         took["published"] = (time.perf_counter() - began) * 1000
@@ -229,25 +198,22 @@ def run(size: int, idle: int, loaded: int, stored: int, folder: Path) -> dict[st
     """One region of ``size`` nodes, measured idle and loaded."""
     folder.mkdir()
     nodes = [make_node(folder / country, country, country) for country in COUNTRIES[:size]]
-    floor = Floor(folder / "floor")
+    nodes[0].program = (sys.executable, str(Path(__file__).with_name("floor_server.py")))
     told: dict[str, Any] = {"publishes_idle": idle, "publishes_loaded": loaded}
-    try:
-        with running(nodes), ThreadPoolExecutor(2 * size) as waiters:
-            join_region(nodes, "bench")
-            region = Region(nodes, floor, waiters)
-            region.measure(min(idle, 5), region.receivers)  # first connections, first pages of memory
-            used = cpu_seconds(nodes)
-            told["idle"] = summary(region.measure(idle, region.receivers))
-            told["cpu_ms_per_publish"] = round((cpu_seconds(nodes) - used) / max(1, idle) * 1000, 1)
-            at = region.receivers[0]
-            for batch in batches(stored):
-                at.source.send_lines(batch)
-            under: dict[str, Any] = {}
-            with load(at, under):
-                taken = region.measure(loaded, [at])
-            told["loaded"] = summary(taken) | under
-    finally:
-        floor.close()
+    with running(nodes), ThreadPoolExecutor(2 * size) as waiters:
+        join_region(nodes, "bench")
+        region = Region(nodes, waiters)
+        region.measure(min(idle, 5), region.receivers)  # first connections, first pages of memory
+        used = cpu_seconds(nodes)
+        told["idle"] = summary(region.measure(idle, region.receivers))
+        told["cpu_ms_per_publish"] = round((cpu_seconds(nodes) - used) / max(1, idle) * 1000, 1)
+        at = region.receivers[0]
+        for batch in batches(stored):
+            at.source.send_lines(batch)
+        under: dict[str, Any] = {}
+        with load(at, under):
+            taken = region.measure(loaded, [at])
+        told["loaded"] = summary(taken) | under
     return told
 
 

@@ -77,7 +77,7 @@ class WorkerLink:
         stories: Stories,
     ) -> None:
         """``members``: the region's present members, for ``policy`` in the worker."""
-        self._store, self._clock, self._run = store, clock, settings.run
+        self._store, self._clock, self._run, self._member = store, clock, settings.run, member
         self._seconds = float(settings.limits.search_seconds)
         self._incoming = Incoming(store, clock, stories)
         self._outgoing = Outgoing(
@@ -269,7 +269,8 @@ class WorkerLink:
     def _hear_change(self, change: Change) -> None:
         if change.topic == "object":
             if change.data.get("action") != "sighting":
-                self._outgoing.change_objects([change.subject])
+                is_own = change.data.get("origin") == self._member
+                self._outgoing.change_objects([change.subject], is_own=is_own)
         elif change.topic == "rule":
             self._outgoing.change_rules(change.data.get("ids", [change.subject]))
         else:

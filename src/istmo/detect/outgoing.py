@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,6 +46,11 @@ RULE_BYTES_AT_ONCE: Final = 8 << 20
 HUNTED_AT_ONCE: Final = 5_000
 HUNTS_AT_ONCE: Final = 4
 """Requests under way; the worker takes those that wait in one pass."""
+GATHER_SECONDS: Final = 0.05
+"""Between coming into force and the hunt: what comes next is watched for first, and what is published in a
+burst is hunted for in one pass."""
+NEIGHBOURS_FIRST: Final = 0.005
+"""Seconds for which what this node publishes itself waits: its feeds to others want the interpreter now."""
 SUBMIT: Final = "submit"
 """The scope of every intake token."""
 Digests = dict[str, str]
@@ -89,6 +95,11 @@ class Outgoing:
         self._wanted = _Wanted()
         self._in_hand = _Wanted()
         """Taken by the sending thread, not all sent yet."""
+        self._settling: Digests = {}
+        """Came into force and is to be hunted for, from ``_hunt_from`` on."""
+        self._hunt_from = 0.0
+        self._is_pressing = False
+        """Something wanted is not this node's own."""
         self._channel: Channel | None = None
         self._is_ending = False
         self._generation = 0
@@ -114,14 +125,14 @@ class Outgoing:
     def is_settled(self) -> bool:
         """Whether in addition every change is in force and every hunt has ended."""
         with self._turn:
-            is_busy = self._wanted or self._in_hand or self._on_the_way or self._to_hunt or self._hunting
-            return self._is_synced() and not is_busy
+            is_busy = self._wanted or self._in_hand or self._on_the_way
+            return self._is_synced() and not (is_busy or self._settling or self._to_hunt or self._hunting)
 
     @property
     def hunting(self) -> int:
         """Indicators whose hunt has not ended."""
         with self._turn:
-            waiting = self._to_hunt | self._wanted.hunts | self._in_hand.hunts
+            waiting = self._to_hunt | self._settling | self._in_hand.hunts
             return len(waiting) + sum(map(len, self._hunting.values()))
 
     def has_acknowledged(self, indicator: str) -> bool:
@@ -149,20 +160,25 @@ class Outgoing:
             self._request += 1
             return self._request
 
-    def change_objects(self, ids: Iterable[str]) -> None:
+    def change_objects(self, ids: Iterable[str], *, is_own: bool = False) -> None:
+        """``is_own``: this node has published them just now."""
         with self._turn:
             self._wanted.objects.update(ids)
-            self._turn.notify_all()
+            self._press(not is_own)
 
     def change_rules(self, ids: Iterable[str]) -> None:
         with self._turn:
             self._wanted.rules.update(ids)
-            self._turn.notify_all()
+            self._press()
 
     def change_sources(self) -> None:
         with self._turn:
             self._wanted.sources = True
-            self._turn.notify_all()
+            self._press()
+
+    def _press(self, is_pressing: bool = True) -> None:
+        self._is_pressing |= is_pressing
+        self._turn.notify_all()
 
     # --- a conversation comes and goes ---------------------------------------------------------
 
@@ -172,7 +188,7 @@ class Outgoing:
             self._channel = channel
             self._forget_state()
             self._wanted = _Wanted(everything=True)
-            self._turn.notify_all()
+            self._press()
         self._news()
 
     def end(self, channel: Channel) -> None:
@@ -194,7 +210,7 @@ class Outgoing:
     def _forget_state(self) -> None:
         self._live, self._goal = {}, None
         self._on_the_way, self._acknowledged = {}, Roster()
-        self._to_hunt, self._hunting = {}, {}
+        self._settling, self._to_hunt, self._hunting = {}, {}, {}
 
     def _is_synced(self) -> bool:
         goal = self._goal
@@ -223,7 +239,10 @@ class Outgoing:
                     for id in dropped:
                         self._acknowledged.remove(id)
                         self._to_hunt.pop(id, None)
-                    self._wanted.hunts |= put
+                        self._settling.pop(id, None)
+                    if put and not self._settling:
+                        self._hunt_from = time.monotonic() + GATHER_SECONDS
+                    self._settling |= put
                     settled.update(put, dropped)
             is_news = self._is_synced() != was_synced
             self._turn.notify_all()
@@ -251,11 +270,16 @@ class Outgoing:
         """Send what there is to send, until closed."""
         while True:
             with self._turn:
-                self._turn.wait_for(self._has_work)
+                while not self._has_work():
+                    self._turn.wait(self._gathering())
+                if not self._is_pressing:
+                    self._turn.wait_for(lambda: self._is_pressing or self._is_ending, NEIGHBOURS_FIRST)
                 if self._is_ending:
                     return
                 channel, wanted = self._channel, self._wanted
-                self._wanted, self._in_hand = _Wanted(), wanted
+                self._wanted, self._in_hand, self._is_pressing = _Wanted(), wanted, False
+                if self._gathering() == 0:
+                    wanted.hunts, self._settling = self._settling, {}
             if channel is not None:
                 self._try_send(channel, wanted)
             with self._turn:
@@ -278,7 +302,12 @@ class Outgoing:
     def _has_work(self) -> bool:
         if self._is_ending:
             return True
-        return self._channel is not None and (bool(self._wanted) or self._may_hunt())
+        is_due = bool(self._wanted) or self._gathering() == 0 or self._may_hunt()
+        return self._channel is not None and is_due
+
+    def _gathering(self) -> float | None:
+        """Seconds until hunts are chosen among what came into force; None where nothing did."""
+        return max(0.0, self._hunt_from - time.monotonic()) if self._settling else None
 
     def _may_hunt(self) -> bool:
         return bool(self._to_hunt) and len(self._hunting) < HUNTS_AT_ONCE and self._is_synced()

@@ -34,7 +34,7 @@ _IDLE_FRAMES, _IDLE_BURST = 20.0, 400.0
 """Frames a second that bring nothing new, and how many at once: heartbeats, repetitions."""
 _IDLE_BYTES, _IDLE_BYTES_BURST = float(1 << 20), float(32 << 20)
 _BURST_SECONDS = 4.0
-_SAID_AFTER = 0.02
+_SAID_AFTER = 0.05
 """Seconds for which what we hold is gathered before it is said: detection goes first, and a burst is
 acknowledged once."""
 

@@ -86,14 +86,13 @@ class Outbox:
     def next(self, reading: Reading) -> Made:
         """The next frames; moves ``reading`` past them. No lines when nothing is due."""
         with self._store.read() as connection:
-            due, size = self._due(connection, reading), 0
+            due, has_more = self._due(connection, reading)
             ahead: list[Delivery] = []
             if due and (len(due) >= ITEMS or self._bytes(due) >= FRAME_BYTES):
                 # A backlog: what is urgent does not wait for its turn.
                 last = due[-1].sequence
                 after = max(reading.urgent_after, last)
                 ahead = self._ledger.due(connection, reading.recipient, after, _URGENT_PAGE, lane=FAST)
-            total = self._ledger.chain(connection, reading.recipient)
         lines = []
         if ahead:
             reading.urgent_after = ahead[-1].sequence
@@ -102,8 +101,7 @@ class Outbox:
             lines.append(self._frame(reading, ENVELOPES, due))
             last_sent = due[-1]
             reading.cursor = Cursor(last_sent.chain.count, last_sent.sequence, last_sent.chain.head)
-            size = last_sent.chain.count
-        return Made(tuple(lines), bool(due) and size < total.count)
+        return Made(tuple(lines), has_more)
 
     def heartbeat(self, reading: Reading) -> bytes:
         """A frame that says: all that is yours ends here. With the log's checkpoint."""
@@ -129,7 +127,8 @@ class Outbox:
                 self._note_until = now + _CHECKPOINT_SECONDS
             return self._note
 
-    def _due(self, connection: Connection, reading: Reading) -> list[Delivery]:
+    def _due(self, connection: Connection, reading: Reading) -> tuple[list[Delivery], bool]:
+        """What fits into the next frame, and whether more may be waiting behind it."""
         due: list[Delivery] = []
         size, after = 0, reading.cursor.sequence
         while len(due) < ITEMS and size < FRAME_BYTES:
@@ -137,12 +136,12 @@ class Outbox:
             for one in page:
                 size += self._size(one)
                 if due and size > FRAME_BYTES:
-                    return due
+                    return due, True
                 due.append(one)
                 after = one.sequence
             if len(page) < _PAGE:
-                break
-        return due
+                return due, False
+        return due, True
 
     def _frame(self, reading: Reading, kind: str, due: Sequence[Delivery]) -> bytes:
         items = tuple(self._item(reading.recipient, one) for one in due)

@@ -151,8 +151,8 @@ class Ledger:
             entry = self._store(
                 tx, header, envelope, payload, commitment_of(salt, raw), self.keys.public, ACCEPTED
             )
+            self._notify(tx, entry)  # before what handlers tell: feeds are woken first
             self._run_handlers(tx, entry)
-            self._notify(tx, entry)
         return entry
 
     def _recipient_keys(self, connection: Connection, members: tuple[str, ...]) -> list[str]:

@@ -34,8 +34,8 @@ async def detection(
     def look() -> dict[str, Any]:
         if not intel.may_know(asker.principal, object_id):
             raise NotFound("intel.no_object", object=object_id[:120])
-        state, problem = detect.detection(object_id), detect.hunt_problem(object_id)
-        return {"id": object_id, "state": state, "hunt_problem": problem}
+        found = detect.detection(object_id)
+        return {"id": object_id, "state": found.state, "hunt_problem": found.hunt_problem}
 
     def rings(change: Change) -> bool:
         return object_id in change.data["indicators"]

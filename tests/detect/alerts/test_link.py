@@ -98,17 +98,17 @@ def test_live_means_that_the_worker_has_acknowledged(linked: Room) -> None:
     put = peer.expect(PutIndicators)
     assert [one.id for one in put.items] == [watch.id]
     assert not put.reset
-    assert linked.detect.detection(watch.id) == "waiting"
+    assert linked.detect.detection(watch.id).state == "waiting"
     peer.acknowledge(put)
     assert linked.link.wait_live(watch.id, 5)
-    assert linked.detect.detection(watch.id) == "live"
+    assert linked.detect.detection(watch.id).state == "live"
     linked.shelf.retract(watch.id)
     drop = peer.expect(DropIndicators)
     assert drop.ids == [watch.id]
-    assert linked.detect.detection(watch.id) == "stopping"
+    assert linked.detect.detection(watch.id).state == "stopping"
     peer.acknowledge(drop)
-    until(lambda: linked.detect.detection(watch.id) == "off")
-    assert linked.detect.detection("no id at all") == "off"
+    until(lambda: linked.detect.detection(watch.id).state == "off")
+    assert linked.detect.detection("no id at all").state == "off"
 
 
 def test_what_is_published_reaches_the_worker_within_milliseconds(linked: Room) -> None:
@@ -168,7 +168,7 @@ def test_a_hunt_that_was_cut_off_is_asked_for_again(linked: Room) -> None:
     peer.send(HuntHits(hunt.request, [hit(watch.id, line, stored=True) for line in (1, 2)], True, cut))
     assert linked.link.wait_settled(5)
     assert [one.count for one in linked.alerts()] == [2]
-    assert linked.detect.hunt_problem(watch.id) == "detect.hunt_cut_short"
+    assert linked.detect.detection(watch.id).hunt_problem == "detect.hunt_cut_short"
 
 
 def test_hits_and_position_survive_any_end_of_the_conversation(linked: Room) -> None:

@@ -69,7 +69,7 @@ def test_published_hunted_live_seen_and_retracted(node: tuple[Room, RealWorker, 
         assert room.detect.worker(ADMINISTRATOR).indicators == 1
         assert [one.event_id for one in room.detect.search(ANALYST, "192.0.2.1")]
         room.shelf.retract(watch.id)
-        until(lambda: room.detect.detection(watch.id) == "off")
+        until(lambda: room.detect.detection(watch.id).state == "off")
         send([connection_event(ADDRESS, number=200)])
         until(lambda: room.detect.worker(ANALYST).indicator_lag == 0)
         assert room.link.wait_settled(10)

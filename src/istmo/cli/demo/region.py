@@ -42,6 +42,7 @@ class RunningNode:
     process: subprocess.Popen[bytes] | None = None
     passwords: dict[str, str] = field(default_factory=dict)
     """Of the people made by ``person``."""
+    program: tuple[str, ...] = (sys.executable, "-m", "istmo", "serve")
     _clients: dict[str, NodeClient] = field(default_factory=dict)
 
     @property
@@ -67,7 +68,7 @@ class RunningNode:
         """Start the process without waiting. It ends with us, however we end."""
         with self.log_path.open("ab") as printed:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "istmo", "serve", "--supervised", "--data", str(self.settings.data)],
+                [*self.program, "--supervised", "--data", str(self.settings.data)],
                 stdin=subprocess.PIPE,
                 stdout=printed,
                 stderr=subprocess.STDOUT,

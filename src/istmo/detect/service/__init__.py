@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from istmo.clock import Clock
@@ -20,6 +21,17 @@ from istmo.model.ids import is_id
 from istmo.policy import Action, Principal, decide
 from istmo.settings import Settings
 from istmo.store.engine import Store
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What detection makes of one indicator."""
+
+    state: str
+    """``live`` (the worker has acknowledged it), ``waiting`` (it has not yet), ``stopping`` (it is no longer
+    to be watched for, and the worker has not yet said so), ``off``."""
+    hunt_problem: str | None
+    """The code of why a hunt did not see every stored event; None where it did."""
 
 
 class Detect(Alerts, Rules, Sources):
@@ -105,21 +117,15 @@ class Detect(Alerts, Rules, Sources):
 
     # --- detection of one indicator ------------------------------------------------------------
 
-    def detection(self, indicator: str) -> str:
-        """What detection makes of an indicator; for whoever may read it, which the caller has asked.
-
-        ``live`` (the worker has acknowledged it), ``waiting`` (it has not yet), ``stopping`` (it is
-        no longer to be watched for, and the worker has not yet said so), ``off``.
-        """
+    def detection(self, indicator: str) -> Detection:
+        """What detection makes of an indicator; for whoever may read it, which the caller has asked."""
         if not is_id(indicator, "indicator"):
-            return "off"
+            return Detection("off", None)
         with self._store.read() as connection:
             is_wanted = bool(self._indicators.detectable(connection, [indicator]))
+            problem = positions.hunt_problem(connection, indicator)
         if is_wanted:
-            return "live" if self._link.has_acknowledged(indicator) else "waiting"
-        return "off" if self._link.has_dropped(indicator) else "stopping"
-
-    def hunt_problem(self, indicator: str) -> str | None:
-        """The code of why a hunt did not see every stored event; None where it did."""
-        with self._store.read() as connection:
-            return positions.hunt_problem(connection, indicator)
+            state = "live" if self._link.has_acknowledged(indicator) else "waiting"
+        else:
+            state = "off" if self._link.has_dropped(indicator) else "stopping"
+        return Detection(state, problem)
