@@ -54,7 +54,7 @@ def bump(tx: Transaction, by: int = 1) -> None:
 
 def test_every_connection_of_the_pool_is_synchronous_full(sqlite_store: Store) -> None:
     """An accepted write is never lost: no connection, however many are opened, runs with less than FULL."""
-    connections = [sqlite_store.engine.connect() for _ in range(20)]
+    connections = [sqlite_store.reader.connect() for _ in range(20)] + [sqlite_store.engine.connect()]
     try:
         for connection in connections:
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
@@ -84,7 +84,8 @@ def test_postgresql_confirms_each_commit_after_it_is_on_disk(postgresql_server: 
 
 def test_a_write_begins_immediate_and_a_read_does_not(sqlite_store: Store) -> None:
     said: list[str] = []
-    event.listen(sqlite_store.engine, "before_cursor_execute", lambda *args: said.append(args[2]))
+    for engine in (sqlite_store.engine, sqlite_store.reader):
+        event.listen(engine, "before_cursor_execute", lambda *args: said.append(args[2]))
     with sqlite_store.write():
         pass
     assert "BEGIN IMMEDIATE" in said

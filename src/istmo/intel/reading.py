@@ -217,25 +217,12 @@ class Reading:
         nobody takes over another's indicator by using its id.
         """
         wanted = None if ids is None else list(ids)
-        chosen: dict[str, tuple[StoredObject, int]] = {}
+        chosen: dict[str, tuple[Detectable, int]] = {}
         for found, first in records.detectable(connection, self._clock.now(), wanted):
             known = chosen.get(found.id)
             if known is None or first < known[1]:
                 chosen[found.id] = (found, first)
-        return [
-            Detectable(
-                one.id,
-                one.terms,
-                one.valid_until,
-                one.tlp,
-                one.origin,
-                one.sequence,
-                one.name,
-                one.audience,
-                one.owner,
-            )
-            for one, _ in chosen.values()
-        ]
+        return [one for one, _ in chosen.values()]
 
     # --- what all of the above stands on ---------------------------------------------------------
 

@@ -36,10 +36,6 @@ NAMING = {
 metadata = MetaData(naming_convention=NAMING)
 """Every room's ``records.py`` declares its tables on this one registry."""
 
-_MODE = "istmo_mode"
-_GUARD = "istmo_query_only"
-"""What ``PRAGMA query_only`` was last set to on a connection of the pool: said again only to change it."""
-_READ, _WRITE = "read", "write"
 _ADVISORY_LOCK = 0x6973746D6F  # "istmo": one writer at a time on PostgreSQL too, so log order is commit order
 
 
@@ -93,24 +89,26 @@ class Store:
         self.url = make_url(url)
         self.changes = changes or Changes()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
+        if self.is_sqlite:
+            self.engine, self.reader = (
+                _sqlite_engine(url, reads_only=False),
+                _sqlite_engine(url, reads_only=True),
+            )
+        else:
+            self.engine = self.reader = _postgresql_engine(url)
         self._turn = threading.RLock()
         self._writing = threading.local()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A read-only snapshot: one instant of the whole database; a write through it fails."""
-        with _explained(), self.engine.connect() as connection:
+        with _explained(), self.reader.connect() as connection:
             if not self.is_sqlite:
                 connection = connection.execution_options(
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
-            connection.info[_MODE] = _READ
-            try:
-                with connection.begin():
-                    yield connection
-            finally:
-                connection.info.pop(_MODE, None)
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -123,25 +121,21 @@ class Store:
                 raise RuntimeError("a write inside a write: pass the Transaction along instead")
             self._writing.now = True
             try:
-                with self.engine.connect() as connection:
-                    connection.info[_MODE] = _WRITE
-                    try:
-                        with connection.begin():
-                            if not self.is_sqlite:
-                                connection.execute(
-                                    text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK}
-                                )
-                            transaction = Transaction(connection)
-                            yield transaction
-                    finally:
-                        connection.info.pop(_MODE, None)
+                with self.engine.connect() as connection, connection.begin():
+                    if not self.is_sqlite:
+                        connection.execute(
+                            text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK}
+                        )
+                    transaction = Transaction(connection)
+                    yield transaction
             finally:
                 self._writing.now = False
         transaction._finish(self.changes)
 
     def close(self) -> None:
-        """Close every connection of the pool."""
+        """Close every connection."""
         self.engine.dispose()
+        self.reader.dispose()
 
 
 @contextmanager
@@ -185,24 +179,31 @@ _SQLITE_PRAGMAS = (
 )
 
 
-def _sqlite_engine(url: str) -> Engine:
+def _sqlite_engine(url: str, *, reads_only: bool) -> Engine:
+    """The connections for reading, or the one that writes.
+
+    Apart, because each keeps its prepared statements and its pages: the one that is used most is the
+    quickest, so the last one given back is the next one taken.
+    """
     path = make_url(url).database
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    # More connections than threads that a web server runs: a reader never waits for another.
     engine = create_engine(
         url,
         poolclass=QueuePool,
-        pool_size=4,
-        max_overflow=60,
-        connect_args={"timeout": 30, "check_same_thread": False},
+        pool_size=4 if reads_only else 1,
+        # More readers than threads that a web server runs: none waits for another.
+        max_overflow=60 if reads_only else 3,
+        pool_use_lifo=True,
+        connect_args={"timeout": 30, "check_same_thread": False, "cached_statements": 512},
     )
+    begin = "BEGIN" if reads_only else "BEGIN IMMEDIATE"
 
     @event.listens_for(engine, "connect")
     def _on_connect(dbapi: Any, _record: Any) -> None:
         dbapi.isolation_level = None  # we say BEGIN ourselves, below
         cursor = dbapi.cursor()
-        for pragma in _SQLITE_PRAGMAS:
+        for pragma in (*_SQLITE_PRAGMAS, *(["query_only=ON"] if reads_only else [])):
             cursor.execute(f"PRAGMA {pragma}")
         durable = (
             cursor.execute("PRAGMA synchronous").fetchone()[0],
@@ -214,12 +215,7 @@ def _sqlite_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
-        mode = connection.info.get(_MODE)
-        guard = "ON" if mode == _READ else "OFF"
-        if connection.info.get(_GUARD) != guard:
-            connection.exec_driver_sql(f"PRAGMA query_only={guard}")
-            connection.info[_GUARD] = guard
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if mode == _WRITE else "BEGIN")
+        connection.exec_driver_sql(begin)
 
     return engine
 

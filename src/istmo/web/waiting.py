@@ -27,7 +27,8 @@ class Waiting:
 
     def __init__(self, changes: Changes, stopping: asyncio.Event) -> None:
         self._changes, self._stopping = changes, stopping
-        self._askers = 0
+        self._bells: set[asyncio.Event] = set()
+        self._ending: asyncio.Task[None] | None = None
 
     async def until(
         self,
@@ -52,10 +53,12 @@ class Waiting:
             if rings(change) and not loop.is_closed():
                 loop.call_soon_threadsafe(bell.set)
 
-        if seconds > 0 and self._askers >= _ASKERS:
+        if seconds > 0 and len(self._bells) >= _ASKERS:
             raise RateLimited("web.too_many_listeners", retry_after=30)
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._ring_at_the_end())
         unsubscribe = self._changes.subscribe(heard, topic)
-        self._askers += 1
+        self._bells.add(bell)
         try:
             while loop.time() < deadline and not self._stopping.is_set():
                 bell.clear()
@@ -63,16 +66,15 @@ class Waiting:
                     answer = await sync_to_thread(look)
                     if is_enough(answer):
                         return answer
-                await self._rest(bell, deadline - loop.time())
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(deadline):
+                        await bell.wait()
             return await sync_to_thread(look)
         finally:
-            self._askers -= 1
+            self._bells.discard(bell)
             unsubscribe()
 
-    async def _rest(self, bell: asyncio.Event, seconds: float) -> None:
-        waiting = {asyncio.ensure_future(bell.wait()), asyncio.ensure_future(self._stopping.wait())}
-        try:
-            await asyncio.wait(waiting, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in waiting:
-                one.cancel()
+    async def _ring_at_the_end(self) -> None:
+        await self._stopping.wait()
+        for bell in self._bells:
+            bell.set()

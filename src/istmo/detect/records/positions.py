@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Column, Connection, Integer, String, Table, bindparam, insert, select, update
@@ -47,18 +48,27 @@ indicator_hits = Table(
 _MANY = 500
 
 
+@dataclass(frozen=True)
+class Watch:
+    """The place of one indicator's hits."""
+
+    number: int
+    remembered: int
+    """How many of its hits are remembered by their event."""
+
+
 # Built once: these stand between an event and its alert, and building one costs more than running it.
 _POSITIONS = select(detector_positions)
 _MOVE = update(detector_positions).where(detector_positions.c.detector == bindparam("of_detector"))
-_WATCHES = select(hunts.c.indicator, hunts.c.watch).where(
+_WATCHES = select(hunts.c.indicator, hunts.c.watch, hunts.c.remembered).where(
     hunts.c.indicator.in_(bindparam("indicators", expanding=True))
 )
+_ADD_WATCHES = insert(hunts).returning(hunts.c.indicator, hunts.c.watch)
 _KNOWN = select(indicator_hits.c.line).where(
     indicator_hits.c.watch == bindparam("watch"),
     indicator_hits.c.segment == bindparam("segment"),
     indicator_hits.c.line.in_(bindparam("lines", expanding=True)),
 )
-_HELD = select(hunts.c.remembered).where(hunts.c.watch == bindparam("watch"))
 _CHANGE_HUNT = update(hunts).where(hunts.c.watch == bindparam("of_watch"))
 _HUNTED = select(hunts.c.indicator, hunts.c.terms).where(hunts.c.state == DONE)
 _HUNTED_AMONG = _HUNTED.where(hunts.c.indicator.in_(bindparam("indicators", expanding=True)))
@@ -79,51 +89,46 @@ def put_position(connection: Connection, detector: str, position: Position, now:
         connection.execute(insert(detector_positions), {"detector": detector, **values})
 
 
-def watches(connection: Connection, indicators: Iterable[str]) -> dict[str, int]:
-    """The numbers under which the hits of these indicators are remembered; made where there are none."""
+def watches(connection: Connection, indicators: Iterable[str]) -> dict[str, Watch]:
+    """Where the hits of these indicators are remembered; made where there is no place yet."""
     wanted = list(dict.fromkeys(indicators))
-    found = _watches(connection, wanted)
-    missing = [one for one in wanted if one not in found]
-    if missing:
-        connection.execute(
-            insert(hunts), [{"indicator": one, "terms": "", "state": DUE, "remembered": 0} for one in missing]
-        )
-        found |= _watches(connection, missing)
-    return found
-
-
-def _watches(connection: Connection, indicators: list[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for some in _parts(indicators):
+    found: dict[str, Watch] = {}
+    for some in _parts(wanted):
         rows = connection.execute(_WATCHES, {"indicators": some})
-        found |= {row.indicator: row.watch for row in rows}
+        found |= {row.indicator: Watch(row.watch, row.remembered) for row in rows}
+    for some in _parts([one for one in wanted if one not in found]):
+        new = [{"indicator": one, "terms": "", "state": DUE, "remembered": 0} for one in some]
+        rows = connection.execute(_ADD_WATCHES, new)
+        found |= {row.indicator: Watch(row.watch, 0) for row in rows}
     return found
 
 
-def known_hits(connection: Connection, watch: int, events: Iterable[Position]) -> set[Position]:
+def known_hits(connection: Connection, watch: Watch, events: Iterable[Position]) -> set[Position]:
     """Those of ``events`` that are stored as hits already."""
     known: set[Position] = set()
+    if not watch.remembered:
+        return known
     by_segment: dict[int, list[int]] = {}
     for event in events:
         by_segment.setdefault(event.segment, []).append(event.line)
     for segment, lines in by_segment.items():
         for some in _parts(lines):
-            rows = connection.execute(_KNOWN, {"watch": watch, "segment": segment, "lines": some})
+            rows = connection.execute(_KNOWN, {"watch": watch.number, "segment": segment, "lines": some})
             known |= {Position(segment, row.line) for row in rows}
     return known
 
 
-def remember_hits(connection: Connection, watch: int, events: Iterable[Position]) -> None:
+def remember_hits(connection: Connection, watch: Watch, events: Iterable[Position]) -> None:
     """Remember that these events are counted, up to the bound."""
-    held = connection.execute(_HELD, {"watch": watch}).scalar() or 0
-    some = sorted(events)[: max(0, MOST_CHANGE_HUNTED - held)]
+    some = sorted(events)[: max(0, MOST_CHANGE_HUNTED - watch.remembered)]
     if not some:
         return
     connection.execute(
         insert(indicator_hits),
-        [{"watch": watch, "segment": one.segment, "line": one.line} for one in some],
+        [{"watch": watch.number, "segment": one.segment, "line": one.line} for one in some],
     )
-    connection.execute(_CHANGE_HUNT, {"of_watch": watch, "remembered": held + len(some)})
+    held = watch.remembered + len(some)
+    connection.execute(_CHANGE_HUNT, {"of_watch": watch.number, "remembered": held})
 
 
 def hunted(connection: Connection, indicators: Iterable[str] | None = None) -> dict[str, str]:
@@ -141,10 +146,10 @@ def finish_hunts(
     connection: Connection, terms: Mapping[str, str], problem: str | None, now: datetime
 ) -> None:
     """The hunts for these indicators, with these digests of their terms, are done."""
-    numbers = watches(connection, terms)
+    known = watches(connection, terms)
     for indicator, digest in terms.items():
         values = {"terms": digest, "state": DONE, "problem": problem, "finished": now}
-        connection.execute(_CHANGE_HUNT, {"of_watch": numbers[indicator], **values})
+        connection.execute(_CHANGE_HUNT, {"of_watch": known[indicator].number, **values})
 
 
 def forget_hunts(connection: Connection, indicators: Iterable[str]) -> None:

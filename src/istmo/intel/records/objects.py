@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from istmo.intel.objects import Retraction, RetractionReason, State, StoredObject
+from istmo.intel.objects import Detectable, Retraction, RetractionReason, State, StoredObject
 from istmo.model.markings import Pap, Tlp
 from istmo.model.patterns import Term
 from istmo.store.columns import BigId, Instant, Json
@@ -100,6 +100,19 @@ _COLUMNS = (
     retractions.c.note,
     retractions.c.by_sequence,
     retractions.c.received.label("retraction_received"),
+)
+
+
+_TO_WATCH = (
+    objects.c.object,
+    objects.c.terms,
+    objects.c.valid_until,
+    objects.c.tlp,
+    objects.c.origin,
+    objects.c.sequence,
+    objects.c.name,
+    objects.c.audience,
+    objects.c.owner,
 )
 
 
@@ -243,12 +256,26 @@ def definitions(connection: Connection, ids: Iterable[str]) -> dict[str, Mapping
 
 def detectable(
     connection: Connection, now: datetime, ids: Sequence[str] | None = None
-) -> Iterator[tuple[StoredObject, int]]:
+) -> Iterator[tuple[Detectable, int]]:
     """Live indicators with terms, each with the row at which its origin first sent that id."""
     for some in [None] if ids is None else chunks(ids):
         query, values = (_DETECTABLE, {}) if some is None else (_DETECTABLE_AMONG, {"ids": some})
         for row in connection.execute(query, {"now": now, **values}):
-            yield _stored(row), row.first
+            yield _to_watch(row), row.first
+
+
+def _to_watch(row: Any) -> Detectable:
+    return Detectable(
+        id=row.object,
+        terms=tuple(Term(kind, value) for kind, value in row.terms),
+        valid_until=row.valid_until,
+        tlp=Tlp(row.tlp),
+        origin=row.origin,
+        sequence=row.sequence,
+        name=row.name,
+        audience=tuple(row.audience),
+        owner=row.owner,
+    )
 
 
 def _detectable(*narrowed: ColumnElement[bool]) -> Select[Any]:
@@ -260,8 +287,8 @@ def _detectable(*narrowed: ColumnElement[bool]) -> Select[Any]:
     )
     same = and_(first.c.object == objects.c.object, first.c.origin == objects.c.origin)
     return (
-        select(*_COLUMNS, first.c.first)
-        .select_from(_joined().join(first, same))
+        select(*_TO_WATCH, first.c.first)
+        .select_from(objects.join(first, same))
         .where(
             objects.c.detectable,
             objects.c.current,
