@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import zlib
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import structlog
@@ -16,6 +15,7 @@ from istmo.errors import IstmoError
 from istmo.federation.links import Links
 from istmo.federation.objects import Cursor
 from istmo.federation.outbox import Made, Outbox, Reading
+from istmo.kit.ringing import Ringing
 from istmo.store.changes import Change, Changes
 
 log = structlog.get_logger(__name__)
@@ -103,11 +103,6 @@ class Feed:
         self._zip = zlib.compressobj(6, zlib.DEFLATED, 31) if gzip else None
         self._wake: Callable[[], None] = lambda: None
         self._is_over = False
-        self._lock = threading.Lock()
-        self._heard = self._seen = 0
-        """Commits for this peer: how many there were, how many what is being made takes in."""
-        self._is_resting = False
-        self._prepared: Future[Made] | None = None
         self.recipient = reading.recipient
 
     def end(self) -> None:
@@ -117,17 +112,14 @@ class Feed:
 
     async def stream(self, stopping: asyncio.Event | None = None) -> AsyncIterator[bytes]:
         """Frames as they fall due, a heartbeat when nothing does; until ``stopping`` is set."""
-        feeds, loop, rung = self._feeds, asyncio.get_running_loop(), asyncio.Event()
-
-        def ring() -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(rung.set)
+        feeds, loop = self._feeds, asyncio.get_running_loop()
+        ringing = Ringing(self._next, threads=feeds._threads, at_ring=feeds._first)
 
         def heard(change: Change) -> None:
-            if self.recipient in change.data.get("recipients", ()) and not self._prepare(ring):
-                ring()
+            if self.recipient in change.data.get("recipients", ()):
+                ringing.ring()
 
-        self._wake = ring
+        self._wake = ringing.wake
         stops = asyncio.ensure_future(stopping.wait()) if stopping is not None else None
         if stops is not None:
             stops.add_done_callback(lambda _: self.end())
@@ -137,8 +129,7 @@ class Feed:
             yield self._event((), comment=True)
             next_beat = 0.0  # the first one comes as soon as all that waited is sent
             while not self._is_over and not feeds.is_closing:
-                rung.clear()
-                made = await self._made()
+                made = await ringing.made()
                 if made.lines:
                     yield self._event(made.lines)
                 if made.has_more:
@@ -146,9 +137,7 @@ class Feed:
                 if loop.time() >= next_beat:
                     yield self._event((await self._heartbeat(),))
                     next_beat = loop.time() + feeds._heartbeat
-                if self._may_rest():
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(rung.wait(), max(0.0, next_beat - loop.time()))
+                await ringing.rest(next_beat - loop.time())
         except IstmoError as error:
             log.warning("feed_failed", recipient=self.recipient, code=error.code)
         except RuntimeError:
@@ -159,35 +148,6 @@ class Feed:
                 stops.cancel()
             unsubscribe()
             feeds._gone(self)
-
-    def _prepare(self, ring: Callable[[], None]) -> bool:
-        """A commit for this peer: where nothing is under way, begin with its frame at once.
-
-        Going by way of the event loop would cost a turn of it, in the very milliseconds in which
-        everything else hears of the commit too.
-        """
-        with self._lock:
-            self._heard += 1
-            if not self._is_resting or self._feeds.is_closing:
-                return False
-            self._is_resting, self._seen = False, self._heard
-            prepared = self._prepared = self._feeds._first.submit(self._next)
-        prepared.add_done_callback(lambda _: ring())
-        return True
-
-    async def _made(self) -> Made:
-        with self._lock:
-            prepared, self._prepared, self._is_resting = self._prepared, None, False
-            if prepared is None:
-                self._seen = self._heard
-        if prepared is None:
-            prepared = self._feeds._threads.submit(self._next)
-        return await asyncio.wrap_future(prepared)
-
-    def _may_rest(self) -> bool:
-        with self._lock:
-            self._is_resting = self._heard == self._seen
-            return self._is_resting
 
     def _next(self) -> Made:
         return self._feeds._outbox.next(self._reading)

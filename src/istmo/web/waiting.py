@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
 
-from litestar.concurrency import sync_to_thread
-
 from istmo.errors import NotFound, RateLimited
+from istmo.kit.ringing import Ringing
 from istmo.store.changes import Change, Changes
 
 LONGEST: Final = 30.0
 """Seconds for which an answer is held back, at most."""
 _ASKERS: Final = 100
+_THREADS: Final = 8
 Answer = dict[str, Any]
 
 
@@ -27,7 +28,8 @@ class Waiting:
 
     def __init__(self, changes: Changes, stopping: asyncio.Event) -> None:
         self._changes, self._stopping = changes, stopping
-        self._bells: set[asyncio.Event] = set()
+        self._bells: set[Ringing[Answer]] = set()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="waiting")
         self._ending: asyncio.Task[None] | None = None
 
     async def until(
@@ -47,11 +49,11 @@ class Waiting:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + max(0.0, min(seconds, LONGEST))
-        bell = asyncio.Event()
+        bell = Ringing(look, threads=self._threads)
 
         def heard(change: Change) -> None:
-            if rings(change) and not loop.is_closed():
-                loop.call_soon_threadsafe(bell.set)
+            if rings(change):
+                bell.ring()
 
         if seconds > 0 and len(self._bells) >= _ASKERS:
             raise RateLimited("web.too_many_listeners", retry_after=30)
@@ -61,15 +63,12 @@ class Waiting:
         self._bells.add(bell)
         try:
             while loop.time() < deadline and not self._stopping.is_set():
-                bell.clear()
                 with suppress(NotFound):
-                    answer = await sync_to_thread(look)
+                    answer = await bell.made()
                     if is_enough(answer):
                         return answer
-                with suppress(TimeoutError):
-                    async with asyncio.timeout_at(deadline):
-                        await bell.wait()
-            return await sync_to_thread(look)
+                await bell.rest(deadline - loop.time())
+            return await bell.made()
         finally:
             self._bells.discard(bell)
             unsubscribe()
@@ -77,4 +76,4 @@ class Waiting:
     async def _ring_at_the_end(self) -> None:
         await self._stopping.wait()
         for bell in self._bells:
-            bell.set()
+            bell.wake()

@@ -173,6 +173,8 @@ class SigmaStage:
         if connection is None or block is None:
             self._rest(connection)
             return
+        if self.position == self._told:
+            self._told_at = self._clock.monotonic()
         events = block.events
         for start in range(0, len(events), _PORTION):
             hits = [hit for event in events[start : start + _PORTION] for hit in self._hits(event)]
@@ -193,13 +195,18 @@ class SigmaStage:
             self._tell(connection, [])
 
     def _rest(self, connection: Connection | None) -> None:
+        pause = _TOLD_SECONDS
         if connection is not None and self.position != self._told:
-            self._tell(connection, [])
+            # A position alone is worth a commit a second, not one an event.
+            pause = self._told_at + _TOLD_SECONDS - self._clock.monotonic()
+            if pause <= 0:
+                self._tell(connection, [])
+                pause = _TOLD_SECONDS
         with self._turn:
             if not self._changes and not self._is_ending:
                 has_more = connection is not None and self._log.head.position > self._follower.position
                 if not has_more:
-                    self._turn.wait(_TOLD_SECONDS)
+                    self._turn.wait(pause)
 
     def _hits(self, event: StoredEvent) -> list[WireHit]:
         try:
