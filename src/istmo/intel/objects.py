@@ -92,6 +92,16 @@ class StoredObject:
 
 
 @dataclass(frozen=True)
+class Marks:
+    """What says who may read one version of an object."""
+
+    origin: str
+    audience: tuple[str, ...]
+    tlp: Tlp
+    owner: str
+
+
+@dataclass(frozen=True)
 class Detectable:
     """An indicator that detection watches for now. One an id: the first origin that sent it."""
 

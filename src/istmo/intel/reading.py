@@ -18,6 +18,7 @@ from istmo.errors import NotAllowed, NotFound
 from istmo.intel import records
 from istmo.intel.objects import (
     Detectable,
+    Marks,
     ObjectPage,
     Provenance,
     Recipient,
@@ -136,7 +137,7 @@ class Reading:
     def may_know(self, principal: Principal, object: str) -> bool:
         """Whether the asker may be told that this object changed."""
         with self._store.read() as connection:
-            found = records.versions(connection, [object]).get(object, [])
+            found = records.marks(connection, object)
         return any(self._can_read(principal, one) for one in found)
 
     def raw(self, principal: Principal, object: str) -> bytes:
@@ -233,7 +234,7 @@ class Reading:
     def _own_resource(self) -> Resource:
         return Resource("object", self.member, frozenset({self.member}), Tlp.CLEAR, self._settings.space)
 
-    def _resource(self, object: StoredObject) -> Resource:
+    def _resource(self, object: StoredObject | Marks) -> Resource:
         return Resource(
             "object",
             object.origin,
@@ -243,7 +244,7 @@ class Reading:
             object.owner,
         )
 
-    def _can_read(self, principal: Principal, object: StoredObject) -> bool:
+    def _can_read(self, principal: Principal, object: StoredObject | Marks) -> bool:
         return decide(principal, Action.OBJECT_READ, self._resource(object), self._context()).allowed
 
     def _readable(self, connection: Connection, principal: Principal, object: str) -> list[StoredObject]:

@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from istmo.intel.objects import Detectable, Retraction, RetractionReason, State, StoredObject
+from istmo.intel.objects import Detectable, Marks, Retraction, RetractionReason, State, StoredObject
 from istmo.model.markings import Pap, Tlp
 from istmo.model.patterns import Term
 from istmo.store.columns import BigId, Instant, Json
@@ -226,6 +226,17 @@ def versions(connection: Connection, ids: Iterable[str]) -> dict[str, list[Store
         for row in connection.execute(_VERSIONS, {"ids": some}):
             found.setdefault(row.object, []).append(_stored(row))
     return found
+
+
+_MARKS = select(objects.c.origin, objects.c.audience, objects.c.tlp, objects.c.owner).where(
+    objects.c.object == bindparam("object")
+)
+
+
+def marks(connection: Connection, object: str) -> list[Marks]:
+    """Of every version from every origin: who may read it."""
+    rows = connection.execute(_MARKS, {"object": object})
+    return [Marks(row.origin, tuple(row.audience), Tlp(row.tlp), row.owner) for row in rows]
 
 
 def entry_object(connection: Connection, origin: str, sequence: int) -> StoredObject | None:
