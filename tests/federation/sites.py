@@ -249,6 +249,10 @@ def make_app(site: Site) -> Litestar:
         guards=[admit],
         dependencies={
             "federation": Provide(lambda: site.federation, sync_to_thread=False),
+            "names": Provide(
+                lambda: {one: site.federation.name_of(one) for one in site.federation.members()},
+                sync_to_thread=False,
+            ),
             "catalogue": Provide(Catalogue, sync_to_thread=False),
             "asker": Provide(asker_of, sync_to_thread=False),
         },

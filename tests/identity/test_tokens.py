@@ -10,7 +10,7 @@ from sqlalchemy import select
 from istmo.clock import ManualClock
 from istmo.errors import InvalidInput, NotAllowed, NotFound
 from istmo.identity import records
-from istmo.identity.service import Identity
+from istmo.identity.service import TOKEN_SCOPES, Identity
 from istmo.policy.principals import Anonymous, Operator, Person, Role, Scope
 from istmo.store.engine import Store
 
@@ -25,11 +25,11 @@ def analyst(identity: Identity, admin: Person) -> Person:
 def test_a_token_stands_for_its_owner_narrowed_to_its_scopes(
     identity: Identity, analyst: Person, clock: ManualClock, store: Store
 ) -> None:
-    token, secret = identity.create_token(analyst, "shipper", ["submit"], clock.now() + MONTH)
+    token, secret = identity.create_token(analyst, "shipper", ["publish"], clock.now() + MONTH)
     assert secret.startswith("istmo_")
     holder = identity.token(secret)
     assert holder is not None
-    assert (holder.role, holder.scopes, holder.id) == (Role.ANALYST, frozenset({Scope.SUBMIT}), token.id)
+    assert (holder.role, holder.scopes, holder.id) == (Role.ANALYST, frozenset({Scope.PUBLISH}), token.id)
     with store.read() as connection:
         assert secret not in repr(connection.execute(select(records.api_tokens)).all())
 
@@ -82,7 +82,7 @@ def test_nobody_makes_a_token_for_somebody_else_but_an_administrator(
 
 
 def test_a_token_makes_no_tokens(identity: Identity, analyst: Person, clock: ManualClock) -> None:
-    _, secret = identity.create_token(analyst, "t", list(Scope), clock.now() + MONTH)
+    _, secret = identity.create_token(analyst, "t", TOKEN_SCOPES, clock.now() + MONTH)
     holder = identity.token(secret)
     assert holder is not None
     with pytest.raises(NotAllowed):
@@ -91,7 +91,9 @@ def test_a_token_makes_no_tokens(identity: Identity, analyst: Person, clock: Man
         identity.create_token(Anonymous(), "u", ["read"], clock.now() + MONTH, account="ana")
 
 
-@pytest.mark.parametrize(("scopes", "days"), [([], 30), (["all"], 30), (["read"], 0), (["read"], 400)])
+@pytest.mark.parametrize(
+    ("scopes", "days"), [([], 30), (["all"], 30), (["submit"], 30), (["read"], 0), (["read"], 400)]
+)
 def test_tokens_that_are_refused(
     identity: Identity, analyst: Person, clock: ManualClock, scopes: list[str], days: int
 ) -> None:

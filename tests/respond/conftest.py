@@ -25,6 +25,7 @@ MEMBERS = {
     "sv": "identity--33333333-3333-4333-8333-333333333333",
 }
 REGION = frozenset(MEMBERS.values())
+NAMES = {member: f"CSIRT {country.upper()}" for country, member in MEMBERS.items()}
 
 
 @dataclass

@@ -13,7 +13,7 @@ from litestar.testing import TestClient
 from istmo.errors import IstmoError
 from istmo.kit.asking import Asker
 from istmo.respond import api
-from respond.conftest import Nation, carry
+from respond.conftest import NAMES, Nation, carry
 from respond.test_service import ALERT, HN, OWN_ALERT, SV
 
 Client = TestClient[Litestar]
@@ -35,6 +35,7 @@ def client_of() -> Iterator[Callable[[Nation], Client]]:
                 dependencies={
                     "asker": Provide(lambda: Asker(nation.analyst, "es"), sync_to_thread=False),
                     "respond": Provide(lambda: nation.respond, sync_to_thread=False),
+                    "names": Provide(lambda: NAMES, sync_to_thread=False),
                 },
                 exception_handlers={IstmoError: _told},
                 logging_config=None,

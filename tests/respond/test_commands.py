@@ -22,7 +22,7 @@ from istmo.kit.cli import speak
 from istmo.policy.principals import Operator, Principal
 from istmo.respond import api, commands
 from istmo.web import account_api
-from respond.conftest import Nation, carry
+from respond.conftest import NAMES, Nation, carry
 from respond.test_api import _told
 from respond.test_service import ALERT, HN, SV
 
@@ -38,6 +38,7 @@ class Served:
                 "respond": Provide(lambda: nation.respond, sync_to_thread=False),
                 "identity": Provide(lambda: Identity(nation.store, clock), sync_to_thread=False),
                 "clock": Provide(lambda: clock, sync_to_thread=False),
+                "names": Provide(lambda: NAMES, sync_to_thread=False),
             },
             exception_handlers={IstmoError: _told},
             logging_config=None,
@@ -103,7 +104,7 @@ def test_a_case_by_command(served: Served, gt: Nation, hn: Nation, language: str
     assert {"es": "Alto", "en": "High"}[language] in listed.output
     assert served.run("case", "share", case, HN, "--preview").exit_code == 0
     assert hn.take_from(gt) == 0
-    assert served.run("case", "share", case, HN).exit_code == 0
+    assert served.run("case", "share", case, "csirt hn").exit_code == 0, "by name, as people write it"
     carry(gt, hn)
     assert hn.respond.read(hn.analyst, case).title == "Intrusión"
 

@@ -14,13 +14,14 @@ from urllib.parse import quote
 import click
 
 from istmo.clock import SystemClock
+from istmo.identity.service import TOKEN_SCOPES
 from istmo.kit.cli import Command, Group, Teller, argument, group, option, say, told
 from istmo.kit.cli import command as kit_command
 from istmo.model import instants
-from istmo.policy.principals import Role, Scope
+from istmo.policy.principals import Role
 
 ROLES = click.Choice([str(one) for one in Role])
-SCOPES = click.Choice([str(one) for one in Scope])
+SCOPES = click.Choice(TOKEN_SCOPES)
 
 
 @group("account", help="identity.command.account")

@@ -20,6 +20,7 @@ from istmo.federation.service import Federation
 from istmo.kit.access import PEER, PEOPLE, PUBLIC
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
+from istmo.kit.members import member_named
 from istmo.kit.signed import nonce_of
 from istmo.model import instants
 
@@ -118,22 +119,26 @@ def confirm(asker: Asker, federation: Federation, member: str, data: Fingerprint
 
 
 @delete("/api/v1/peers/{member:str}", opt=PEOPLE, tags=["peers"], status_code=200, sync_to_thread=True)
-def remove(asker: Asker, federation: Federation, member: str) -> dict[str, Any]:
-    """Remove a member from the region."""
-    return _told_charter(federation.remove(asker.principal, member), federation)
+def remove(asker: Asker, federation: Federation, names: dict[str, str], member: str) -> dict[str, Any]:
+    """Remove a member, by id or name, from the region."""
+    removed = federation.remove(asker.principal, member_named(names, member))
+    return _told_charter(removed, federation)
 
 
 @get("/api/v1/peers/{member:str}/reconciliation", opt=PEOPLE, tags=["peers"], sync_to_thread=True)
-def reconciliation(asker: Asker, federation: Federation, catalogue: Catalogue, member: str) -> dict[str, Any]:
+def reconciliation(
+    asker: Asker, federation: Federation, catalogue: Catalogue, names: dict[str, str], member: str
+) -> dict[str, Any]:
     """What is due, what arrived, what was refused and why, in both directions."""
-    return _with_words(federation.reconciliation(asker.principal, member).to_json(), asker, catalogue)
+    found = federation.reconciliation(asker.principal, member_named(names, member))
+    return _with_words(found.to_json(), asker, catalogue)
 
 
 @get("/api/v1/peers/{member:str}/frames", opt=PEOPLE, tags=["peers"], sync_to_thread=True)
-def export_frames(asker: Asker, federation: Federation, member: str) -> Stream:
+def export_frames(asker: Asker, federation: Federation, names: dict[str, str], member: str) -> Stream:
     """A file to carry to a peer: everything of ours that it has not acknowledged."""
     headers = {"Content-Disposition": 'attachment; filename="istmo-frames.txt"'}
-    lines = federation.export(asker.principal, member)
+    lines = federation.export(asker.principal, member_named(names, member))
     return Stream(lines, media_type="application/octet-stream", headers=headers)
 
 

@@ -29,6 +29,7 @@ from istmo.federation.code import Code, is_fingerprint, new_code, same_fingerpri
 from istmo.federation.objects import Invitation, Member, Problem, read_key
 from istmo.federation.records import Joining
 from istmo.federation.region import Region
+from istmo.kit.members import member_named
 from istmo.ledger.keys import verify
 from istmo.model import instants
 from istmo.store.engine import Store, Transaction
@@ -151,19 +152,18 @@ class Inviting:
         return None
 
     def confirm(self, member: str, fingerprint: str) -> Charter:
-        """A person has compared the fingerprint: the pending member joins.
+        """A person has compared the fingerprint: the pending member, by id or name, joins.
 
         Raises NotFound ``federation.nobody_pending``, Conflict ``federation.fingerprint_mismatch``.
         """
         with self._store.write() as tx:
-            found = next(
-                (
-                    one
-                    for one in records.all_invitations(tx.connection)
-                    if one.state == PENDING and one.member is not None and one.member.id == member
-                ),
-                None,
-            )
+            pending = {
+                one.member.id: one
+                for one in records.all_invitations(tx.connection)
+                if one.state == PENDING and one.member is not None
+            }
+            names = {id: one.member.name for id, one in pending.items() if one.member is not None}
+            found = pending.get(member_named(names, member))
             if found is None or found.member is None:
                 raise NotFound("federation.nobody_pending", member=member[:80])
             if not same_fingerprint(fingerprint, found.member.fingerprint):

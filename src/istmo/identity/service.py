@@ -8,6 +8,7 @@ import secrets
 import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Final
 
 from istmo.clock import Clock
 from istmo.errors import Conflict, InvalidInput, NotAllowed, NotFound, Unauthenticated
@@ -22,6 +23,8 @@ from istmo.store.engine import Store, Transaction
 IDLE = timedelta(hours=2)
 LONGEST_SESSION = timedelta(hours=12)
 TOUCH_EVERY = timedelta(seconds=60)
+TOKEN_SCOPES: Final = tuple(str(one) for one in Scope if one is not Scope.SUBMIT)
+"""What an API token may be made for. Events are sent with the token of an intake source."""
 LONGEST_TOKEN = timedelta(days=366)
 TOKEN_PREFIX = "istmo_"  # noqa: S105 - the mark by which scanners of published code find a lost token
 
@@ -366,16 +369,11 @@ def read_role(role: Role | str) -> Role:
 
 def read_scopes(names: Iterable[Scope | str]) -> frozenset[Scope]:
     """Scopes by name; at least one. Raises InvalidInput("identity.bad_scope")."""
-    found = set()
-    for name in names:
-        try:
-            found.add(Scope(name))
-        except ValueError:
-            known = [str(one) for one in Scope]
-            raise InvalidInput("identity.bad_scope", scope=str(name)[:80], known=known) from None
-    if not found:
-        raise InvalidInput("identity.bad_scope", scope="", known=[str(one) for one in Scope])
-    return frozenset(found)
+    wanted = [str(name) for name in names]
+    bad = next((name for name in wanted if name not in TOKEN_SCOPES), "")
+    if bad or not wanted:
+        raise InvalidInput("identity.bad_scope", scope=bad[:80], known=list(TOKEN_SCOPES))
+    return frozenset(Scope(name) for name in wanted)
 
 
 def _hash(secret: str) -> bytes:

@@ -20,6 +20,7 @@ from istmo.intel.objects import Outcome, Plan, Planned, Retraction, RetractionRe
 from istmo.intel.publishing import plan_import, plan_publication
 from istmo.intel.reading import Acknowledgements, Reading
 from istmo.intel.sightings import INTERVAL, Sightings
+from istmo.kit.members import member_named
 from istmo.ledger.log import Ledger
 from istmo.model.markings import Tlp
 from istmo.model.stix import Bundle, parse_bundle
@@ -144,10 +145,10 @@ class Intel(Reading):
             if name.lower() == REGION:
                 chosen |= members.keys()
                 continue
-            found = [id for id, called in members.items() if name == id or name.lower() == called.lower()]
-            if len(found) != 1:
+            member = member_named(members, name)
+            if member not in members:
                 raise InvalidInput("intel.unknown_member", member=name[:120])
-            chosen |= set(found)
+            chosen.add(member)
         return frozenset(chosen)
 
     def _append(self, tx: Transaction, principal: Principal, plan: Plan, purpose: str) -> None:

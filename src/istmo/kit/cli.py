@@ -127,8 +127,12 @@ def command(name: str, *, help: str, **attrs: Any) -> Callable[[Callable[..., An
 
 
 def group(name: str, *, help: str, **attrs: Any) -> Callable[[Callable[..., Any]], Group]:
-    """``click.group`` with a catalogue key for help."""
-    return click.group(name, cls=Group, help=help, **attrs)
+    """``click.group`` with a catalogue key for help; ``--lang`` may stand behind it as anywhere."""
+
+    def made(function: Callable[..., Any]) -> Group:
+        return click.group(name, cls=Group, help=help, **attrs)(_language_option(function))
+
+    return made
 
 
 def option(*names: str, help: str, **attrs: Any) -> Callable[[F], F]:
@@ -242,6 +246,13 @@ class Teller:
         raise SystemExit(1)
 
 
+def _language_option(function: F) -> F:
+    """``--lang``, which was read before click began (``language_of``)."""
+    return option("--lang", type=click.Choice(LANGUAGES), expose_value=False, help="cli.option.lang")(
+        function
+    )
+
+
 def default_data() -> Path:
     """The node's folder where nobody names one: ISTMO_DATA, else ``istmo-data`` here."""
     return Path(os.environ.get("ISTMO_DATA", "istmo-data"))
@@ -253,7 +264,7 @@ def told(function: F) -> F:
     @option("--json", "json_", is_flag=True, help="cli.option.json")
     @option("--data", type=click.Path(path_type=Path), default=None, help="cli.option.data")
     @option("--url", default="", help="cli.option.url")
-    @option("--lang", type=click.Choice(LANGUAGES), expose_value=False, help="cli.option.lang")
+    @_language_option
     @functools.wraps(function)
     def body(*args: Any, json_: bool, data: Path | None, url: str, **kwargs: Any) -> Any:
         teller = Teller(json=json_, data=data or default_data(), url=url)

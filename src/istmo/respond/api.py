@@ -11,6 +11,7 @@ from litestar.params import QueryParameter
 from istmo.errors import InvalidInput
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
+from istmo.kit.members import member_named
 from istmo.model import instants
 from istmo.model.markings import Tlp
 from istmo.policy.decisions import Reason
@@ -64,7 +65,7 @@ class NewEntry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewShare(msgspec.Struct, forbid_unknown_fields=True):
-    """A member to share with; ids of entries to leave out."""
+    """A member to share with, by id or name; ids of entries to leave out."""
 
     member: str
     leave_out: list[str] = []
@@ -108,7 +109,9 @@ def read_case(asker: Asker, respond: Respond, case_id: str) -> dict[str, Any]:
 
 
 @post("/api/v1/cases/{case_id:str}/entries", opt=PEOPLE, status_code=201, sync_to_thread=True)
-def add_entry(asker: Asker, respond: Respond, case_id: str, data: NewEntry) -> dict[str, Any]:
+def add_entry(
+    asker: Asker, respond: Respond, names: dict[str, str], case_id: str, data: NewEntry
+) -> dict[str, Any]:
     """Add an entry, to everyone whom this node lets read the case."""
     who = asker.principal
     match data.kind:
@@ -127,7 +130,7 @@ def add_entry(asker: Asker, respond: Respond, case_id: str, data: NewEntry) -> d
         case "severity":
             added = respond.set_severity(who, case_id, data.value)
         case "owner":
-            added = respond.set_owner(who, case_id, data.member, data.name)
+            added = respond.set_owner(who, case_id, member_named(names, data.member), data.name)
         case _:
             known = ["note", "alert", "object", "task", "task_done", "status", "severity", "owner"]
             raise InvalidInput("respond.unknown_value", field="kind", value=data.kind[:80], known=known)
@@ -136,13 +139,19 @@ def add_entry(asker: Asker, respond: Respond, case_id: str, data: NewEntry) -> d
 
 @post("/api/v1/cases/{case_id:str}/share", opt=PEOPLE, sync_to_thread=True)
 def share_case(
-    request: Request[Any, Any, Any], asker: Asker, respond: Respond, case_id: str, data: NewShare
+    request: Request[Any, Any, Any],
+    asker: Asker,
+    respond: Respond,
+    names: dict[str, str],
+    case_id: str,
+    data: NewShare,
 ) -> Response[dict[str, Any]]:
     """Share with a member; ``?preview=1`` tells who would see what, and why, and changes nothing."""
+    member = member_named(names, data.member)
     if request.query_params.get("preview") in ("1", "true"):
-        plan = respond.plan_share(asker.principal, case_id, data.member, data.leave_out)
+        plan = respond.plan_share(asker.principal, case_id, member, data.leave_out)
         return Response(told_plan(plan), status_code=200)
-    case = respond.share(asker.principal, case_id, data.member, data.leave_out)
+    case = respond.share(asker.principal, case_id, member, data.leave_out)
     return Response(told_case(case), status_code=201)
 
 

@@ -61,7 +61,7 @@ class PasswordChange(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewToken(msgspec.Struct, forbid_unknown_fields=True):
-    """A token to make. ``scopes``: read, publish, work, submit, admin."""
+    """A token to make. ``scopes``: read, publish, work, admin."""
 
     name: str
     scopes: list[str]
