@@ -291,6 +291,23 @@ class IndicatorSource(Protocol):
         ...
 
 
+class TakenBack(Protocol):
+    """That the origin of an indicator has taken it back."""
+
+    @property
+    def reason(self) -> str:
+        """``error``, ``false-positive``, ``superseded`` or ``legal``."""
+        ...
+
+    @property
+    def note(self) -> str: ...
+
+    @property
+    def received(self) -> datetime:
+        """When this node was told."""
+        ...
+
+
 class SightingSink(Protocol):
     """Who is told that an indicator was seen here."""
 

@@ -77,6 +77,7 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
             "waiting": _given(Waiting(node.store.changes, stopping)),
             "names": Provide(keeping.names, sync_to_thread=False),
             "watching": _given(lambda indicator: node.detect.detection(indicator).state),
+            "taken_back": _given(keeping.taken_back),
             "own_member": _given(node.ledger.member_id),
             **{name: _given(getattr(node, name)) for name in SERVICES},
         },

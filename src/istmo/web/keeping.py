@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from istmo.errors import NotAllowed, NotFound
 from istmo.identity import audit
+from istmo.intel.objects import Retraction
 from istmo.kit.asking import Asker
 from istmo.kit.signed import Presented
 from istmo.model.markings import Tlp
@@ -40,6 +41,13 @@ class Keeping:
     def names(self) -> dict[str, str]:
         """What people call each member of the region, by id."""
         return dict(self._node.intel.names())
+
+    def taken_back(self, principal: Principal, object: str) -> Retraction | None:
+        """The retraction of an object, where there is one that the asker may read."""
+        try:
+            return self._node.intel.read(principal, object)[0].retraction
+        except NotFound:
+            return None
 
     def may_know(self, principal: Principal, topic: str, subject: str) -> bool:
         """Whether the asker may be told that this subject changed: exactly whether they could read it."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from litestar import Request, Response, get
 
-from istmo.detect.objects import Alert, AlertFilter, CloseReason, Evidence, Level, Rule, Status
+from istmo.detect.objects import Alert, AlertFilter, CloseReason, Evidence, Level, Rule, Status, TakenBack
 from istmo.detect.service import Detect
 from istmo.errors import NotAllowed, NotFound
 from istmo.kit.access import PEOPLE
@@ -16,11 +17,15 @@ from istmo.kit.forms import Form
 from istmo.kit.pages import asker_of, faces_of, page
 from istmo.kit.timeline import Bar, draw
 from istmo.policy.actions import Action
+from istmo.policy.principals import Principal
 
 ROWS = 50
 FILTERS = ("q", "status", "level", "detector", "host")
 DETECTORS = ("indicator", "sigma")
 SHOWN_BYTES = 6_000
+TakenBackBy = Callable[[Principal, str], TakenBack | None]
+Asked = Any
+"""``TakenBackBy``, as Litestar hands it on: it would try to check a callable's type."""
 
 
 @get("/alerts", opt=PEOPLE, sync_to_thread=True)
@@ -54,16 +59,24 @@ def alert_list(request: Request[Any, Any, Any], asker: Asker, detect: Detect) ->
 
 @get("/alerts/{id:str}", opt=PEOPLE, sync_to_thread=True)
 def alert_page(
-    request: Request[Any, Any, Any], id: str, asker: Asker, detect: Detect, names: dict[str, str]
+    request: Request[Any, Any, Any], id: str, detect: Detect, names: dict[str, str], taken_back: Asked
 ) -> Response[Any]:
     """One alert: when, where, which fields matched, why, and what to do next."""
-    return show_alert(request, id, detect, names, Form())
+    return show_alert(request, id, detect, names, taken_back, Form())
 
 
 def show_alert(
-    request: Request[Any, Any, Any], id: str, detect: Detect, names: dict[str, str], form: Form
+    request: Request[Any, Any, Any],
+    id: str,
+    detect: Detect,
+    names: dict[str, str],
+    taken_back: TakenBackBy,
+    form: Form,
 ) -> Response[Any]:
-    """The page of an alert, with what was typed into ``form`` when something stood against it."""
+    """The page of an alert, with what was typed into ``form`` when something stood against it.
+
+    ``taken_back`` tells whether the origin of an indicator has taken it back: an analyst must not act on it.
+    """
     asker, faces = asker_of(request), faces_of(request)
     story = detect.read_alert(asker.principal, id)
     alert = story.alert
@@ -84,6 +97,7 @@ def show_alert(
         names=names,
         reasons=[str(reason) for reason in CloseReason],
         rule=_rule(asker, detect, alert),
+        retraction=taken_back(asker.principal, alert.subject) if alert.detector == "indicator" else None,
         may_work=faces.may(asker.principal, Action.ALERT_WORK),
         may_promote=faces.may(asker.principal, Action.CASE_WORK),
     )

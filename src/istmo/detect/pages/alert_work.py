@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Request, Response, post
 
 from istmo.detect.objects import CloseReason, Status
-from istmo.detect.pages.alert_read import show_alert
+from istmo.detect.pages.alert_read import Asked, show_alert
 from istmo.detect.service import Detect
 from istmo.errors import IstmoError
 from istmo.kit.access import PEOPLE
@@ -24,6 +24,7 @@ def alert_status(
     asker: Asker,
     detect: Detect,
     names: dict[str, str],
+    taken_back: Asked,
 ) -> Response[Any]:
     """Change the status. When somebody else was first, both see it and nothing is lost."""
     values = {name: one(data, name, longest=5_000) for name in ("status", "reason", "note", "version")}
@@ -34,7 +35,7 @@ def alert_status(
         form.problems["reason"] = faces_of(request).catalogue.text(
             asker.language, "console.retract.choose_reason"
         )
-        return show_alert(request, id, detect, names, form)
+        return show_alert(request, id, detect, names, taken_back, form)
     version = (
         int(values["version"]) if values["version"].isdecimal() and len(values["version"]) < 10 else None
     )
@@ -44,7 +45,7 @@ def alert_status(
         if error.status in (401, 403, 404):
             raise
         form.general, form.remedy = told(request, error)
-        return show_alert(request, id, detect, names, form)
+        return show_alert(request, id, detect, names, taken_back, form)
     return back_to(request, f"/alerts/{id}", notice=f"console.notice.alert.{status}")
 
 

@@ -1,0 +1,46 @@
+"""The page of one alert says what an analyst must know before acting on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scenes import Scene, fill
+from web_site import Site, make_site
+
+from istmo.clock import ManualClock
+from istmo.intel.objects import RetractionReason
+from istmo.policy.principals import Operator
+
+
+@pytest.fixture
+def whole(tmp_path: Path, clock: ManualClock) -> Iterator[tuple[Site, Scene]]:
+    site = make_site(tmp_path, clock, rooms=None)
+    yield site, fill(site.node)
+    site.node.store.close()
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_that_the_indicator_was_taken_back_stands_on_the_alert(
+    whole: tuple[Site, Scene], language: str
+) -> None:
+    site, scene = whole
+
+    def text(key: str) -> str:
+        return site.node.catalogue.text(language, key, origin="CSIRT de prueba")
+
+    with site.client(**{"Accept-Language": language}) as client:
+        site.sign_in(client)
+        assert text("console.alert.retracted") not in client.get(f"/alerts/{scene.alert}").text
+        site.node.intel.retract(
+            Operator(),
+            scene.indicator,
+            reason=RetractionReason.FALSE_POSITIVE,
+            note="era nuestro <b>proxy</b>",
+        )
+        shown = client.get(f"/alerts/{scene.alert}").text
+    assert text("console.alert.retracted") in shown
+    assert text("console.retract.false-positive") in shown
+    assert "era nuestro &lt;b&gt;proxy&lt;/b&gt;" in shown
+    assert text("console.alert.retracted.next") in shown
