@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -222,15 +223,17 @@ def test_two_stores_of_two_processes_take_turns(database_url: str, store: Store)
     other.close()
 
 
-def test_a_full_disk_is_told_in_words_and_what_was_there_is_kept(sqlite_store: Store) -> None:
+@pytest.mark.parametrize("part", ["whole", "savepoint"])
+def test_a_full_disk_is_told_in_words_and_what_was_there_is_kept(sqlite_store: Store, part: str) -> None:
     def small(connection: object) -> None:
         connection.exec_driver_sql("PRAGMA max_page_count=20")  # type: ignore[attr-defined]
 
     event.listen(sqlite_store.engine, "begin", small)
     with pytest.raises(Unavailable) as refused, sqlite_store.write() as tx:
         bump(tx)
-        for number in range(10_000):
-            tx.connection.execute(insert(counters).values(name=str(number), value=number))
+        with tx.savepoint() if part == "savepoint" else nullcontext():
+            for number in range(10_000):
+                tx.connection.execute(insert(counters).values(name=str(number), value=number))
     assert refused.value.code == "store.disk_full"
     assert value(sqlite_store) == 0
     with sqlite_store.write() as tx:

@@ -65,6 +65,19 @@ def test_a_rule_hits_and_a_bad_one_costs_no_other(rig: Rig) -> None:
     assert (hit.subject, hit.fields["Image"]) == ("good", EVENT["Image"])
 
 
+def test_a_trickle_of_events_costs_the_database_one_position_a_second(rig: Rig) -> None:
+    """Each position told is a commit of the web process: a disk must not pay one for each event."""
+    rig.say(wire.PutRules(5, [wire.WireRule("good", RULE)], True))
+    rig.hear(wire.Live, lambda live: live.what == "sigma")
+    began = time.monotonic()
+    for number in range(20):
+        rig.send({"EventID": 22, "QueryName": f"a{number}.example"})
+    told = 0
+    while rig.hear(wire.Hits, lambda hits: hits.detector == "sigma").position.line < 20:
+        told += 1
+    assert told <= 1 + (time.monotonic() - began)
+
+
 def test_a_hunt_finds_what_is_stored_and_live_detection_what_comes(rig: Rig) -> None:
     old = [EVENT | {"UtcTime": f"2026-03-0{day} 09:00:00.000"} for day in (3, 1, 2)]
     rig.send(*old, EVENT | {"DestinationIp": "203.0.113.70"})
