@@ -18,6 +18,7 @@ import structlog
 
 from istmo.clock import Clock
 from istmo.detect import wire
+from istmo.detect.hunts import Digests, Hunts
 from istmo.detect.indicators.roster import Roster
 from istmo.detect.objects import IndicatorSource, Watched
 from istmo.detect.records import positions, rules, sources
@@ -43,18 +44,10 @@ log = structlog.get_logger(__name__)
 
 INDICATORS_AT_ONCE: Final = 5_000
 RULE_BYTES_AT_ONCE: Final = 8 << 20
-HUNTED_AT_ONCE: Final = 5_000
-HUNTS_AT_ONCE: Final = 4
-"""Requests under way; the worker takes those that wait in one pass."""
-GATHER_SECONDS: Final = 0.05
-"""Between coming into force and the hunt: what comes next is watched for first, and what is published in a
-burst is hunted for in one pass."""
 NEIGHBOURS_FIRST: Final = 0.005
 """Seconds for which what this node publishes itself waits: its feeds to others want the interpreter now."""
 SUBMIT: Final = "submit"
 """The scope of every intake token."""
-Digests = dict[str, str]
-"""A digest of the terms by indicator id: the same terms need no second hunt."""
 
 
 @dataclass
@@ -95,9 +88,6 @@ class Outgoing:
         self._wanted = _Wanted()
         self._in_hand = _Wanted()
         """Taken by the sending thread, not all sent yet."""
-        self._settling: Digests = {}
-        """Came into force and is to be hunted for, from ``_hunt_from`` on."""
-        self._hunt_from = 0.0
         self._is_pressing = False
         """Something wanted is not this node's own."""
         self._channel: Channel | None = None
@@ -109,8 +99,7 @@ class Outgoing:
         self._on_the_way: dict[int, tuple[Digests, list[str]]] = {}
         """By generation: what is being put, what is being dropped."""
         self._acknowledged = Roster()
-        self._to_hunt: Digests = {}
-        self._hunting: dict[int, Digests] = {}
+        self._hunts = Hunts()
         self._request = 0
 
     # --- asked by any thread -------------------------------------------------------------------
@@ -126,14 +115,13 @@ class Outgoing:
         """Whether in addition every change is in force and every hunt has ended."""
         with self._turn:
             is_busy = self._wanted or self._in_hand or self._on_the_way
-            return self._is_synced() and not (is_busy or self._settling or self._to_hunt or self._hunting)
+            return self._is_synced() and not (is_busy or self._hunts)
 
     @property
     def hunting(self) -> int:
         """Indicators whose hunt has not ended."""
         with self._turn:
-            waiting = self._to_hunt | self._settling | self._in_hand.hunts
-            return len(waiting) + sum(map(len, self._hunting.values()))
+            return len(self._hunts) + len(self._in_hand.hunts)
 
     def has_acknowledged(self, indicator: str) -> bool:
         """Whether the worker has this indicator in force, in the version last sent."""
@@ -210,7 +198,7 @@ class Outgoing:
     def _forget_state(self) -> None:
         self._live, self._goal = {}, None
         self._on_the_way, self._acknowledged = {}, Roster()
-        self._settling, self._to_hunt, self._hunting = {}, {}, {}
+        self._hunts = Hunts()
 
     def _is_synced(self) -> bool:
         goal = self._goal
@@ -238,11 +226,8 @@ class Outgoing:
                             self._acknowledged.add(id)
                     for id in dropped:
                         self._acknowledged.remove(id)
-                        self._to_hunt.pop(id, None)
-                        self._settling.pop(id, None)
-                    if put and not self._settling:
-                        self._hunt_from = time.monotonic() + GATHER_SECONDS
-                    self._settling |= put
+                        self._hunts.drop(id)
+                    self._hunts.gather(put, time.monotonic())
                     settled.update(put, dropped)
             is_news = self._is_synced() != was_synced
             self._turn.notify_all()
@@ -254,14 +239,12 @@ class Outgoing:
     def hunted_by(self, request: int) -> Digests:
         """What a hunt that is under way hunts for."""
         with self._turn:
-            return self._hunting.get(request, {})
+            return self._hunts.of(request)
 
     def finish_hunt(self, request: int, *, again: bool) -> None:
         """A hunt has ended. ``again`` puts what it hunted for back among what waits."""
         with self._turn:
-            done = self._hunting.pop(request, {})
-            if again:
-                self._to_hunt |= done
+            self._hunts.end(request, again=again)
             self._turn.notify_all()
 
     # --- the sending thread --------------------------------------------------------------------
@@ -271,15 +254,15 @@ class Outgoing:
         while True:
             with self._turn:
                 while not self._has_work():
-                    self._turn.wait(self._gathering())
+                    self._turn.wait(self._hunts.pause(time.monotonic()))
                 if not self._is_pressing:
                     self._turn.wait_for(lambda: self._is_pressing or self._is_ending, NEIGHBOURS_FIRST)
                 if self._is_ending:
                     return
                 channel, wanted = self._channel, self._wanted
                 self._wanted, self._in_hand, self._is_pressing = _Wanted(), wanted, False
-                if self._gathering() == 0:
-                    wanted.hunts, self._settling = self._settling, {}
+                if self._hunts.pause(time.monotonic()) == 0:
+                    wanted.hunts = self._hunts.take()
             if channel is not None:
                 self._try_send(channel, wanted)
             with self._turn:
@@ -302,15 +285,11 @@ class Outgoing:
     def _has_work(self) -> bool:
         if self._is_ending:
             return True
-        is_due = bool(self._wanted) or self._gathering() == 0 or self._may_hunt()
+        is_due = bool(self._wanted) or self._hunts.pause(time.monotonic()) == 0 or self._may_hunt()
         return self._channel is not None and is_due
 
-    def _gathering(self) -> float | None:
-        """Seconds until hunts are chosen among what came into force; None where nothing did."""
-        return max(0.0, self._hunt_from - time.monotonic()) if self._settling else None
-
     def _may_hunt(self) -> bool:
-        return bool(self._to_hunt) and len(self._hunting) < HUNTS_AT_ONCE and self._is_synced()
+        return self._hunts.may_begin() and self._is_synced()
 
     def _send(self, channel: Channel, wanted: _Wanted) -> None:
         if wanted.everything:
@@ -409,17 +388,16 @@ class Outgoing:
             hunted = positions.hunted(connection, put)
         due = {id: digest for id, digest in put.items() if hunted.get(id) != digest}
         with self._turn:
-            self._to_hunt |= due
+            self._hunts.add(due)
 
     def _send_hunts(self, channel: Channel) -> None:
         while True:
             with self._turn:
                 if self._channel is not channel or not self._may_hunt():
                     return
-                ids = sorted(self._to_hunt)[:HUNTED_AT_ONCE]
                 self._request += 1
                 request = self._request
-                self._hunting[request] = {id: self._to_hunt.pop(id) for id in ids}
+                ids = self._hunts.begin(request)
             channel.send(Hunt(request, ids))
 
     def _next_generation(self, put: Digests | None = None, dropped: list[str] | None = None) -> int:
