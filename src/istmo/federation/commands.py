@@ -37,7 +37,7 @@ def invite(teller: Teller, name: str, fingerprint: str) -> None:
         teller.print_json(invitation)
         return
     teller.tell("federation.command.invite.done", name=name, expires=invitation["expires"])
-    teller.out.print(invitation["code"], markup=False)
+    teller.line(invitation["code"])
     if not fingerprint:
         teller.tell("federation.command.invite.then_confirm")
 

@@ -143,7 +143,7 @@ def _tell_plan(teller: Teller, plan: dict[str, Any]) -> None:
     for items in groups.values():
         teller.note("intel.command.publish.group", n=len(items), tlp=items[0]["tlp"])
         for item in items[:_SHOWN]:
-            teller.note("intel.command.publish.item", type=item["type"], name=_safe(item["name"]))
+            teller.note("intel.command.publish.item", type=item["type"], name=item["name"])
         if len(items) > _SHOWN:
             teller.note("intel.command.more", n=len(items) - _SHOWN)
         for one in items[0]["sees"]:
@@ -169,7 +169,7 @@ def _tell_problems(teller: Teller, plan: dict[str, Any]) -> None:
 
 def _tell_lines(teller: Teller, lines: list[tuple[str, str]]) -> None:
     for where, text in lines[:_SHOWN]:
-        teller.note("intel.command.problem", where=_safe(where), text=_safe(text))
+        teller.note("intel.command.problem", where=where, text=text)
     if len(lines) > _SHOWN:
         teller.note("intel.command.more", n=len(lines) - _SHOWN)
 
@@ -178,11 +178,6 @@ def _place(problem: dict[str, Any]) -> str:
     """Where in an archive a rule stands that was left out."""
     where = [str(problem[name]) for name in ("file", "line") if problem.get(name)]
     return ":".join(where) or str(problem.get("rule", ""))
-
-
-def _safe(text: str) -> str:
-    """Text from outside for a terminal: what does not print (escape sequences, reversed text) is marked."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _tell_counts(teller: Teller, key: str, plan: dict[str, Any], **params: Any) -> None:

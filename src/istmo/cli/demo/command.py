@@ -20,7 +20,7 @@ from typing import Any
 from istmo.cli.demo import attack
 from istmo.cli.demo.play import ANALYST, Material, Play, Step
 from istmo.cli.demo.region import RunningNode, join_region, make_node, running
-from istmo.kit.cli import Teller, command, option, say, spoken, told
+from istmo.kit.cli import Teller, command, option, say, spoken, told_apart
 
 NATIONS = (("CSIRT Guatemala", "GT"), ("CSIRT Honduras", "HN"), ("CSIRT El Salvador", "SV"))
 EVENTS = 3_000
@@ -31,7 +31,7 @@ WATCHED = "indicator--0d3f6f4e-6a0c-4d38-9a53-2f6b3c8f1a01"
 
 @command("demo", help="demo.command")
 @option("--once", is_flag=True, help="demo.command.once")
-@told
+@told_apart
 def demo(teller: Teller, once: bool) -> None:
     """Start three nodes, play the path, tell it, and (unless ``--once``) stay up until Ctrl-C."""
     folder = Path(tempfile.mkdtemp(prefix="istmo-demo-"))
@@ -101,7 +101,7 @@ def _narrate(teller: Teller, step: Step) -> None:
         teller.tell("demo.step_not_done", step=say(f"demo.step.{step.name}"), problem=step.problem)
         return
     line = say(f"demo.step.{step.name}.done", **{**_flat(step.facts), "ms": f"{step.milliseconds:.0f}"})
-    (teller.err if teller.json else teller.out).print(f"✓ {line}", markup=False)
+    teller.line(f"✓ {line}")
 
 
 def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
