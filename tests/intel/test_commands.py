@@ -132,13 +132,38 @@ def test_publish_with_yes_and_json_is_for_programs(served: Served, hn: Node, wri
 def test_retract_tells_to_how_many_it_goes(served: Served, hn: Node, language: str) -> None:
     one = indicator()
     hn.publish(one, tlp=Tlp.GREEN)
-    done = served.run("retract", one["id"], "--reason", "false-positive", "--note", "prueba")
+    asked = ["retract", one["id"], "--reason", "false-positive", "--note", "prueba"]
+    refused = served.run(*asked, text="n\n")
+    assert refused.exit_code == 1
+    assert one["name"] in refused.stderr, "asked by its name"
+    assert hn.watched() != {}
+    done = served.run(*asked, text="s\n")
     assert done.exit_code == 0
     assert "2" in done.output
     assert hn.watched() == {}
-    twice = served.run("retract", one["id"], "--reason", "error", "--json")
+    twice = served.run("retract", one["id"], "--reason", "error", "--yes", "--json")
     assert twice.exit_code == 1
     assert json.loads(twice.stdout)["error"]["code"] == "intel.retracted_already"
+
+
+@pytest.mark.parametrize("command", ["publish", "retract"])
+def test_a_program_that_did_not_say_yes_gets_one_document(
+    served: Served, hn: Node, write: Any, command: str
+) -> None:
+    one = indicator()
+    file = write("b.json", bundle(one))
+    if command == "retract":
+        hn.publish(one, tlp=Tlp.GREEN)
+    before = hn.log_size()
+    asked = {
+        "publish": ["publish", file, "--audience", "region", "--tlp", "green"],
+        "retract": ["retract", one["id"], "--reason", "error"],
+    }
+    done = served.run(*asked[command], "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["error"]["code"] == "cli.not_confirmed"
+    assert hn.log_size() == before
+    assert served.run(*asked[command], "--json", "--yes").exit_code == 0
 
 
 def test_import_looks_at_the_file_to_see_what_it_is(

@@ -13,6 +13,7 @@ import click
 from istmo.errors import InvalidInput
 from istmo.intel.objects import RetractionReason
 from istmo.kit.cli import Teller, argument, command, option, told
+from istmo.kit.client import NodeAnswered, NodeClient
 
 _RULES = (".yml", ".yaml")
 _BUNDLES = (".json", ".stix", ".stix2")
@@ -58,7 +59,7 @@ def import_files(teller: Teller, files: tuple[Path, ...], tlp: str) -> None:
 @option("--audience", required=True, help="intel.command.publish.audience")
 @option("--tlp", default="", help="intel.command.publish.tlp")
 @option("--purpose", default="", help="intel.command.publish.purpose")
-@option("--yes", "is_sure", is_flag=True, help="intel.command.publish.yes")
+@option("--yes", "is_sure", is_flag=True, help="cli.option.yes")
 @told
 def publish(teller: Teller, file: Path, audience: str, tlp: str, purpose: str, is_sure: bool) -> None:
     """Show who will see a bundle and why; then, confirmed, publish it."""
@@ -93,17 +94,29 @@ def publish(teller: Teller, file: Path, audience: str, tlp: str, purpose: str, i
     help="intel.command.retract.reason",
 )
 @option("--note", default="", help="intel.command.retract.note")
+@option("--yes", "is_sure", is_flag=True, help="cli.option.yes")
 @told
-def retract(teller: Teller, id: str, reason: str, note: str) -> None:
-    """Take back an object that this node has published."""
+def retract(teller: Teller, id: str, reason: str, note: str, is_sure: bool) -> None:
+    """Take back an object that this node has published, once that is confirmed."""
+    path = f"/api/v1/objects/{quote(id, safe='')}"
     with teller.client() as client:
-        answer = client.post(
-            f"/api/v1/objects/{quote(id, safe='')}/retract", {"reason": reason, "note": note}
-        )
+        if not is_sure:
+            teller.confirm("intel.command.retract.confirm", name=_name(client, path) or id)
+        answer = client.post(f"{path}/retract", {"reason": reason, "note": note})
     teller.show(answer, "intel.command.retract.done", id=id, n=len(answer["recipients"]))
 
 
 commands = [import_files, publish, retract]
+
+
+def _name(client: NodeClient, path: str) -> str:
+    """What an object is called; nothing where the asker may retract and not read."""
+    try:
+        return str(client.get(path)["name"])
+    except NodeAnswered as answered:
+        if answered.params["status"] != 403:
+            raise
+        return ""
 
 
 def _contents(file: Path) -> list[tuple[str, bytes]]:
