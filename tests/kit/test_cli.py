@@ -11,6 +11,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from istmo.errors import InvalidInput
 from istmo.kit.cli import Teller, command, speak, told, told_apart, told_here
@@ -75,6 +76,18 @@ def test_json_means_the_same_and_steers_nothing(capsys: pytest.CaptureFixture[st
     assert json.loads(first) == {"titles": HOSTILE}
     assert json.loads(f"[{second}") == HOSTILE
     assert not set("\x1b\x07\x9b\u202e") & set(first + second)
+
+
+def test_long_work_shows_that_it_goes_on_and_with_what() -> None:
+    screen = io.StringIO()
+    teller = Teller(err=Console(file=screen, force_terminal=True, width=100))
+    with teller.working("intel.command.import.progress", file="[red]sigma\x1b[2J.zip"):
+        pass
+    assert "[red]sigma\ufffd[2J.zip" in screen.getvalue()
+    quiet = io.StringIO()
+    with Teller(json=True, err=Console(file=quiet, force_terminal=True)).working("cli.istmo"):
+        pass
+    assert quiet.getvalue() == ""
 
 
 @pytest.mark.parametrize("language", ["es", "en"])
