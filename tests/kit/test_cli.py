@@ -109,6 +109,12 @@ def test_a_person_that_does_not_say_yes_ends_it(monkeypatch: pytest.MonkeyPatch)
         Teller().confirm("intel.command.publish.confirm")
 
 
+def test_two_nodes_at_once_are_one_too_many() -> None:
+    done = run(lambda teller: None, "--url", "http://127.0.0.1:1", "--data", "x", "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["error"]["code"] == "cli.two_nodes"
+
+
 @pytest.mark.parametrize(
     ("given", "refused"), [(told, ()), (told_here, ("--url",)), (told_apart, ("--url", "--data"))]
 )

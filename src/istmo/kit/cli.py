@@ -331,6 +331,8 @@ def _teller_given(function: F) -> F:
     def body(*args: Any, json_: bool, data: Path | None = None, url: str = "", **kwargs: Any) -> Any:
         teller = Teller(json=json_, data=data or default_data(), url=url)
         try:
+            if data and url:
+                raise InvalidInput("cli.two_nodes")
             return function(teller, *args, **kwargs)
         except IstmoError as error:
             return teller.fail(error)
