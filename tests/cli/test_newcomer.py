@@ -116,6 +116,7 @@ def test_the_demo_prints_one_document_and_leaves_nothing(tmp_path: Path, lang: s
         out, err = playing.communicate(timeout=120)
         assert playing.returncode == 0, err.decode()[-2000:]
         told = json.loads(out)
+        assert told["seconds"] <= 40, "what a newcomer is promised"
         assert told["ok"] and all(step["ok"] for step in told["steps"])
         assert len({pid for one in told["nodes"] for pid in one["pids"]}) == 6
         assert Catalogue().text(lang, "demo.end.ok") in " ".join(err.decode().split())

@@ -22,6 +22,7 @@ from istmo.errors import IstmoError
 from istmo.intel import api, commands
 from istmo.kit.asking import Asker
 from istmo.kit.cli import speak
+from istmo.kit.client import LONG_WORK, NodeClient
 from istmo.kit.i18n import Catalogue
 from istmo.model.markings import Tlp
 from istmo.policy import Operator
@@ -37,17 +38,24 @@ def failed(request: Request[Any, Any, Any], error: IstmoError) -> Response[Any]:
     return Response(body, status_code=error.status)
 
 
+def problem(file: str, *, is_not_served: bool = False) -> dict[str, Any]:
+    """A rule that was left out, as detection tells it."""
+    where = {"file": file, "line": 3, "rule": "", "code": "sigma.problem.x"}
+    return where | {"text": "se dejó fuera", "not_served": is_not_served}
+
+
 class Served:
     """A node's routes on a port of their own, and detection's door for rules; ``run`` calls a command."""
 
     def __init__(self, node: Node) -> None:
         self.rules: list[bytes] = []
+        self.accepted, self.problems = 2, [problem("bad.yml")]
 
         @post("/api/v1/rules/import", status_code=200, sync_to_thread=True)
         def take_rules(body: RawBody) -> dict[str, Any]:
             self.rules.append(bytes(body))
-            problem = {"file": "bad.yml", "line": 3, "rule": "", "text": "se dejó fuera"}
-            return {"accepted": 2, "added": 2, "changed": 0, "unchanged": 0, "problems": [problem]}
+            counts = {"accepted": self.accepted, "added": self.accepted, "changed": 0, "unchanged": 0}
+            return counts | {"problems": self.problems}
 
         def given(part: Any) -> Provide:
             return Provide(lambda: part, sync_to_thread=False)
@@ -116,7 +124,7 @@ def test_publish_shows_who_will_see_it_and_why_before_it_asks(
     assert "⟦" not in refused.output
     assert "\x1b[2J" not in refused.output
     assert hn.log_size() == 0
-    assert served.run(*asked, text="y\n").exit_code == 0
+    assert served.run(*asked, text="y\n").exit_code == 1, "one went out, and one was refused"
     assert hn.log_size() == 1
 
 
@@ -132,13 +140,38 @@ def test_publish_with_yes_and_json_is_for_programs(served: Served, hn: Node, wri
 def test_retract_tells_to_how_many_it_goes(served: Served, hn: Node, language: str) -> None:
     one = indicator()
     hn.publish(one, tlp=Tlp.GREEN)
-    done = served.run("retract", one["id"], "--reason", "false-positive", "--note", "prueba")
+    asked = ["retract", one["id"], "--reason", "false-positive", "--note", "prueba"]
+    refused = served.run(*asked, text="n\n")
+    assert refused.exit_code == 1
+    assert one["name"] in refused.stderr, "asked by its name"
+    assert hn.watched() != {}
+    done = served.run(*asked, text="s\n")
     assert done.exit_code == 0
     assert "2" in done.output
     assert hn.watched() == {}
-    twice = served.run("retract", one["id"], "--reason", "error", "--json")
+    twice = served.run("retract", one["id"], "--reason", "error", "--yes", "--json")
     assert twice.exit_code == 1
     assert json.loads(twice.stdout)["error"]["code"] == "intel.retracted_already"
+
+
+@pytest.mark.parametrize("command", ["publish", "retract"])
+def test_a_program_that_did_not_say_yes_gets_one_document(
+    served: Served, hn: Node, write: Any, command: str
+) -> None:
+    one = indicator()
+    file = write("b.json", bundle(one))
+    if command == "retract":
+        hn.publish(one, tlp=Tlp.GREEN)
+    before = hn.log_size()
+    asked = {
+        "publish": ["publish", file, "--audience", "region", "--tlp", "green"],
+        "retract": ["retract", one["id"], "--reason", "error"],
+    }
+    done = served.run(*asked[command], "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["error"]["code"] == "cli.not_confirmed"
+    assert hn.log_size() == before
+    assert served.run(*asked[command], "--json", "--yes").exit_code == 0
 
 
 def test_import_looks_at_the_file_to_see_what_it_is(
@@ -153,7 +186,7 @@ def test_import_looks_at_the_file_to_see_what_it_is(
         write("one.yml", b"title: b"),
     ]
     done = served.run("import", *files, "--tlp", "green")
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 1, "one object was refused, and one rule"
     assert served.rules == [packed.getvalue(), b"title: b"]
     assert "$.confidence" in done.output
     assert "bad.yml:3" in done.output
@@ -175,6 +208,73 @@ def test_a_folder_is_taken_whole(served: Served, hn: Node, write: Any, tmp_path:
     empty = served.run("import", str(tmp_path / "empty"))
     assert empty.exit_code == 1
     assert str(tmp_path / "empty") in empty.output
+
+
+@pytest.mark.parametrize(
+    ("accepted", "problems", "status"),
+    [
+        (2, [], 0),
+        (2, [problem("a.yml", is_not_served=True)], 0),
+        (0, [problem("a.yml", is_not_served=True)], 1),
+        (2, [problem("a.yml")], 1),
+        (0, [problem("a.yml")], 1),
+    ],
+    ids=["all", "all that a node serves", "none that a node serves", "some refused", "all refused"],
+)
+def test_rules_are_in_when_all_that_a_node_serves_is_in(
+    served: Served, write: Any, accepted: int, problems: list[Any], status: int
+) -> None:
+    served.accepted, served.problems = accepted, problems
+    assert served.run("import", write("one.yml", b"title: b")).exit_code == status
+
+
+def test_a_refused_bundle_is_no_success(served: Served, hn: Node, write: Any) -> None:
+    assert served.run("import", write("b.json", bundle(indicator(confidence=-1))), "--json").exit_code == 1
+    good = write("g.json", bundle(indicator()))
+    assert served.run("import", good).exit_code == 0
+    assert served.run("import", good).exit_code == 0, "here already is here"
+
+
+def test_a_bad_file_costs_the_others_nothing(served: Served, hn: Node, write: Any, language: str) -> None:
+    files = [
+        write("bad.json", b"hello"),
+        write("unreadable.json", b""),
+        write("good.json", bundle(indicator())),
+        write("one.yml", b"title: b"),
+    ]
+    Path(files[1]).unlink()
+    Path(files[1]).symlink_to("/proc/self/mem")  # there, and not to be read
+    served.problems = [problem("rules")]
+    done = served.run("import", *files, "--json")
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)["files"]
+    assert [one["file"] for one in found] == files, "one document, a result each"
+    assert [one.get("error", {}).get("code") for one in found] == [
+        "bundle.invalid",
+        "cli.machine",
+        None,
+        None,
+    ]
+    assert found[0]["error"]["message"] and found[0]["error"]["remedy"]
+    assert found[2]["counts"]["publish"] == 1
+    assert found[3]["problems"][0]["file"] == files[3], "named by the file, not by how it was sent"
+    assert len(hn.watched()) == 1
+    shown = served.run("import", *files)
+    assert shown.exit_code == 1
+    assert f"{files[3]}:3" in shown.output
+    assert files[0] in shown.output
+    assert "⟦" not in shown.output
+
+
+def test_an_import_may_take_the_node_its_time(
+    served: Served, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("istmo.kit.client.TIMEOUT", 0.0)
+    asked: list[Any] = []
+    call = NodeClient.call
+    monkeypatch.setattr(NodeClient, "call", lambda *args: asked.append(args[-1]) or call(*args))
+    served.run("import", write("b.json", bundle(indicator())), write("one.yml", b"title: b"))
+    assert asked == [LONG_WORK, LONG_WORK]
 
 
 def test_a_file_that_is_no_bundle_is_told_with_a_remedy(served: Served, write: Any) -> None:

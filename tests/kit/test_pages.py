@@ -7,9 +7,8 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from markupsafe import Markup
 
-from istmo.kit.pages import local_path, tlp_name, visible, with_query
+from istmo.kit.pages import local_path, tlp_name, with_query
 from istmo.model.markings import Tlp
 
 
@@ -61,11 +60,3 @@ def test_parts_of_a_query_are_set_and_taken_out() -> None:
 )
 def test_a_marking_that_nobody_knows_reads_as_red(value: object, name: str) -> None:
     assert tlp_name(value) == name
-
-
-def test_what_steers_the_display_is_marked_and_other_writing_is_left_alone() -> None:
-    assert visible("factura\u202egpj.exe\x00") == "factura\ufffdgpj.exe\ufffd"
-    assert visible("línea\n\tدولة 漢字 👩\u200d🚒") == "línea\n\tدولة 漢字 👩\u200d🚒"
-    assert visible(Markup("<b>\x1b</b>")) == Markup("<b>\ufffd</b>")
-    assert isinstance(visible(Markup("<b>\x1b</b>")), Markup)
-    assert visible(7) == 7

@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
-
 from istmo.cli.demo.region import RunningNode
-from istmo.errors import IstmoError
+from istmo.errors import IstmoError, Unavailable
+from istmo.kit.client import NodeAnswered
 
 from .asking import alerts, bundle, connection, detection, indicator, is_idle, publish, settle, until, worker
 
@@ -94,10 +93,10 @@ def test_the_worker_killed_alone_comes_back_and_loses_or_doubles_no_alert(region
             try:
                 accepted += source.send([event])["accepted"]
                 return
-            except httpx.HTTPStatusError as error:
-                refusals.append(error.response.status_code)
-            except httpx.TransportError as error:
-                refusals.append(type(error).__name__)
+            except NodeAnswered as error:
+                refusals.append(error.params["status"])
+            except Unavailable as error:
+                refusals.append(error.params.get("detail", error.code))
             time.sleep(0.02)
         raise AssertionError(f"never accepted: {refusals}")
 

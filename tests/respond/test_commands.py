@@ -143,8 +143,20 @@ def test_tokens_by_command(operated: Served, language: str) -> None:
     # The server's clock stands in March 2026: a term counted from today would be too long.
     refused = operated.run("token", "add", "t", "--account", "lucia", "--scope", "read", "--days", "366")
     assert refused.exit_code == 1
+    for days in ("99999999", "0", "-1"):
+        never = operated.run("token", "add", "t", "--scope", "read", "--days", days)
+        assert never.exit_code == 2
+        assert days in never.output
     listed = operated.run("token", "list")
     assert "istmo token add" in listed.output
+
+
+def test_the_title_of_a_case_from_elsewhere_does_not_steer_the_terminal(served: Served) -> None:
+    for title in ("[/INC-1] Phishing en Aduanas", "[red]urgente"):
+        case = str(served.json("case", "open", "--title", title)["id"])
+        for done in (served.run("case", "list"), served.run("case", "show", case)):
+            assert done.exit_code == 0, done.output
+            assert title in done.output
 
 
 @pytest.mark.parametrize("group", [*commands.commands, *people.commands], ids=lambda one: str(one.name))

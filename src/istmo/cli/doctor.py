@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from istmo.errors import IstmoError
-from istmo.kit.cli import Teller, command, say, told
+from istmo.kit.cli import Teller, command, say, told_here
 from istmo.kit.client import NodeClient
 from istmo.ledger import keys as node_keys
 from istmo.ledger.verify_node import verify_settings
@@ -36,7 +36,7 @@ class Finding:
 
 
 @command("doctor", help="cli.doctor")
-@told
+@told_here
 def doctor(teller: Teller) -> None:
     """Run every check; exit with 1 when something is broken."""
     settings = load_settings(teller.data)

@@ -12,7 +12,7 @@ import click
 from istmo.clock import SystemClock
 from istmo.errors import InvalidInput
 from istmo.founding import found_node
-from istmo.kit.cli import Teller, command, option, told
+from istmo.kit.cli import Teller, command, option, told_here
 from istmo.settings import Settings
 
 PORT = click.IntRange(1, 65535)
@@ -30,7 +30,7 @@ PORT = click.IntRange(1, 65535)
 @option("--database", default="", help="cli.init.database")
 @option("--admin", default="admin", show_default=True, help="cli.init.admin")
 @option("--password-stdin", is_flag=True, help="cli.init.password_stdin")
-@told
+@told_here
 def init(
     teller: Teller,
     name: str | None,

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from istmo.errors import InvalidInput, NotFound
-from istmo.kit.cli import Teller, argument, command, group, option, say, told
+from istmo.kit.cli import Teller, argument, command, group, option, say, told_here
 from istmo.ledger import keys as node_keys
 from istmo.ledger import records
 from istmo.ledger.entry import Entry, entry_of
@@ -31,7 +31,7 @@ def ledger() -> None:
 @command("verify", help="ledger.help.verify")
 @argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
 @option("--fingerprint", help="ledger.option.fingerprint")
-@told
+@told_here
 def verify(teller: Teller, folder: Path | None, fingerprint: str | None) -> None:
     """Check this node, or an exported folder; exit status 1 when anything is wrong."""
     with teller.progress("ledger.progress.verify") as advance:
@@ -64,7 +64,7 @@ def _tell_report(teller: Teller, report: Report) -> None:
 
 @command("export", help="ledger.help.export")
 @argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@told
+@told_here
 def export(teller: Teller, folder: Path) -> None:
     """Write the node's own log as plain files."""
     settings = load_settings(teller.data)
@@ -79,7 +79,7 @@ def export(teller: Teller, folder: Path) -> None:
 
 @command("show", help="ledger.help.show")
 @argument("entry", required=False)
-@told
+@told_here
 def show(teller: Teller, entry: str | None) -> None:
     """The last entries of the log, or one entry by ``sequence`` or ``origin/sequence``."""
     settings = load_settings(teller.data)

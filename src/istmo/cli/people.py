@@ -14,13 +14,14 @@ from urllib.parse import quote
 import click
 
 from istmo.clock import SystemClock
-from istmo.identity.service import TOKEN_SCOPES
+from istmo.identity.service import LONGEST_TOKEN, TOKEN_SCOPES
 from istmo.kit.cli import Command, Group, Teller, argument, group, option, say, told
 from istmo.kit.cli import command as kit_command
 from istmo.model import instants
 from istmo.policy.principals import Role
 
 ROLES = click.Choice([str(one) for one in Role])
+DAYS = click.IntRange(1, LONGEST_TOKEN.days)
 SCOPES = click.Choice(TOKEN_SCOPES)
 
 
@@ -103,7 +104,7 @@ def account_password(teller: Teller, name: str, password_stdin: bool) -> None:
 @argument("name")
 @option("--account", "owner", default="", help="identity.command.token.owner")
 @option("--scope", "scopes", multiple=True, required=True, type=SCOPES, help="identity.command.token.scope")
-@option("--days", default=90, show_default=True, help="identity.command.token.days")
+@option("--days", type=DAYS, default=90, show_default=True, help="identity.command.token.days")
 @told
 def token_add(teller: Teller, name: str, owner: str, scopes: tuple[str, ...], days: int) -> None:
     """Make a token; its secret is told once, on stdout alone."""

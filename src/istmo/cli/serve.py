@@ -21,7 +21,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from istmo.clock import SystemClock
 from istmo.errors import Conflict, IstmoError, Unavailable
-from istmo.kit.cli import Teller, command, option, told
+from istmo.kit.cli import Teller, command, option, told_here
 from istmo.ledger.keys import NodeKeys
 from istmo.node import create_node
 from istmo.settings import Settings, load_settings
@@ -33,7 +33,7 @@ LOCK = "node.lock"
 
 @command("serve", help="cli.serve")
 @option("--supervised", is_flag=True, help="cli.serve.supervised")
-@told
+@told_here
 def serve(teller: Teller, supervised: bool) -> None:
     """Start the web process; it starts the detection worker and the dialling of peers.
 

@@ -9,19 +9,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import orjson
 
 from istmo.clock import SystemClock
-from istmo.detect.ingesting import Outcome, Sender
+from istmo.detect.ingesting import TOKEN, Outcome, Sender
 from istmo.detect.reading import FileProblem, Found, open_events, open_stream
 from istmo.errors import InvalidInput, IstmoError
-from istmo.kit.cli import Teller, argument, command, option, say, told
+from istmo.kit.cli import CATALOGUE, Teller, argument, command, option, say, spoken, told
+from istmo.kit.client import checked_url
+from istmo.kit.visible import printable_json
 from istmo.model import instants
 from istmo.settings import Limits, Settings, load_settings
 
 STDIN = "-"
-TOKEN = "ISTMO_SOURCE_TOKEN"  # noqa: S105 - the name of a variable, no secret
 SHOWN = 20
+LIMIT = click.IntRange(min=1)
 _LONGEST = timedelta(days=2)
 
 
@@ -36,6 +39,7 @@ def ingest(teller: Teller, files: tuple[str, ...], intake: str) -> None:
     where = intake or (intake_url(settings) if settings else "")
     if not where:
         raise InvalidInput("detect.no_intake", url=teller.url)
+    checked_url(where)  # before a source is made for it
     with teller.client() as node:
         secret, source = os.environ.get(TOKEN, ""), ""
         if not secret:
@@ -79,7 +83,7 @@ def _show(teller: Teller, outcome: Outcome) -> None:
         teller.print_json(
             {
                 "accepted": outcome.accepted,
-                "refused": outcome.refused,
+                "refused": [one | _refused(one["code"]) for one in outcome.refused],
                 "refused_total": outcome.refused_total,
                 "problems": [_problem(one) for one in outcome.problems],
             }
@@ -88,7 +92,7 @@ def _show(teller: Teller, outcome: Outcome) -> None:
         for problem in outcome.problems[:SHOWN]:
             teller.note("detect.ingest.problem", message=_problem(problem)["message"])
         for one in outcome.refused[:SHOWN]:
-            message = _words(InvalidInput(one["code"], limit="…"))["message"]
+            message = _refused(one["code"])["message"]
             teller.note("detect.ingest.refused", place=one["place"], line=one["line"], message=message)
         unseen = outcome.refused_total + len(outcome.problems)
         unseen -= len(outcome.refused[:SHOWN]) + len(outcome.problems[:SHOWN])
@@ -105,31 +109,40 @@ def _problem(problem: FileProblem) -> dict[str, Any]:
 
 
 def _words(error: IstmoError) -> dict[str, str]:
-    key = f"error.{error.code}"
-    return {"message": say(key, **error.params), "remedy": say(f"{key}.remedy", **error.params)}
+    told_ = CATALOGUE.error(spoken(), error)
+    return {"message": told_.message, "remedy": told_.remedy}
+
+
+def _refused(code: str) -> dict[str, str]:
+    """The words of a refused line; the node tells its code alone, so a limit in it is left open."""
+    key = f"error.{code}"
+    texts = {"message": key, "remedy": f"{key}.remedy"}
+    return {name: CATALOGUE.outline(spoken(), text) for name, text in texts.items()}
 
 
 @command("search", help="detect.command.search")
 @argument("query", metavar="QUERY", required=False, default="")
 @option("--from", "start", default="", help="detect.command.search.from")
 @option("--to", "end", default="", help="detect.command.search.to")
-@option("--limit", default=100, show_default=True, help="detect.command.search.limit")
+@option("--limit", type=LIMIT, default=100, show_default=True, help="detect.command.search.limit")
 @told
 def search(teller: Teller, query: str, start: str, end: str, limit: int) -> None:
-    """Stored events, newest first: a line each, as they are found."""
-    shown = 0
+    """Stored events, newest first: a line each, as they are found; status 1 where they are not all."""
+    shown, problem = 0, None
     with teller.client() as node:
         for row in node.stream("/api/v1/events/search", q=_bounded(query, start, end), limit=limit):
             if teller.json:
-                sys.stdout.write(orjson.dumps(row).decode() + "\n")
+                teller.print_json_line(row)
             elif not row.get("done"):
-                event = orjson.dumps(row["event"]).decode()
-                teller.out.print(f"{row['time']}  {row['host']}  {event}", markup=False)
+                event = printable_json(orjson.dumps(row["event"]).decode())
+                teller.line(f"{row['time']}  {row['host']}  {event}")
                 shown += 1
-            elif row["problem"]:
-                teller.note("detect.ingest.problem", message=row["problem"]["text"])
+            problem = row["problem"] if row.get("done") else None
     if not teller.json:
         teller.note("detect.search.done", n=shown)
+    if problem:
+        teller.note("detect.search.cut_short", message=problem["text"])
+        raise SystemExit(1)
 
 
 def _bounded(query: str, start: str, end: str) -> str:

@@ -12,10 +12,11 @@ import orjson
 
 from istmo.detect.reading import FileProblem, Found, Line
 from istmo.errors import Unavailable
-from istmo.kit.client import NodeAnswered
+from istmo.kit.client import NodeAnswered, bearer, checked_url
 
 BATCH_BYTES: Final = 1 << 20
 BATCH_LINES: Final = 2000
+TOKEN: Final = "ISTMO_SOURCE_TOKEN"  # noqa: S105 - the name of a variable, no secret
 NAMED: Final = 1000
 """Refused lines and problems that the outcome names; the rest are counted."""
 PATIENCE: Final = 60.0
@@ -38,11 +39,14 @@ class Sender:
     """One source of one intake port."""
 
     def __init__(self, url: str, secret: str, *, verify: Any = True, is_fresh: bool = False) -> None:
-        """``is_fresh``: the token was made a moment ago, so it may take a moment until it is known."""
+        """``is_fresh``: the token was made a moment ago, so it may take a moment until it is known.
+
+        Raises InvalidInput for an address that is none, or a token that cannot be one.
+        """
         self.url = url
         self._http = httpx.Client(
-            base_url=url,
-            headers={"Authorization": f"Bearer {secret}"},
+            base_url=checked_url(url),
+            headers={"Authorization": bearer(secret, TOKEN)},
             timeout=httpx.Timeout(120.0, connect=5.0),
             verify=verify,
             trust_env=False,

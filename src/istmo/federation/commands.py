@@ -37,7 +37,7 @@ def invite(teller: Teller, name: str, fingerprint: str) -> None:
         teller.print_json(invitation)
         return
     teller.tell("federation.command.invite.done", name=name, expires=invitation["expires"])
-    teller.out.print(invitation["code"], markup=False)
+    teller.line(invitation["code"])
     if not fingerprint:
         teller.tell("federation.command.invite.then_confirm")
 
@@ -126,9 +126,12 @@ def _row(one: dict[str, Any]) -> tuple[Any, ...]:
 
 @command("remove", help="federation.command.remove")
 @argument("member")
+@option("--yes", "is_sure", is_flag=True, help="cli.option.yes")
 @told
-def remove(teller: Teller, member: str) -> None:
-    """Remove a member from the region."""
+def remove(teller: Teller, member: str, is_sure: bool) -> None:
+    """Remove a member from the region, once that is confirmed."""
+    if not is_sure:
+        teller.confirm("federation.command.remove.confirm", member=member)
     region = teller.client().delete(f"/api/v1/peers/{quote(member, safe='')}")
     teller.show(region, "federation.command.remove.done", n=len(region["members"]))
 

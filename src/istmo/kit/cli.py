@@ -27,12 +27,20 @@ from typing import Any, TypeVar
 import click
 import orjson
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
-from istmo.errors import IstmoError, Unavailable
+from istmo.errors import InvalidInput, IstmoError, Unavailable
 from istmo.kit.client import NodeClient
-from istmo.kit.i18n import LANGUAGES, Catalogue
+from istmo.kit.i18n import LANGUAGES, Catalogue, plain
+from istmo.kit.visible import printable, printable_json, printable_line
 from istmo.settings import load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,6 +62,15 @@ def spoken() -> str:
 def say(key: str, /, **params: Any) -> str:
     """A text of the catalogue in the language of this command line."""
     return CATALOGUE.text(_language[0], key, **params)
+
+
+def sentence(key: str, /, **params: Any) -> str:
+    """The same for a terminal: what stands in the placeholders neither steers it nor leaves its line."""
+    shown = {
+        name: value if isinstance(value, (int, float)) else printable_line(plain(value))
+        for name, value in params.items()
+    }
+    return printable(say(key, **shown))
 
 
 def language_of(arguments: Sequence[str], environment: dict[str, str]) -> str:
@@ -161,8 +178,8 @@ class Teller:
     json: bool = False
     data: Path = field(default_factory=lambda: default_data())
     url: str = ""
-    out: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
-    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
+    out: Console = field(default_factory=lambda: _console())
+    err: Console = field(default_factory=lambda: _console(stderr=True))
 
     def client(self) -> NodeClient:
         """A connection to the node: the local one by its own key, or ``--url`` with ISTMO_TOKEN."""
@@ -172,11 +189,15 @@ class Teller:
 
     def tell(self, key: str, /, **params: Any) -> None:
         """A sentence for the person: on stdout, or on stderr where a program reads stdout."""
-        (self.err if self.json else self.out).print(say(key, **params), markup=False)
+        (self.err if self.json else self.out).print(sentence(key, **params))
+
+    def line(self, text: str) -> None:
+        """A line of data, no sentence of the catalogue; where ``tell`` would say it."""
+        (self.err if self.json else self.out).print(printable_line(text))
 
     def note(self, key: str, /, **params: Any) -> None:
         """A remark beside the result, always on stderr."""
-        self.err.print(say(key, **params), markup=False, style="dim")
+        self.err.print(sentence(key, **params), style="dim")
 
     def show(self, result: Any, key: str | None = None, /, **params: Any) -> None:
         """The result: as JSON where asked for, otherwise the sentence ``key``."""
@@ -187,17 +208,27 @@ class Teller:
 
     def print_json(self, result: Any) -> None:
         """One JSON document on stdout."""
-        sys.stdout.write(orjson.dumps(result, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+        document = orjson.dumps(result, option=orjson.OPT_INDENT_2, default=str).decode()
+        sys.stdout.write(printable_json(document) + "\n")
         sys.stdout.flush()
 
+    def print_json_line(self, result: Any) -> None:
+        """One JSON document on a line of stdout, of as many as there are."""
+        sys.stdout.write(printable_json(orjson.dumps(result).decode()) + "\n")
+
     def confirm(self, key: str, /, **params: Any) -> None:
-        """Ask before something that cannot be undone; ends the command unless the answer is yes."""
-        self.err.print(say(key, **params), say("cli.yes_or_no"), end=" ", markup=False)
+        """Ask before something that cannot be undone; ends the command unless the answer is yes.
+
+        A program that gave ``--json`` and no answer is told so in its one document.
+        """
+        self.err.print(sentence(key, **params), say("cli.yes_or_no"), end=" ")
         answer = sys.stdin.readline()
         if not answer.endswith("\n"):
             self.err.print()
         # an answer in either language will do: people type what their fingers know
         if answer.strip().casefold() not in {"y", "yes", "s", "si", "sí"}:
+            if self.json:
+                self.fail(InvalidInput("cli.not_confirmed"))
             raise click.Abort
 
     def rows(self, result: Any, heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
@@ -209,7 +240,7 @@ class Teller:
         for head in heads:
             table.add_column(say(head), overflow="fold")
         for row in rows:
-            table.add_row(*("" if cell is None else str(cell) for cell in row))
+            table.add_row(*("" if cell is None else printable(str(cell)) for cell in row))
         if table.row_count:
             self.out.print(table)
         else:
@@ -226,24 +257,40 @@ class Teller:
         )
         quiet = self.json or not self.err.is_terminal
         with Progress(*columns, console=self.err, disable=quiet, transient=True) as shown:
-            task = shown.add_task(say(key), total=total)
+            task = shown.add_task(sentence(key), total=total)
             yield lambda done: shown.advance(task, done)
+
+    @contextmanager
+    def working(self, key: str, /, **params: Any) -> Iterator[None]:
+        """A sign of life on stderr while one thing is done that takes its time."""
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        quiet = self.json or not self.err.is_terminal
+        with Progress(*columns, console=self.err, disable=quiet, transient=True) as shown:
+            shown.add_task(sentence(key, **params), total=None)
+            yield
 
     def fail(self, error: IstmoError) -> None:
         """What happened and what to do, then the end with exit status 1."""
-        message = remedy = ""
-        if "message" in error.params and error.code == "node.answered":
-            message, remedy = str(error.params["message"]), str(error.params.get("remedy", ""))
-            code = str(error.params.get("code", ""))
-        else:
-            told_ = CATALOGUE.error(_language[0], error)
-            message, remedy, code = told_.message, told_.remedy, error.code
+        told_ = told_of(error)
         if self.json:
-            self.print_json({"error": {"code": code, "message": message, "remedy": remedy}})
-        self.err.print(f"{say('cli.error')} {message}", markup=False, style="red")
-        if remedy:
-            self.err.print(remedy, markup=False)
+            self.print_json({"error": told_})
+        self.err.print(printable(f"{say('cli.error')} {told_['message']}"), style="red")
+        if told_["remedy"]:
+            self.err.print(printable(told_["remedy"]))
         raise SystemExit(1)
+
+
+def told_of(error: IstmoError) -> dict[str, str]:
+    """An error as a document has it: code, message, remedy; a node's own words where a node refused."""
+    if error.code == "node.answered" and "message" in error.params:
+        return {name: str(error.params.get(name, "")) for name in ("code", "message", "remedy")}
+    words = CATALOGUE.error(_language[0], error)
+    return {"code": error.code, "message": words.message, "remedy": words.remedy}
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """A console that prints what it is given: left alone, rich reads ``[red]`` and an address's ``:a:``."""
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def _language_option(function: F) -> F:
@@ -260,15 +307,32 @@ def default_data() -> Path:
 
 def told(function: F) -> F:
     """Give a command's body its Teller, with the shared options, and end IstmoErrors in words."""
+    return _DATA(_URL(_teller_given(function)))
 
+
+def told_here(function: F) -> F:
+    """``told`` for a command that works on the node's folder itself, and so on no node elsewhere."""
+    return _DATA(_teller_given(function))
+
+
+def told_apart(function: F) -> F:
+    """``told`` for a command that has to do with no node: an option that it would not heed is not offered."""
+    return _teller_given(function)
+
+
+_DATA = option("--data", type=click.Path(path_type=Path), default=None, help="cli.option.data")
+_URL = option("--url", default="", help="cli.option.url")
+
+
+def _teller_given(function: F) -> F:
     @option("--json", "json_", is_flag=True, help="cli.option.json")
-    @option("--data", type=click.Path(path_type=Path), default=None, help="cli.option.data")
-    @option("--url", default="", help="cli.option.url")
     @_language_option
     @functools.wraps(function)
-    def body(*args: Any, json_: bool, data: Path | None, url: str, **kwargs: Any) -> Any:
+    def body(*args: Any, json_: bool, data: Path | None = None, url: str = "", **kwargs: Any) -> Any:
         teller = Teller(json=json_, data=data or default_data(), url=url)
         try:
+            if data and url:
+                raise InvalidInput("cli.two_nodes")
             return function(teller, *args, **kwargs)
         except IstmoError as error:
             return teller.fail(error)
@@ -277,10 +341,15 @@ def told(function: F) -> F:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(141) from None
         except OSError as error:
-            detail = error.strerror or type(error).__name__
-            return teller.fail(Unavailable("cli.machine", file=str(error.filename or ""), detail=detail))
+            return teller.fail(machine_refused(error))
 
     return body  # type: ignore[return-value]
+
+
+def machine_refused(error: OSError) -> IstmoError:
+    """What the system would not do, as an error that has words."""
+    detail = error.strerror or type(error).__name__
+    return Unavailable("cli.machine", file=str(error.filename or ""), detail=detail)
 
 
 def translate_click() -> None:

@@ -20,6 +20,8 @@ from istmo.settings import Settings
 
 Body = Mapping[str, Any] | bytes | None
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+LONG_WORK = httpx.Timeout(1800.0, connect=5.0)
+"""For what a node may work on for minutes: a release of rules, a hundred thousand objects."""
 
 
 class NodeAnswered(IstmoError):
@@ -70,7 +72,8 @@ class NodeClient:
         """A node elsewhere, by an API token."""
         if not token:
             raise InvalidInput("cli.no_token", url=url)
-        return cls(url, headers={"Authorization": f"Bearer {token}", "Accept-Language": language})
+        authorization = bearer(token, "ISTMO_TOKEN")
+        return cls(checked_url(url), headers={"Authorization": authorization, "Accept-Language": language})
 
     def get(self, path: str, **query: Any) -> Any:
         """GET; the decoded JSON. Query values that are None are left out."""
@@ -80,21 +83,32 @@ class NodeClient:
         """POST a JSON document, or bytes as they are."""
         return self.call("POST", path, body, query)
 
+    def post_long(self, path: str, body: Body = None, **query: Any) -> Any:
+        """POST what the node may work on for minutes."""
+        return self.call("POST", path, body, query, LONG_WORK)
+
     def delete(self, path: str) -> Any:
         """DELETE; the decoded JSON, if there is any."""
         return self.call("DELETE", path, None, {})
 
-    def call(self, method: str, path: str, body: Body, query: Mapping[str, Any]) -> Any:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Body,
+        query: Mapping[str, Any],
+        timeout: httpx.Timeout = TIMEOUT,
+    ) -> Any:
         """One request and its decoded answer."""
         content, headers = _encode(body)
         params = {name: value for name, value in query.items() if value is not None}
         try:
-            answer = self._http.request(method, path, content=content, headers=headers, params=params)
+            answer = self._http.request(
+                method, path, content=content, headers=headers, params=params, timeout=timeout
+            )
         except httpx.TransportError as error:
             raise Unavailable("cli.no_answer", url=self.url, detail=type(error).__name__) from None
-        if answer.is_error:
-            raise _refusal(answer)
-        return orjson.loads(answer.content) if answer.content else None
+        return read_answer(answer)
 
     def raw(self, path: str, **query: Any) -> bytes:
         """GET; the bytes as they came."""
@@ -103,7 +117,7 @@ class NodeClient:
         except httpx.TransportError as error:
             raise Unavailable("cli.no_answer", url=self.url, detail=type(error).__name__) from None
         if answer.is_error:
-            raise _refusal(answer)
+            raise refusal(answer)
         return answer.content
 
     def stream(self, path: str, **query: Any) -> Iterator[Any]:
@@ -113,10 +127,10 @@ class NodeClient:
             with self._http.stream("GET", path, params=params) as answer:
                 if answer.is_error:
                     answer.read()
-                    raise _refusal(answer)
+                    raise refusal(answer)
                 for line in answer.iter_lines():
                     if line.strip():
-                        yield orjson.loads(line)
+                        yield _read_json(line, answer)
         except httpx.TransportError as error:
             raise Unavailable("cli.no_answer", url=self.url, detail=type(error).__name__) from None
 
@@ -126,7 +140,7 @@ class NodeClient:
         with self._http.stream("GET", path, timeout=httpx.Timeout(None, connect=5.0)) as answer:
             if answer.is_error:
                 answer.read()
-                raise _refusal(answer)
+                raise refusal(answer)
             yield _server_sent(answer.iter_lines())
 
     def close(self) -> None:
@@ -148,7 +162,40 @@ def _encode(body: Body) -> tuple[bytes | None, dict[str, str]]:
     return orjson.dumps(body), {"Content-Type": "application/json"}
 
 
-def _refusal(answer: httpx.Response) -> IstmoError:
+def checked_url(url: str) -> str:
+    """The address of a node, as given. Raises InvalidInput("cli.not_an_address")."""
+    try:
+        read = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise InvalidInput("cli.not_an_address", url=url) from None
+    if read.scheme not in ("http", "https") or not read.host or (read.port or 0) > 65535:
+        raise InvalidInput("cli.not_an_address", url=url)
+    return url
+
+
+def bearer(token: str, variable: str) -> str:
+    """The Authorization header of a token. Raises InvalidInput("cli.bad_token"), naming its variable."""
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise InvalidInput("cli.bad_token", variable=variable)
+    return f"Bearer {token}"
+
+
+def read_answer(answer: httpx.Response) -> Any:
+    """The decoded JSON of an answer, if there is any. Raises what ``refusal`` makes of an error."""
+    if answer.is_error:
+        raise refusal(answer)
+    return _read_json(answer.content, answer) if answer.content else None
+
+
+def _read_json(content: bytes | str, answer: httpx.Response) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        raise Unavailable("cli.strange_answer", url=str(answer.url), status=answer.status_code) from None
+
+
+def refusal(answer: httpx.Response) -> IstmoError:
+    """The node's own words where it refused; Unavailable where somebody else answered in its place."""
     try:
         told = cast("dict[str, Any]", orjson.loads(answer.content))["error"]
         return NodeAnswered(answer.status_code, told["code"], told["message"], told.get("remedy", ""))

@@ -9,7 +9,6 @@ Templates live in ``<room>/templates/`` and extend ``kit/shell.html``. They writ
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,16 +29,13 @@ from istmo.kit.asking import Asker
 from istmo.kit.assets import Assets
 from istmo.kit.forms import Form
 from istmo.kit.i18n import LANGUAGES, Catalogue
+from istmo.kit.visible import visible
 from istmo.model import instants
 from istmo.model.markings import Tlp
 from istmo.policy.actions import Action
 from istmo.policy.decisions import Reason
 from istmo.policy.principals import Anonymous, Principal
 from istmo.settings import Settings
-
-# What steers how text is shown instead of being text: controls but for tab and line ends, and the marks
-# that turn the direction of writing, by which "exe.gpj" is made to read "jpg.exe".
-_STEERING: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 ROOMS = Path(__file__).parent.parent
 Requested = Request[Any, Any, Any]
@@ -63,13 +59,6 @@ NAVIGATION: Final = (
     Entry("/publish", "kit.nav.publish", "p", Action.OBJECT_PUBLISH),
     Entry("/peers", "kit.nav.peers", "r", Action.PEER_READ),
 )
-
-
-def visible(value: Any) -> Any:
-    """A value as a page may show it: characters that steer the display, and show nothing, are marked."""
-    if not isinstance(value, str) or _STEERING.search(value) is None:
-        return value
-    return type(value)(_STEERING.sub("\ufffd", value))
 
 
 class Faces:

@@ -6,10 +6,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import click
+
 from istmo.kit.cli import Command, Teller, argument, group, option, say, told
 from istmo.kit.cli import command as kit_command
 
 PATH = "/api/v1/cases"
+LIMIT = click.IntRange(1, 200)
 
 
 @group("case", help="respond.command.case")
@@ -30,7 +33,7 @@ def _command(name: str, key: str) -> Callable[[Callable[..., Any]], Command]:
 @option("--q", default="", help="respond.command.list.q")
 @option("--status", default="", help="respond.command.list.status")
 @option("--severity", default="", help="respond.command.list.severity")
-@option("--limit", default=50, show_default=True, help="respond.command.list.limit")
+@option("--limit", type=LIMIT, default=50, show_default=True, help="respond.command.list.limit")
 @told
 def list_cases(teller: Teller, q: str, status: str, severity: str, limit: int) -> None:
     """A table of cases."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import shutil
 import signal
@@ -20,18 +21,20 @@ from typing import Any
 from istmo.cli.demo import attack
 from istmo.cli.demo.play import ANALYST, Material, Play, Step
 from istmo.cli.demo.region import RunningNode, join_region, make_node, running
-from istmo.kit.cli import Teller, command, option, say, spoken, told
+from istmo.kit.cli import Teller, command, option, say, spoken, told_apart
 
 NATIONS = (("CSIRT Guatemala", "GT"), ("CSIRT Honduras", "HN"), ("CSIRT El Salvador", "SV"))
 EVENTS = 3_000
 BATCH = 500
+LEFTOVERS = 5
+"""How many of the files that could not be removed are named."""
 GENTLE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WATCHED = "indicator--0d3f6f4e-6a0c-4d38-9a53-2f6b3c8f1a01"
 
 
 @command("demo", help="demo.command")
 @option("--once", is_flag=True, help="demo.command.once")
-@told
+@told_apart
 def demo(teller: Teller, once: bool) -> None:
     """Start three nodes, play the path, tell it, and (unless ``--once``) stay up until Ctrl-C."""
     folder = Path(tempfile.mkdtemp(prefix="istmo-demo-"))
@@ -41,9 +44,25 @@ def demo(teller: Teller, once: bool) -> None:
         except KeyboardInterrupt:
             ok = not once
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            clear_away(teller, folder)
     if not ok:
         raise SystemExit(1)
+
+
+def clear_away(teller: Teller, folder: Path) -> None:
+    """Remove what the demo made. What stays, with keys in it, is named: nobody would look for it."""
+    kept: list[tuple[str, str]] = []
+
+    def keep(_: Any, path: str, failure: tuple[Any, BaseException, Any]) -> None:
+        error = failure[1]
+        if isinstance(error, OSError) and error.errno != errno.ENOTEMPTY:  # that follows from what stayed
+            kept.append((path, error.strerror or type(error).__name__))
+
+    shutil.rmtree(folder, onerror=keep)
+    for path, detail in kept[:LEFTOVERS]:
+        teller.note("demo.leftover", path=path, detail=detail)
+    if folder.exists():
+        teller.note("demo.leftovers", folder=str(folder))
 
 
 def _show(teller: Teller, folder: Path, once: bool) -> bool:
@@ -101,7 +120,7 @@ def _narrate(teller: Teller, step: Step) -> None:
         teller.tell("demo.step_not_done", step=say(f"demo.step.{step.name}"), problem=step.problem)
         return
     line = say(f"demo.step.{step.name}.done", **{**_flat(step.facts), "ms": f"{step.milliseconds:.0f}"})
-    (teller.err if teller.json else teller.out).print(f"✓ {line}", markup=False)
+    teller.line(f"✓ {line}")
 
 
 def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:

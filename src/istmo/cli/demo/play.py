@@ -16,6 +16,7 @@ from typing import Any
 
 from istmo.cli.demo.region import RunningNode, Source
 from istmo.errors import IstmoError, Unavailable
+from istmo.kit.cli import machine_refused, told_of
 from istmo.kit.client import NodeAnswered, NodeClient
 from istmo.model import instants
 
@@ -66,10 +67,7 @@ class Step:
 
 
 class StepFailed(IstmoError):
-    """A step that did not happen in time."""
-
-    def __init__(self, step: str, detail: str) -> None:
-        super().__init__("demo.step_failed", step=step, detail=detail)
+    """A step that did not happen, or not in time; the code says what was missing."""
 
 
 class Play:
@@ -115,7 +113,7 @@ class Play:
                 step.facts = act() or {}
                 step.ok = True
             except (IstmoError, KeyError, OSError) as error:
-                step.problem = _told(error)
+                step.problem = told_of(_in_words(error))["message"]
             step.milliseconds = step.facts.pop("ms", (time.perf_counter() - began) * 1000)
             self.steps.append(step)
             self.tell(step)
@@ -127,7 +125,7 @@ class Play:
         """Honduras loads Sigma rules from a zip; its worker has them."""
         done = self.at(self.victim).post("/api/v1/rules/import", self.material.rules)
         wanted = int(done["accepted"])
-        self.until(lambda: self.worker(self.victim)["rules"] >= wanted)
+        self.until(lambda: self.worker(self.victim)["rules"] >= wanted, self.victim)
         return {"rules": wanted, "problems": len(done.get("problems", []))}
 
     def receive_logs(self) -> Facts:
@@ -136,7 +134,7 @@ class Play:
         accepted = sum(self._source.send(batch)["accepted"] for batch in self.material.batches)
         sent = sum(len(batch) for batch in self.material.batches)
         if accepted != sent:
-            raise StepFailed("receive_logs", f"{accepted} of {sent}")
+            raise StepFailed("demo.events_missing", accepted=accepted, sent=sent)
         return {"events": accepted}
 
     def search_logs(self) -> Facts:
@@ -144,7 +142,7 @@ class Play:
         found = list(self.at(self.victim).stream("/api/v1/events/search", q=self.material.search, limit=50))
         rows = [row for row in found if "event" in row]
         if not rows:
-            raise StepFailed("search_logs", self.material.search)
+            raise StepFailed("demo.nothing_found", query=self.material.search)
         return {"query": self.material.search, "found": len(rows)}
 
     def preview(self) -> Facts:
@@ -155,7 +153,7 @@ class Play:
         sees = [verdict for item in told["items"] for verdict in item["sees"]]
         who = sorted({one["member"]["name"] for one in sees if one["allowed"]})
         if len(who) != len(self.nodes) or not all(one["allowed"] and one["reasons"] for one in sees):
-            raise StepFailed("preview", ", ".join(who))
+            raise StepFailed("demo.not_for_all", who=who or ["—"])
         why = next(one["reasons"][0]["text"] for one in sees if one["member"]["name"] == who[-1])
         return {"who": who, "why": why}
 
@@ -173,7 +171,7 @@ class Play:
 
     def hunt_the_past(self) -> Facts:
         """Honduras's stored events were searched at once: one alert, with its timeline."""
-        alert = self.until(lambda: self.story(self.victim))
+        alert = self.until(lambda: self.story(self.victim), self.victim)
         self._alert = alert["id"]
         return {
             "alert": alert["title"],
@@ -186,7 +184,7 @@ class Play:
         source = self.neighbour.source("correo")
         began = time.perf_counter()
         source.send([self.material.next_event()])
-        alert = self.until(lambda: self.story(self.neighbour))
+        alert = self.until(lambda: self.story(self.neighbour), self.neighbour)
         return {"alert": alert["title"], "ms": (time.perf_counter() - began) * 1000}
 
     def see_rules_fire(self) -> Facts:
@@ -196,7 +194,7 @@ class Play:
             titles = self.alert_titles(self.victim, "sigma")
             return titles if set(self.material.rule_titles) <= set(titles) else []
 
-        return {"rules": self.until(fired)}
+        return {"rules": self.until(fired, self.victim)}
 
     def see_the_sighting(self) -> Facts:
         """Back in Guatemala the indicator shows who saw it, since when, how often."""
@@ -205,7 +203,7 @@ class Play:
             items: list[Facts] = self.at(self.publisher).get(f"{self.object_path}/sightings")["items"]
             return items if len({one["member"]["id"] for one in items}) >= 2 else []
 
-        items = self.until(seen)
+        items = self.until(seen, self.publisher)
         seen_by = [{"where": one["member"]["name"], "count": one["count"]} for one in items]
         return {"seen": seen_by, "since": min(one["first_seen"] for one in items)}
 
@@ -217,7 +215,7 @@ class Play:
         )
         desk.post(f"/api/v1/cases/{case['id']}/share", {"member": self.publisher.settings.member})
         self._case = case["id"]
-        there = self.until(lambda: self.case_at(self.publisher))
+        there = self.until(lambda: self.case_at(self.publisher), self.publisher)
         return {"case": there["title"]}
 
     def work_on_it_together(self) -> Facts:
@@ -249,10 +247,11 @@ class Play:
         self._source.send([self.material.next_event()])
         self.until(
             lambda: (told := self.worker(self.victim))["stored"] > stored and told["indicator_lag"] == 0,
+            self.victim,
         )
         after = (self.story(self.victim) or {}).get("count", 0)
         if after != before:
-            raise StepFailed("stop_detecting", f"{before} -> {after}")
+            raise StepFailed("demo.detects_still", before=before, after=after)
         return {"events_after": after}
 
     def see_who_acknowledged(self) -> Facts:
@@ -263,7 +262,7 @@ class Play:
             names = [one["member"]["name"] for one in items if (one["retraction"] or {}).get("acknowledged")]
             return names if len(names) == 2 else []
 
-        return {"acknowledged": self.until(acknowledged)}
+        return {"acknowledged": self.until(acknowledged, self.publisher)}
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -275,7 +274,7 @@ class Play:
         """The API of a node, as its analyst."""
         return self.analyst[node.url]
 
-    def until(self, look: Callable[[], Any], where: RunningNode | None = None) -> Any:
+    def until(self, look: Callable[[], Any], where: RunningNode) -> Any:
         """Ask again until the answer is something; StepFailed, naming the node, when patience ends."""
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -283,7 +282,7 @@ class Play:
             if found:
                 return found
             if time.monotonic() > deadline:
-                raise StepFailed("wait", f"{where.settings.name if where else ''} {PATIENCE:.0f} s".strip())
+                raise StepFailed("demo.not_seen", name=where.settings.name, seconds=int(PATIENCE))
             time.sleep(0.01)
 
     def worker(self, node: RunningNode) -> Facts:
@@ -334,9 +333,10 @@ def _absent_is_none() -> Iterator[None]:
             raise
 
 
-def _told(error: BaseException) -> str:
-    if isinstance(error, NodeAnswered):
-        return f"{error.params['status']} {error.params['code']}: {error.params['message']}"
-    if isinstance(error, (StepFailed, Unavailable)):
-        return str(error.params.get("detail") or error)
-    return repr(error)
+def _in_words(error: IstmoError | KeyError | OSError) -> IstmoError:
+    """Whatever stopped a step, as an error that the catalogue has words for."""
+    if isinstance(error, OSError):
+        return machine_refused(error)
+    if isinstance(error, KeyError):
+        return Unavailable("demo.answer_lacks", field=str(error.args[0]))
+    return error

@@ -22,9 +22,9 @@ import httpx
 import orjson
 
 from istmo.clock import SystemClock
-from istmo.errors import Unavailable
+from istmo.errors import IstmoError, Unavailable
 from istmo.founding import found_node
-from istmo.kit.client import NodeClient
+from istmo.kit.client import NodeClient, read_answer
 from istmo.settings import Settings
 
 START_SECONDS = 30.0
@@ -119,10 +119,13 @@ class RunningNode:
             self.process = None
 
     def pids(self) -> list[int]:
-        """The node's processes: the web process first."""
+        """The node's processes: the web process first; it alone where it does not answer any more."""
         if self.process is None:
             return []
-        worker = self.operator.get("/api/v1/node")["worker"].get("pid")
+        try:
+            worker = self.operator.get("/api/v1/node")["worker"].get("pid")
+        except IstmoError:
+            worker = None
         return [self.process.pid, *([worker] if worker else [])]
 
     @property
@@ -168,14 +171,19 @@ class Source:
         )
 
     def send(self, events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-        """Post a batch; the answer comes after the events are on disk."""
+        """Post a batch; the answer comes after the events are on disk.
+
+        Raises NodeAnswered with the node's own words where it takes none, Unavailable where nobody answers.
+        """
         return self.send_lines(b"\n".join(orjson.dumps(event) for event in events))
 
     def send_lines(self, lines: bytes) -> dict[str, Any]:
         """Post newline JSON as it is."""
-        answer = self._http.post("/api/v1/events", content=lines)
-        answer.raise_for_status()
-        told: dict[str, Any] = answer.json()
+        try:
+            answer = self._http.post("/api/v1/events", content=lines)
+        except httpx.TransportError as error:
+            raise Unavailable("cli.no_answer", url=self.url, detail=type(error).__name__) from None
+        told: dict[str, Any] = read_answer(answer)
         return told
 
 

@@ -1,0 +1,44 @@
+"""What the commands of intel say of a plan: how many, what was refused, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from istmo.kit.cli import Teller
+
+SHOWN = 30
+"""Lines of each kind before the rest is only counted."""
+
+
+def is_refused(plan: dict[str, Any]) -> bool:
+    """Whether something that was given is not there afterwards."""
+    return bool(plan["counts"]["refused"] or plan["problems"])
+
+
+def tell_counts(teller: Teller, key: str, plan: dict[str, Any], **params: Any) -> None:
+    """One sentence with the counts of a plan."""
+    counts = plan["counts"]
+    teller.tell(
+        key,
+        n=counts["publish"],
+        already=counts["already"],
+        refused=counts["refused"],
+        **params,
+    )
+
+
+def tell_problems(teller: Teller, plan: dict[str, Any]) -> None:
+    """A line for each object that was refused, and for each problem in the bundle."""
+    refused = [item for item in plan["items"] if item["problem"]]
+    lines = [(item["id"], item["problem"]["text"]) for item in refused]
+    lines += [(f"{one['id'] or one['index']} {one['path']}".strip(), one["text"]) for one in plan["problems"]]
+    tell_lines(teller, lines)
+
+
+def tell_lines(teller: Teller, lines: Sequence[tuple[str, str]]) -> None:
+    """(where, what) a line."""
+    for where, text in lines[:SHOWN]:
+        teller.note("intel.command.problem", where=where, text=text)
+    if len(lines) > SHOWN:
+        teller.note("intel.command.more", n=len(lines) - SHOWN)
