@@ -56,8 +56,15 @@ MOST_NOTICES: Final = 50
 MOST_SEARCHES: Final = 32
 _ASKED_AGAIN: Final = 3
 _STORED_SECONDS: Final = 10.0
-_HUNT_CUT: Final = "detect.hunt_cut_short"
-_CUT_SHORT: Final = ("detect.search_cut_short", "detect.search_cancelled")
+_HUNT_ENDED: Final = ("detect.hunt_cut_short", "detect.hunt_unreadable")
+"""Ends of a hunt that another one would only repeat: what it did not see is told, not tried again."""
+_CUT_SHORT: Final = (
+    "detect.search_cut_short",
+    "detect.search_cut_and_unreadable",
+    "detect.segments_unreadable",
+    "detect.search_cancelled",
+)
+"""Problems of an answer that is good as far as it goes, also where it holds no row at all."""
 _SEND_SECONDS: Final = 30
 """A worker that reads nothing for so long is given up: it dials again when it lives."""
 
@@ -371,11 +378,13 @@ class WorkerLink:
         if not message.done:
             return
         problem = message.problem
-        again = problem is not None and problem.code != _HUNT_CUT and self._hunts_failed < _ASKED_AGAIN
-        self._hunts_failed = self._hunts_failed + 1 if problem is not None else 0
+        has_failed = problem is not None and problem.code not in _HUNT_ENDED
+        again = has_failed and self._hunts_failed < _ASKED_AGAIN
+        self._hunts_failed = self._hunts_failed + 1 if has_failed else 0
         digests = {} if again else self._outgoing.hunted_by(message.request)
         if digests:
-            self._incoming.put(Hunted(digests, problem))
+            code = "detect.hunt_failed" if has_failed else problem.code if problem is not None else None
+            self._incoming.put(Hunted(digests, code))
         self._outgoing.finish_hunt(message.request, again=again)
 
 
