@@ -180,6 +180,7 @@ def test_a_hunt_that_could_not_read_everything_says_so_and_is_not_repeated(linke
     peer.send(HuntHits(hunt.request, [], True, damaged))
     assert linked.link.wait_settled(5)
     assert [one.count for one in linked.alerts()] == [1], "what it did see counts"
+    assert [one.code for one in linked.link.notices] == ["detect.hunt_unreadable"]
     assert linked.detect.detection(watch.id).hunt_problem == "detect.hunt_unreadable"
     peer.close()
     until(lambda: linked.link.state == "away")
@@ -408,6 +409,10 @@ def test_what_the_worker_wants_known_is_known(linked: Room) -> None:
     peer.expect(Synced)
     until(lambda: linked.link.notices)
     assert [one.code for one in linked.link.notices] == ["detect.disk_full"]
+    for code in ("detect.disk_has_room", "detect.disk_full"):
+        peer.send(wire.Notice(code, {"folder": "events"}))
+    until(lambda: len(linked.link.notices) == 2 and linked.link.notices[0].code == "detect.disk_full")
+    assert [one.code for one in linked.link.notices] == ["detect.disk_full", "detect.disk_has_room"]
     until(lambda: {"state", "notice"} <= set(heard))
 
 

@@ -84,6 +84,7 @@ def show_alert(
         names=names,
         reasons=[str(reason) for reason in CloseReason],
         rule=_rule(asker, detect, alert),
+        hunt_problem=detect.detection(alert.subject).hunt_problem if alert.detector == "indicator" else None,
         may_work=faces.may(asker.principal, Action.ALERT_WORK),
         may_promote=faces.may(asker.principal, Action.CASE_WORK),
     )
