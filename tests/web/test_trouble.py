@@ -78,7 +78,7 @@ def test_what_the_worker_wants_known_stands_on_the_situation(
     told = (
         notice(clock, "detect.segment_not_closed", segment=7),
         notice(clock, "detect.segment_not_closed", hours=2, segment=6),
-        notice(clock, "detect.hunt_unreadable", n=2, segments="3, 4"),
+        notice(clock, "detect.events_unreadable", n=2, segments="3, 4"),
     )
     worker_is(whole, monkeypatch, notices=told)
     html = read(whole, "/", language)
@@ -87,7 +87,7 @@ def test_what_the_worker_wants_known_stands_on_the_situation(
     assert SAID.text(language, "error.detect.segment_not_closed", segment=6) not in html, (
         "the latest is enough"
     )
-    assert SAID.text(language, "error.detect.hunt_unreadable") in html
+    assert SAID.text(language, "error.detect.events_unreadable", n=2, segments="3, 4") in html
     assert SAID.text(language, "web.situation.well") not in html
 
 

@@ -121,7 +121,7 @@ def check_events(settings: Settings, *, every_event: bool = False) -> Iterator[F
     if found.slow:
         yield Finding("events", "warn", "events.slow", _files(found.slow, settings))
     if not found.lost and not found.slow:
-        key = "events.ok" if found.segments else "events.none"
+        key = "events.none" if not found.segments else "events.all" if every_event else "events.ok"
         yield Finding("events", "ok", key, {"n": found.segments})
 
 

@@ -389,7 +389,7 @@ class WorkerLink:
         self._hunts_failed = self._hunts_failed + 1 if has_failed else 0
         digests = {} if again else self._outgoing.hunted_by(message.request)
         if problem is not None and problem.code == _DAMAGED:
-            self._note(problem.code, problem.params)
+            self._note("detect.events_unreadable", problem.params)
         if digests:
             code = "detect.hunt_failed" if has_failed else problem.code if problem is not None else None
             self._incoming.put(Hunted(digests, code))

@@ -180,7 +180,7 @@ def test_a_hunt_that_could_not_read_everything_says_so_and_is_not_repeated(linke
     peer.send(HuntHits(hunt.request, [], True, damaged))
     assert linked.link.wait_settled(5)
     assert [one.count for one in linked.alerts()] == [1], "what it did see counts"
-    assert [one.code for one in linked.link.notices] == ["detect.hunt_unreadable"]
+    assert [one.code for one in linked.link.notices] == ["detect.events_unreadable"]
     assert linked.detect.detection(watch.id).hunt_problem == "detect.hunt_unreadable"
     peer.close()
     until(lambda: linked.link.state == "away")
