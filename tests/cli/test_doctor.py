@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from istmo.detect.eventstore.closing import close_segment
+from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.lines import compose
 from istmo.kit.i18n import Catalogue
 
 from .running import istmo, new_node, started
@@ -85,6 +88,7 @@ def test_a_healthy_node_is_told_so(examined: tuple[Path, dict[str, Any]]) -> Non
         "keys",
         "database",
         "disk",
+        "events",
         "ledger",
         "running",
         "worker",
@@ -148,6 +152,30 @@ def test_a_flipped_byte_in_the_log_files_is_found(copy: Path) -> None:
         assert (status, found["ledger"]) == (1, "bad"), (path.name, said)
         path.write_bytes(whole)
     assert examine(copy)[0] == 0
+
+
+def test_stored_events_that_cannot_be_read_are_found(copy: Path) -> None:
+    events = EventFolder(copy / "events")
+    for segment in (101, 102):
+        stored = [compose(segment, line, 1, b'""', b'{"n":%d}' % line) for line in range(20)]
+        events.wal_path(segment).write_bytes(b"".join(stored))
+        close_segment(events, segment)
+    assert examine(copy)[1]["events"] == "ok"
+    columns, lines = events.columns_path(101), events.raw_path(102)
+    columns.write_bytes(columns.read_bytes()[:-20])
+    status, found, said = examine(copy)
+    assert (status, found["events"]) == (0, "warn"), "no event is lost"
+    assert columns.name in said
+    whole = lines.read_bytes()
+    lines.write_bytes(whole[:40] + b"\xff" * 8 + whole[48:])
+    assert examine(copy)[0] == 0, "the ends of the file are whole"
+    done = istmo("doctor", "--events", "--data", copy)
+    assert done.returncode == 1
+    assert lines.name in " ".join(done.stdout.split())
+    lines.write_bytes(whole[:-9])
+    status, found, said = examine(copy)
+    assert (status, found["events"]) == (1, "bad")
+    assert lines.name in said
 
 
 def test_keys_that_others_can_read_or_that_are_gone_are_found(copy: Path) -> None:

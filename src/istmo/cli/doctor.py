@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.health import look_at
 from istmo.errors import IstmoError
-from istmo.kit.cli import Teller, command, say, told_here
+from istmo.kit.cli import Teller, command, option, say, told_here
 from istmo.kit.client import NodeClient
 from istmo.ledger import keys as node_keys
 from istmo.ledger.verify_node import verify_settings
@@ -18,6 +20,7 @@ from istmo.settings import Settings, load_settings
 from istmo.store.health import database_problem, needs_upgrade
 
 LOW_DISK_GB = 2.0
+MOST_NAMED = 5
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -36,11 +39,15 @@ class Finding:
 
 
 @command("doctor", help="cli.doctor")
+@option("--events", "every_event", is_flag=True, help="cli.doctor.every_event")
 @told_here
-def doctor(teller: Teller) -> None:
-    """Run every check; exit with 1 when something is broken."""
+def doctor(teller: Teller, every_event: bool) -> None:
+    """Run every check; exit with 1 when something is broken. Every stored event is read only on request."""
     settings = load_settings(teller.data)
     findings = [finding for check in CHECKS for finding in check(settings)]
+    if every_event:
+        findings = [one for one in findings if one.check != "events"]
+        findings += check_events(settings, every_event=True)
     teller.rows(
         {"healthy": _is_healthy(findings), "checks": [_document(one) for one in findings]},
         ("cli.doctor.check", "cli.doctor.state", "cli.doctor.remedy"),
@@ -102,6 +109,28 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
     yield Finding("disk", "bad" if low else "ok", "disk.low" if low else "disk.ok", {"free": f"{free:.1f}"})
 
 
+def check_events(settings: Settings, *, every_event: bool = False) -> Iterator[Finding]:
+    """Whether the stored events can be read and searched: the ends of each file, or all of it."""
+    try:
+        found = look_at(settings.events, every_event=every_event)
+    except OSError:
+        yield Finding("events", "bad", "events.closed", {"folder": str(settings.events)})
+        return
+    if found.lost:
+        yield Finding("events", "bad", "events.lost", _files(found.lost, settings))
+    if found.slow:
+        yield Finding("events", "warn", "events.slow", _files(found.slow, settings))
+    if not found.lost and not found.slow:
+        key = "events.none" if not found.segments else "events.all" if every_event else "events.ok"
+        yield Finding("events", "ok", key, {"n": found.segments})
+
+
+def _files(names: list[str], settings: Settings) -> dict[str, Any]:
+    named = names[:MOST_NAMED] + (["…"] if len(names) > MOST_NAMED else [])
+    folder = EventFolder(settings.events).segments
+    return {"n": len(names), "files": ", ".join(named), "folder": str(folder)}
+
+
 def check_ledger(settings: Settings) -> Iterator[Finding]:
     """Whether every entry of the log still verifies."""
     try:
@@ -154,6 +183,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_keys,
     check_database,
     check_disk,
+    check_events,
     check_ledger,
     check_running,
 )

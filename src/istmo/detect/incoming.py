@@ -19,7 +19,7 @@ from istmo.clock import Clock
 from istmo.detect import wire
 from istmo.detect.records import positions, rules, sources
 from istmo.detect.stories import Stories, from_micros
-from istmo.detect.wire import Counted, Hits, HuntHits, Problem
+from istmo.detect.wire import Counted, Hits, HuntHits
 from istmo.errors import Unavailable
 from istmo.store.engine import Store, Transaction
 
@@ -33,10 +33,13 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 @dataclass(frozen=True)
 class Hunted:
-    """The end of a hunt: the digests of the terms of what was hunted for, and what was not seen."""
+    """The end of a hunt: the digests of the terms of what was hunted for.
+
+    ``problem`` is the code of why it did not see everything; None where it did.
+    """
 
     digests: Mapping[str, str]
-    problem: Problem | None
+    problem: str | None
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class Incoming:
                 self._stories.store_hunted(tx, hits)
             case Hunted(digests=digests, problem=problem):
                 now = self._clock.now()
-                positions.finish_hunts(tx.connection, digests, problem.code if problem else None, now)
+                positions.finish_hunts(tx.connection, digests, problem, now)
                 for indicator in digests:
                     tx.notify("worker", indicator, action="hunted")
             case Forgotten(indicators=indicators):

@@ -12,9 +12,8 @@ import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -27,7 +26,7 @@ from istmo.detect.incoming import Forgotten, Hunted, Incoming, Unusable
 from istmo.detect.objects import IndicatorSource, WorkerNotice
 from istmo.detect.outgoing import Outgoing
 from istmo.detect.stories import Stories
-from istmo.detect.unix_socket import SOCKET, address
+from istmo.detect.unix_socket import SOCKET, listen
 from istmo.detect.wire import (
     AskStats,
     Cancel,
@@ -56,8 +55,16 @@ MOST_NOTICES: Final = 50
 MOST_SEARCHES: Final = 32
 _ASKED_AGAIN: Final = 3
 _STORED_SECONDS: Final = 10.0
-_HUNT_CUT: Final = "detect.hunt_cut_short"
-_CUT_SHORT: Final = ("detect.search_cut_short", "detect.search_cancelled")
+_DAMAGED: Final = "detect.hunt_unreadable"
+_HUNT_ENDED: Final = ("detect.hunt_cut_short", _DAMAGED)
+"""Ends of a hunt that another one would only repeat: what it did not see is told, not tried again."""
+_CUT_SHORT: Final = (
+    "detect.search_cut_short",
+    "detect.search_cut_and_unreadable",
+    "detect.segments_unreadable",
+    "detect.search_cancelled",
+)
+"""Problems of an answer that is good as far as it goes, also where it holds no row at all."""
 _SEND_SECONDS: Final = 30
 """A worker that reads nothing for so long is given up: it dials again when it lives."""
 
@@ -103,7 +110,7 @@ class WorkerLink:
 
     def start(self) -> None:
         """Listen, and hear of changes. Raises Unavailable("detect.socket") where that cannot be."""
-        self._listener = _listen(self._run)
+        self._listener = listen(self._run)
         self._unsubscribe = self._store.changes.subscribe(self._hear_change, "object", "rule", "source")
         for name, action in (
             ("worker-accept", self._accept),
@@ -349,11 +356,17 @@ class WorkerLink:
                     answers.put(message)
             case Notice(code=code, params=params):
                 log.warning("worker_notice", code=code, **{f"about_{name}": v for name, v in params.items()})
-                with self._lock:
-                    self._notices.append(WorkerNotice(code, params, self._clock.now()))
-                self._store.changes.publish(Change("worker", "notice", {"code": code}))
+                self._note(code, params)
             case Ready():
                 log.warning("worker_repeats_itself")
+
+    def _note(self, code: str, params: Mapping[str, Any]) -> None:
+        """Keep a notice; one that says the same as an earlier one takes its place."""
+        with self._lock:
+            for one in [one for one in self._notices if (one.code, one.params) == (code, params)]:
+                self._notices.remove(one)
+            self._notices.append(WorkerNotice(code, params, self._clock.now()))
+        self._store.changes.publish(Change("worker", "notice", {"code": code}))
 
     def _hear_live(self, channel: Channel, live: Live) -> None:
         if live.problems:
@@ -371,11 +384,15 @@ class WorkerLink:
         if not message.done:
             return
         problem = message.problem
-        again = problem is not None and problem.code != _HUNT_CUT and self._hunts_failed < _ASKED_AGAIN
-        self._hunts_failed = self._hunts_failed + 1 if problem is not None else 0
+        has_failed = problem is not None and problem.code not in _HUNT_ENDED
+        again = has_failed and self._hunts_failed < _ASKED_AGAIN
+        self._hunts_failed = self._hunts_failed + 1 if has_failed else 0
         digests = {} if again else self._outgoing.hunted_by(message.request)
+        if problem is not None and problem.code == _DAMAGED:
+            self._note("detect.events_unreadable", problem.params)
         if digests:
-            self._incoming.put(Hunted(digests, problem))
+            code = "detect.hunt_failed" if has_failed else problem.code if problem is not None else None
+            self._incoming.put(Hunted(digests, code))
         self._outgoing.finish_hunt(message.request, again=again)
 
 
@@ -389,20 +406,3 @@ def _with_first(
             yield from rest
     finally:
         rest.close()
-
-
-def _listen(run: Path) -> socket.socket:
-    """The socket, in a folder that only this user can enter. What a former process left is removed."""
-    run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = run / SOCKET
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.unlink(missing_ok=True)
-        with address(run) as where:
-            listener.bind(where)
-        path.chmod(0o600)
-        listener.listen(4)
-    except OSError as error:
-        listener.close()
-        raise Unavailable("detect.socket", path=str(path), detail=error.strerror or "?") from error
-    return listener

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from istmo.errors import Unavailable
 
 SOCKET: Final = "worker.sock"
 """In ``settings.run``; the web process listens on it."""
@@ -29,3 +32,20 @@ def address(run: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{folder}/{SOCKET}"
     finally:
         os.close(folder)
+
+
+def listen(run: Path) -> socket.socket:
+    """The socket, in a folder that only this user can enter. What a former process left is removed."""
+    run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = run / SOCKET
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        with address(run) as where:
+            listener.bind(where)
+        path.chmod(0o600)
+        listener.listen(4)
+    except OSError as error:
+        listener.close()
+        raise Unavailable("detect.socket", path=str(path), detail=error.strerror or "?") from error
+    return listener

@@ -17,7 +17,8 @@ from istmo.errors import InvalidInput
 
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _ESCAPE = re.compile(r"\\(['\\])")
-_PLACE = re.compile(r"(\d+):(\d+): (.*)", re.DOTALL)
+_PLACE = re.compile(r"(\d+):(\d+): ")
+_NEAR = 40
 
 
 @dataclass(frozen=True)
@@ -47,19 +48,30 @@ def nesting(text: str) -> int:
 
 
 def read(text: str) -> tuple[Part, ...]:
-    """Every alternative of ``text``. Raises InvalidInput("pattern.invalid", line, column, detail)."""
+    """Every alternative of ``text``.
+
+    Raises InvalidInput("pattern.invalid", line, column, near), where ``near`` is what stands there, or
+    InvalidInput("pattern.unfinished", line, column) where the text ends too early.
+    """
     try:
         return tuple(ParsedPattern(text).visit(_Alternatives()))
     except ParseException as error:
-        found = _PLACE.fullmatch(str(error))
-        line, column, detail = found.groups() if found else ("1", "0", str(error))
-        raise InvalidInput(
-            "pattern.invalid", line=int(line), column=int(column), detail=detail[:300]
-        ) from None
+        # The grammar's own words are English and speak of tokens: only the place is of use.
+        found = _PLACE.match(str(error))
+        raise _invalid(text, int(found[1]), int(found[2])) if found else _invalid(text) from None
     except RecognitionException:
-        raise InvalidInput("pattern.invalid", line=1, column=0, detail="") from None
+        raise _invalid(text) from None
     except RecursionError:
         return (Part(reason="too_complex"),)
+
+
+def _invalid(text: str, line: int = 1, column: int = 0) -> InvalidInput:
+    lines = text.split("\n")
+    rest = lines[line - 1][column:] if line <= len(lines) else ""
+    near = " ".join([rest, *lines[line:]]).split()
+    if not near:
+        return InvalidInput("pattern.unfinished", line=line, column=column)
+    return InvalidInput("pattern.invalid", line=line, column=column, near=" ".join(near)[:_NEAR])
 
 
 _REASONS: dict[type, str] = {

@@ -82,7 +82,8 @@ PATHS: Mapping[tuple[str, ...], str] = {
 def read_pattern(text: str, language: str = "stix") -> Pattern:
     """Read a pattern. ``language`` is the indicator's ``pattern_type``.
 
-    Raises InvalidInput("pattern.invalid", line, column, detail) when it is not in the STIX grammar.
+    Raises InvalidInput("pattern.invalid", line, column, near) or ("pattern.unfinished", line, column) when it
+    is not in the STIX grammar.
     A pattern of another language is kept unread.
     """
     if language != "stix":

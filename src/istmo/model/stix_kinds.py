@@ -79,7 +79,8 @@ def _check_pattern(data: Mapping[str, Any], findings: Findings) -> Pattern | Non
     try:
         return read_pattern(text, language)
     except InvalidInput as error:
-        findings.add(("pattern",), "stix.pattern", **error.params)
+        is_cut = error.code == "pattern.unfinished"
+        findings.add(("pattern",), "stix.pattern_unfinished" if is_cut else "stix.pattern", **error.params)
         return None
 
 

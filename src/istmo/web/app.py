@@ -76,7 +76,7 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
             "live": _given(live.Live(node.store.changes, keeping.may_know, stopping)),
             "waiting": _given(Waiting(node.store.changes, stopping)),
             "names": Provide(keeping.names, sync_to_thread=False),
-            "watching": _given(lambda indicator: node.detect.detection(indicator).state),
+            "watching": _given(node.detect.detection),
             "taken_back": _given(keeping.taken_back),
             "own_member": _given(node.ledger.member_id),
             **{name: _given(getattr(node, name)) for name in SERVICES},

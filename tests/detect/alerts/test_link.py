@@ -171,6 +171,44 @@ def test_a_hunt_that_was_cut_off_is_asked_for_again(linked: Room) -> None:
     assert linked.detect.detection(watch.id).hunt_problem == "detect.hunt_cut_short"
 
 
+def test_a_hunt_that_could_not_read_everything_says_so_and_is_not_repeated(linked: Room) -> None:
+    watch = linked.shelf.publish(("ipv4", "203.0.113.1"))
+    damaged = Problem("", "detect.hunt_unreadable", {"n": 1, "segments": "4"})
+    peer = Peer(linked)
+    hunt = peer.expect(Hunt)
+    peer.send(HuntHits(hunt.request, [hit(watch.id, 1, stored=True)], False))
+    peer.send(HuntHits(hunt.request, [], True, damaged))
+    assert linked.link.wait_settled(5)
+    assert [one.count for one in linked.alerts()] == [1], "what it did see counts"
+    assert [one.code for one in linked.link.notices] == ["detect.events_unreadable"]
+    assert linked.detect.detection(watch.id).hunt_problem == "detect.hunt_unreadable"
+    peer.close()
+    until(lambda: linked.link.state == "away")
+
+    again = Peer(linked)
+    again.expect(Synced)
+    assert linked.link.wait_settled(5)
+    assert [one for one in again.told if isinstance(one, Hunt)] == [], "the damage would still be there"
+    assert linked.detect.detection(watch.id).hunt_problem == "detect.hunt_unreadable"
+    linked.shelf.retract(watch.id)
+    until(lambda: linked.detect.detection(watch.id).hunt_problem is None)
+
+
+def test_damage_does_not_use_up_the_attempts_of_a_hunt_that_fails(linked: Room) -> None:
+    damaged = Problem("", "detect.hunt_unreadable", {"n": 1, "segments": "4"})
+    failed = Problem("", "detect.aside_failed", {})
+    peer = Peer(linked)
+    for number in range(4):
+        linked.shelf.publish(("ipv4", f"203.0.113.{number}"))
+        peer.send(HuntHits(peer.expect(Hunt).request, [], True, damaged))
+        assert linked.link.wait_settled(5)
+    watch = linked.shelf.publish(("ipv4", "203.0.113.77"))
+    for _ in range(4):
+        peer.send(HuntHits(peer.expect(Hunt).request, [], True, failed))
+    assert linked.link.wait_settled(5)
+    assert linked.detect.detection(watch.id).hunt_problem == "detect.hunt_failed"
+
+
 def test_hits_and_position_survive_any_end_of_the_conversation(linked: Room) -> None:
     watch = linked.shelf.publish(("ipv4", "203.0.113.1"))
     position = 0
@@ -225,7 +263,8 @@ def test_a_new_worker_takes_the_place_of_the_one_before(linked: Room) -> None:
     new = Peer(linked)
     new.expect(Synced)
     assert linked.link.wait_ready(5)
-    with pytest.raises(EOFError):
+    # Reset rather than ended where the last word of the old one had not been read yet.
+    with pytest.raises((EOFError, ConnectionResetError)):
         old.receive()
     linked.shelf.publish(("ipv4", "203.0.113.1"))
     new.expect(PutIndicators)
@@ -340,6 +379,9 @@ def test_a_search_gives_rows_as_they_come(linked: Room) -> None:
     cut = Problem("", "detect.search_cut_short", {"seconds": 30})
     with _in_thread(lambda: answer(([row], False, None), ([], True, cut))):
         assert list(linked.detect.search(ANALYST, "x")) == [row, cut]
+    damaged = Problem("", "detect.segments_unreadable", {"n": 1, "segments": "4"})
+    with _in_thread(lambda: answer(([], True, damaged))):
+        assert list(linked.detect.search(ANALYST, "x")) == [damaged], "nothing found is an answer too"
     with _in_thread(lambda: answer(([row] * 10, False, None))):
         rows = linked.detect.search(ANALYST, "x")
         next(rows)
@@ -368,6 +410,10 @@ def test_what_the_worker_wants_known_is_known(linked: Room) -> None:
     peer.expect(Synced)
     until(lambda: linked.link.notices)
     assert [one.code for one in linked.link.notices] == ["detect.disk_full"]
+    for code in ("detect.disk_has_room", "detect.disk_full"):
+        peer.send(wire.Notice(code, {"folder": "events"}))
+    until(lambda: len(linked.link.notices) == 2 and linked.link.notices[0].code == "detect.disk_full")
+    assert [one.code for one in linked.link.notices] == ["detect.disk_full", "detect.disk_has_room"]
     until(lambda: {"state", "notice"} <= set(heard))
 
 

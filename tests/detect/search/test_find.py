@@ -26,7 +26,7 @@ from istmo.detect.search.asking import Seen, question_of
 from istmo.detect.search.find import Finder, OutOfTime
 from istmo.detect.search.hunt import Hunter
 from istmo.detect.search.query import Query, parse_query
-from istmo.detect.search.stored import open_closed, read_ahead, see
+from istmo.detect.search.stored import Unreadable, open_closed, read_ahead, see
 from istmo.detect.wire import Position, WireIndicator, WireRow
 from istmo.errors import IstmoError
 from istmo.settings import Limits
@@ -63,7 +63,7 @@ def all_seen(folder: EventFolder) -> list[tuple[Position, Seen]]:
         found += [
             (Position(segment, n), see(raw)) for block in read_ahead(folder, segment, END) for n, raw in block
         ]
-    for segment, reader in open_closed(folder, END):
+    for segment, reader in open_closed(folder, END, Unreadable()):
         lines = [line for block in reader for line in block]
         found += [(Position(segment, n), see(raw)) for n, raw in enumerate(lines)]
     return [(place, seen) for place, seen in found if seen is not None]
@@ -335,7 +335,7 @@ def test_a_segment_whose_columns_found_no_room_is_searched_all_the_same(
     monkeypatch.setattr(closing, "write_columns", write)
     monkeypatch.setattr(closing, "FEWER_COLUMNS", 2)
     folder = fill(tmp_path / "events", [b'{"a":%d,"b":"x","c":"y"}' % (n % 5) for n in range(60)])
-    (_, reader), *_ = open_closed(folder, END)
+    (_, reader), *_ = open_closed(folder, END, Unreadable())
     assert len(reader.index.columns) == most
     for text in ("a:3", "b:x", "c:y a:1", "c:none", "x", ""):
         assert search(folder, parse_query(text)) == naive(folder, parse_query(text), 100)

@@ -49,7 +49,7 @@ def test_a_syntax_error_costs_one_rule_and_is_told_with_its_line() -> None:
     loaded = load("---\n".join([GOOD.format(title="a"), bad, GOOD.format(title="b")]))
     assert titles(loaded) == ["a", "b"]
     (problem,) = loaded.problems
-    assert (problem.code, problem.file, problem.rule) == ("not_yaml", "rules", "broken")
+    assert (problem.code, problem.file, problem.rule) == ("yaml_open", "rules", "broken")
     assert 10 <= problem.line <= 15
 
 
@@ -113,9 +113,18 @@ def test_an_alias_of_reasonable_size_is_followed() -> None:
         ("a: !!python/object/apply:os.system [ls]\n", "tag"),
         ("a: !mine x\n", "tag"),
         ("base: &b {x: y}\na:\n    <<: *b\n", "merge_key"),
-        ("a: 'x\n", "not_yaml"),
-        ("a: \x01\n", "not_yaml"),
-        ("\t- a\n", "not_yaml"),
+        ("a: 'x\n", "yaml_open"),
+        ("a: \x01\n", "yaml_control"),
+        ("\t- a\n", "yaml_tab"),
+        ("a:\n  - b\n\t- c\n", "yaml_tab"),
+        ("a: [1, 2\n", "yaml_open"),
+        ("a: *.exe\n", "yaml_asterisk"),
+        ("a: @x\n", "yaml_reserved"),
+        ("a: b: c\n", "yaml_colon"),
+        ("a: {b: c}\nb\nc: d\n", "yaml_no_colon"),
+        ('a: "C:\\Win"\n', "yaml_backslash"),
+        ("a:\n  - b\n c: d\n", "yaml_layout"),
+        ("a: ]\n", "not_yaml"),
         ("- just\n- a list\n", "not_a_rule"),
         ("just text\n", "not_a_rule"),
         ("a: [" + "x, " * 60_000 + "x]\n", "too_many_nodes"),

@@ -64,7 +64,7 @@ def test_stray_members_are_skipped_and_told_and_the_rest_is_kept() -> None:
     assert {(p.file, p.code) for p in loaded.problems} == {
         ("__MACOSX/rules/._a.yml", "stray_macosx"),
         ("rules/tool.exe", "stray_not_yaml"),
-        ("rules/broken.yml", "not_yaml"),
+        ("rules/broken.yml", "yaml_open"),
     }
 
 
@@ -84,7 +84,7 @@ def test_a_header_that_lies_about_the_size_does_not_help() -> None:
     struct.pack_into("<I", data, directory + 24, 10)  # uncompressed size in the central directory
     loaded = load_rules(bytes(data))
     assert [rule.title for rule in loaded.rules] == ["good"]
-    assert codes(loaded) in (["unreadable"], ["zip_bomb"], ["file_too_large"])
+    assert codes(loaded) in (["packed_damaged"], ["zip_bomb"], ["file_too_large"])
 
 
 def test_a_damaged_member_costs_only_itself() -> None:
@@ -92,7 +92,7 @@ def test_a_damaged_member_costs_only_itself() -> None:
     data[data.index(b"title: a") + 7] ^= 1
     loaded = load_rules(bytes(data))
     assert [rule.title for rule in loaded.rules] == ["b"]
-    assert codes(loaded) == ["unreadable"]
+    assert codes(loaded) == ["packed_damaged"]
 
 
 def test_an_encrypted_member_is_told() -> None:
@@ -120,7 +120,7 @@ def test_an_empty_zip_is_no_rules_and_no_problem() -> None:
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    assert codes(load_rules(tmp_path / "nowhere")) == ["unreadable"]
+    assert codes(load_rules(tmp_path / "nowhere")) == ["not_there"]
 
 
 def test_links_in_a_folder_are_not_followed(tmp_path: Path) -> None:
@@ -156,4 +156,4 @@ def test_the_text_of_each_rule_is_given_to_who_keeps_it() -> None:
     assert (a.text, b.text) == (RULE.format("a"), "---\n" + RULE.format("b"))
     assert load_rules(b.text.encode()).rules[0].digest == b.rule.digest
     assert isinstance(problem, Problem)
-    assert problem.key == "sigma.problem.not_yaml"
+    assert problem.key == "sigma.problem.yaml_open"

@@ -18,7 +18,7 @@ import orjson
 import pytest
 
 from istmo.detect.eventstore.folder import EventFolder
-from istmo.detect.search.stored import open_closed, read_ahead
+from istmo.detect.search.stored import Unreadable, open_closed, read_ahead
 from istmo.detect.wire import Position, WireIndicator
 from machine import missing
 
@@ -33,7 +33,7 @@ def stored_lines(folder: EventFolder) -> list[bytes]:
     waiting = folder.wal_segments()
     for segment in waiting:
         lines += [line for block in read_ahead(folder, segment, _END) for _, line in block]
-    for segment, reader in open_closed(folder, _END):
+    for segment, reader in open_closed(folder, _END, Unreadable()):
         assert segment not in waiting
         lines += [line for block in reader for line in block]
     return lines

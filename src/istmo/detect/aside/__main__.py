@@ -45,14 +45,18 @@ def _rows(folder: EventFolder, job: FindRows) -> Iterator[Found]:
         yield Found(True, problem=Problem("", error.code, error.params))
         return
     query = Query(found.node, _later(found.start, job.start), _earlier(found.end, job.end))
+    finder = Finder(folder, query, job.limit, job.upto, job.seconds)
+    code = ""
+    params: dict[str, str | int] = {}
     try:
-        for rows in Finder(folder, query, job.limit, job.upto, job.seconds).rows():
+        for rows in finder.rows():
             yield Found(False, rows=rows)
     except OutOfTime:
-        params: dict[str, str | int] = {"seconds": int(job.seconds)}
-        yield Found(True, problem=Problem("", "detect.search_cut_short", params))
-        return
-    yield Found(True)
+        code, params = "detect.search_cut_short", {"seconds": int(job.seconds)}
+    if finder.unreadable:
+        code = "detect.search_cut_and_unreadable" if code else "detect.segments_unreadable"
+        params = {**params, **finder.unreadable.params}
+    yield Found(True, problem=Problem("", code, params) if code else None)
 
 
 def _hits(folder: EventFolder, job: FindHits) -> Iterator[Found]:
@@ -60,7 +64,9 @@ def _hits(folder: EventFolder, job: FindHits) -> Iterator[Found]:
     hits = hunter.hits()
     for start in range(0, len(hits), _PORTION):
         yield Found(False, hits=hits[start : start + _PORTION])
-    yield Found(True, problem=Problem("", "detect.hunt_cut_short", {}) if hunter.is_cut else None)
+    # What is kept of it is the code alone, and damage stays until somebody mends it: it is told first.
+    code = "detect.hunt_unreadable" if hunter.unreadable else "detect.hunt_cut_short" if hunter.is_cut else ""
+    yield Found(True, problem=Problem("", code, hunter.unreadable.params) if code else None)
 
 
 def _later(one: int | None, other: int | None) -> int | None:

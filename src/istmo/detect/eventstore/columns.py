@@ -43,6 +43,10 @@ class TooWide(Exception):
     """So many columns of so much text do not fit into the memory that writing may take."""
 
 
+class ColumnsUnreadable(Exception):
+    """A Parquet file is damaged, is not there, or does not say what its segment's index says."""
+
+
 def connect(folder: Path, memory: str = "100MB") -> DuckDBPyConnection:
     """A connection that sees ``folder`` and nothing else of the machine."""
     connection: DuckDBPyConnection = _duckdb().connect(
@@ -96,15 +100,29 @@ def find_candidates(
     """Events that may satisfy ``condition``, newest first, in portions.
 
     ``condition`` is SQL made by us over column names made by us; what a user gave is in ``values``.
+    Raises ColumnsUnreadable, also after some portions.
     """
     cursor = connection.cursor()
-    cursor.execute(
-        f"""SELECT time, line, frame FROM read_parquet({_quoted(path)}) WHERE odd OR ({condition})
-            ORDER BY time DESC, line DESC LIMIT {int(most)}""",  # noqa: S608
-        list(values),
-    )
-    while portion := cursor.fetchmany(2048):
-        yield portion
+    try:
+        cursor.execute(
+            f"""SELECT time, line, frame FROM read_parquet({_quoted(path)}) WHERE odd OR ({condition})
+                ORDER BY time DESC, line DESC LIMIT {int(most)}""",  # noqa: S608
+            list(values),
+        )
+        while portion := cursor.fetchmany(2048):
+            yield portion
+    except _duckdb().Error as error:
+        raise ColumnsUnreadable(str(error)) from error
+
+
+def count_rows(connection: DuckDBPyConnection, path: Path) -> int:
+    """How many rows a Parquet file says that it has: only its footer is read. Raises ColumnsUnreadable."""
+    try:
+        found = connection.execute(f"SELECT num_rows FROM parquet_file_metadata({_quoted(path)})")  # noqa: S608
+        (count,) = found.fetchone() or (0,)
+    except _duckdb().Error as error:
+        raise ColumnsUnreadable(str(error)) from error
+    return int(count)
 
 
 def _duckdb() -> Any:

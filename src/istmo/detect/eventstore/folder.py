@@ -10,6 +10,7 @@ from istmo.detect.eventstore.disk import make_folder
 
 _WAL = re.compile(r"(\d{8})\.ndjson")
 _RAW = re.compile(r"(\d{8})\.raw\.zst")
+_COLUMNS = re.compile(r"(\d{8})\.parquet")
 
 
 class EventFolder:
@@ -50,13 +51,12 @@ class EventFolder:
         return _numbers(self.wal, _WAL)
 
     def closed_segments(self) -> list[int]:
-        """Segments that rest in their two files alone, in order."""
+        """Segments that rest in their two files alone, in order.
+
+        One that has lost a file is among them: whoever reads it finds out, and can say so.
+        """
         waiting = set(self.wal_segments())
-        return [
-            one
-            for one in _numbers(self.segments, _RAW)
-            if one not in waiting and self.columns_path(one).exists()
-        ]
+        return sorted({*_numbers(self.segments, _RAW), *_numbers(self.segments, _COLUMNS)} - waiting)
 
     def all_segments(self) -> list[int]:
         """Every segment, in order. The write-ahead is listed first: a closing between loses none."""

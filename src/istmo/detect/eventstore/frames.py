@@ -90,7 +90,7 @@ class FrameWriter:
 
 
 class FrameReader:
-    """Reads a closed segment's lines. Raises ValueError when the file is not whole."""
+    """Reads a closed segment's lines. Raises ValueError where the file is not whole."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -108,9 +108,12 @@ class FrameReader:
         self._file.seek(frame.offset)
         packed = self._file.read(frame.packed)
         try:
-            return bytes(self._unpack.decompress(packed, max_output_size=frame.size))
+            block = bytes(self._unpack.decompress(packed, max_output_size=frame.size))
         except zstandard.ZstdError as error:
             raise ValueError(f"frame {number} of {self.path.name}: {error}") from None
+        if len(block) != frame.size:
+            raise ValueError(f"frame {number} of {self.path.name}: not the size that the index says")
+        return block
 
     def lines(self, number: int) -> list[bytes]:
         """One frame's lines, each with its newline."""
@@ -150,5 +153,23 @@ def _read_index(file: BinaryIO) -> Index:
     length, magic = _TAIL.unpack(file.read(_TAIL.size))
     if magic != _MAGIC or length + _TAIL.size + _HEAD.size > size:
         raise ValueError("no index at the end of the segment")
-    file.seek(size - _TAIL.size - length)
-    return msgspec.msgpack.decode(file.read(length), type=Index)
+    start = size - _TAIL.size - length
+    file.seek(start)
+    try:
+        index = msgspec.msgpack.decode(file.read(length), type=Index)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"the index cannot be read: {error}") from None
+    _check(index, start - _HEAD.size)
+    return index
+
+
+def _check(index: Index, end: int) -> None:
+    """Whether the frames follow one another up to ``end``, where the index begins."""
+    offset = line = 0
+    for frame in index.frames:
+        if frame.offset != offset or frame.line != line or min(frame.packed, frame.size, frame.lines) < 1:
+            raise ValueError("the index does not fit the frames")
+        offset += frame.packed
+        line += frame.lines
+    if (offset, line) != (end, index.lines):
+        raise ValueError("the index does not fit the frames")

@@ -117,7 +117,10 @@ def parse(line: bytes) -> StoredEvent:
     if not mark or not rest.endswith(b"}\n"):
         raise ValueError("not a stored event")
     about = orjson.loads(head + b"}")
-    return StoredEvent(about["id"], about["at"], about["from"], rest[:-2])
+    try:
+        return StoredEvent(about["id"], about["at"], about["from"], rest[:-2])
+    except (KeyError, TypeError):
+        raise ValueError("not a stored event") from None
 
 
 def is_whole(line: bytes) -> bool:

@@ -98,6 +98,7 @@ def show_alert(
         reasons=[str(reason) for reason in CloseReason],
         rule=_rule(asker, detect, alert),
         retraction=taken_back(asker.principal, alert.subject) if alert.detector == "indicator" else None,
+        hunt_problem=detect.detection(alert.subject).hunt_problem if alert.detector == "indicator" else None,
         may_work=faces.may(asker.principal, Action.ALERT_WORK),
         may_promote=faces.may(asker.principal, Action.CASE_WORK),
     )

@@ -156,7 +156,9 @@ def forget_hunts(connection: Connection, indicators: Iterable[str]) -> None:
     """Indicators that are watched for no more: should one come back, it is hunted for again."""
     for some in _parts(list(indicators)):
         connection.execute(
-            update(hunts).where(hunts.c.indicator.in_(some), hunts.c.state == DONE).values(state=DUE)
+            update(hunts)
+            .where(hunts.c.indicator.in_(some), hunts.c.state == DONE)
+            .values(state=DUE, problem=None)
         )
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from istmo.detect.eventstore.columns import connect, find_candidates
+from istmo.detect.eventstore.columns import ColumnsUnreadable, connect, find_candidates
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.search.asking import Seen, question_of
 from istmo.detect.search.narrowing import condition_of, line_filter_of
 from istmo.detect.search.query import Query
-from istmo.detect.search.stored import Line, line_at, open_closed, read_ahead, see
+from istmo.detect.search.stored import Line, Unreadable, line_at, open_closed, read_ahead, see
 from istmo.detect.wire import Position, WireRow
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Newest:
     def add(self, seen: Seen, segment: int, line: int) -> None:
         key = (-seen.time, -segment, -line)
         place = bisect.bisect(self._keys, key, lo=self._given)
+        if place > self._given and self._keys[place - 1] == key:
+            return  # found by its columns already, before they failed
         event = seen.event
         row = WireRow(event.id, seen.time, event.received, event.source, seen.host, event.raw)
         self._keys.insert(place, key)
@@ -79,6 +81,8 @@ class Finder:
         self._newest = Newest(limit)
         self._upto = upto
         self._end = time.monotonic() + seconds
+        self.unreadable = Unreadable()
+        """What could not be looked at, once the rows have ended."""
 
     def rows(self) -> Iterator[list[WireRow]]:
         """Rows, newest first. Raises OutOfTime after the last rows when the time was up."""
@@ -90,9 +94,8 @@ class Finder:
 
     def _all(self) -> Iterator[list[WireRow]]:
         waiting = [one for one in self._folder.wal_segments() if one <= self._upto.segment]
-        for segment in reversed(waiting):
-            self._read_ahead(segment)
-        closed = self._closed_by_time(set(waiting))
+        already = {segment for segment in reversed(waiting) if self._read_ahead(segment)}
+        closed = self._closed_by_time(already)
         connection = connect(self._folder.segments)
         try:
             while closed:
@@ -102,8 +105,7 @@ class Finder:
                     return
                 if not self._newest.wants(last):
                     break
-                with FrameReader(self._folder.raw_path(segment)) as reader:
-                    self._closed(connection, segment, reader)
+                self._closed(connection, segment)
         finally:
             connection.close()
         yield from self._newest.give(None)
@@ -112,7 +114,7 @@ class Finder:
         """(time of the newest event, segment) of closed segments that the query's times meet."""
         start, end = self._query.start, self._query.end
         found = []
-        for segment, reader in open_closed(self._folder, self._upto):
+        for segment, reader in open_closed(self._folder, self._upto, self.unreadable):
             self._check_time()
             index = reader.index
             is_outside = (start is not None and index.last < start) or (
@@ -122,25 +124,47 @@ class Finder:
                 found.append((index.last, segment))
         return sorted(found)
 
-    def _read_ahead(self, segment: int) -> None:
-        for lines in read_ahead(self._folder, segment, self._upto):
-            self._check_time()
-            self._judge(segment, lines)
-
-    def _closed(self, connection: DuckDBPyConnection, segment: int, reader: FrameReader) -> None:
+    def _read_ahead(self, segment: int) -> bool:
+        """Look at a segment's write-ahead file; False when it has been closed since it was listed."""
         try:
-            if self._filter is not None:
-                for number, frame in enumerate(reader.index.frames):
-                    self._check_time()
-                    self._judge(segment, list(enumerate(reader.lines(number), frame.line)))
-            else:
-                self._by_columns(connection, segment, reader)
+            for lines in read_ahead(self._folder, segment, self._upto):
+                self._check_time()
+                self._judge(segment, lines)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            self.unreadable.add(segment, error)
+        return True
+
+    def _closed(self, connection: DuckDBPyConnection, segment: int) -> None:
+        try:
+            with FrameReader(self._folder.raw_path(segment)) as reader:
+                if self._filter is not None:
+                    self._by_lines(segment, reader)
+                    return
+                try:
+                    self._by_columns(connection, segment, reader)
+                except ColumnsUnreadable as error:
+                    # The lines are the events; the columns only spare reading them.
+                    log.error("event_columns_unreadable", segment=segment, problem=str(error))
+                    self._by_lines(segment, reader)
         except (ValueError, OSError) as error:
-            log.error("event_segment_unreadable", segment=segment, problem=str(error))
+            self.unreadable.add(segment, error)
+
+    def _by_lines(self, segment: int, reader: FrameReader) -> None:
+        for number, frame in enumerate(reader.index.frames):
+            self._check_time()
+            try:
+                lines = reader.lines(number)
+            except (ValueError, OSError) as error:
+                self.unreadable.add(segment, error)
+                continue
+            self._judge(segment, list(enumerate(lines, frame.line)))
 
     def _by_columns(self, connection: DuckDBPyConnection, segment: int, reader: FrameReader) -> None:
         condition, values = condition_of(self._query, reader.index)
         cache: dict[int, list[bytes]] = {}
+        damaged: set[int] = set()
         looked = 0
         for portion in find_candidates(
             connection, self._folder.columns_path(segment), condition, values, reader.index.lines
@@ -151,14 +175,26 @@ class Finder:
                 if looked % 64 == 0:
                     self._check_time()
                 looked += 1
-                self._judge(segment, [(line, line_at(reader, cache, frame, line))])
+                if frame in damaged:
+                    continue
+                try:
+                    found = line_at(reader, cache, frame, line)
+                except IndexError:
+                    raise ColumnsUnreadable(f"no line {line} in frame {frame}") from None
+                except (ValueError, OSError) as error:
+                    self.unreadable.add(segment, error)
+                    damaged.add(frame)
+                    continue
+                self._judge(segment, [(line, found)])
 
     def _judge(self, segment: int, lines: list[Line]) -> None:
         for number, line in lines:
             if self._filter is not None and not self._filter(line):
                 continue
             seen = see(line)
-            if seen is not None and self._newest.wants(seen.time) and self._asks(seen):
+            if seen is None:
+                self.unreadable.add(segment, f"line {number}")
+            elif self._newest.wants(seen.time) and self._asks(seen):
                 self._newest.add(seen, segment, number)
 
     def _check_time(self) -> None:

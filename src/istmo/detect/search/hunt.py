@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 import structlog
 
 from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.lines import parse
 from istmo.detect.hits import indicator_hits
 from istmo.detect.indicators import Matcher
 from istmo.detect.normalise import normalise
 from istmo.detect.search.needles import Needles
-from istmo.detect.search.stored import open_closed, read_ahead
+from istmo.detect.search.stored import Unreadable, open_closed, read_ahead
 from istmo.detect.wire import Position, WireHit, WireIndicator
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,8 @@ class Hunter:
         self._hits: list[WireHit] = []
         self.is_cut = False
         """Some indicator had more hits than are told, or the time was up."""
+        self.unreadable = Unreadable()
+        """What could not be looked at, once the hits are there."""
 
     def hits(self) -> list[WireHit]:
         """Every hit, in the order of event time."""
@@ -59,25 +62,35 @@ class Hunter:
 
     def _look(self) -> None:
         waiting = [one for one in self._folder.wal_segments() if one <= self._farthest.segment]
-        for segment in reversed(waiting):
+        already = {segment for segment in reversed(waiting) if self._read_ahead(segment)}
+        for segment, reader in open_closed(self._folder, self._farthest, self.unreadable):
+            if segment not in already:
+                self._closed(segment, reader)
+
+    def _read_ahead(self, segment: int) -> bool:
+        """Look at a segment's write-ahead file; False when it has been closed since it was listed."""
+        try:
             for lines in read_ahead(self._folder, segment, self._farthest):
                 if self._is_late():
-                    return
+                    break
                 self._judge(segment, [line for _, line in lines], lines[0][0] if lines else 0)
-        for segment, reader in open_closed(self._folder, self._farthest):
-            if segment in waiting:
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            self.unreadable.add(segment, error)
+        return True
+
+    def _closed(self, segment: int, reader: FrameReader) -> None:
+        for number, frame in enumerate(reader.index.frames):
+            if self._is_late():
+                return
+            try:
+                block = reader.block(number)
+            except (ValueError, OSError) as error:
+                self.unreadable.add(segment, error)
                 continue
-            for frame in range(len(reader.index.frames)):
-                if self._is_late():
-                    return
-                try:
-                    block = reader.block(frame)
-                except ValueError as error:
-                    log.error("event_frame_unreadable", segment=segment, problem=str(error))
-                    continue
-                if self._needles.may_hold(block):
-                    whole = [line + b"\n" for line in block[:-1].split(b"\n")]
-                    self._judge(segment, whole, reader.index.frames[frame].line)
+            if self._needles.may_hold(block):
+                self._judge(segment, [line + b"\n" for line in block[:-1].split(b"\n")], frame.line)
 
     def _is_late(self) -> bool:
         self.is_cut = self.is_cut or time.monotonic() > self._end
@@ -91,7 +104,12 @@ class Hunter:
     def _hits_of(self, line: bytes, place: Position) -> Iterator[WireHit]:
         try:
             event = parse(line)
-            normal = normalise(event.data)
+            data = event.data
+        except ValueError as error:
+            self.unreadable.add(place.segment, f"line {place.line}: {error}")
+            return
+        try:
+            normal = normalise(data)
             found = self._matcher.match(normal.fields)
         except Exception as error:
             log.warning("event_not_hunted", place=f"{place.segment}-{place.line}", problem=repr(error))

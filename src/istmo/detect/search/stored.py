@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import structlog
 
@@ -19,6 +20,35 @@ log = structlog.get_logger(__name__)
 Line = tuple[int, bytes]
 """(number, stored line)"""
 
+_NAMED: Final = 5
+
+
+class Unreadable:
+    """Segments of which a look through the store could not read all. True when there are any.
+
+    Whoever asked is told: an answer that passes over what it could not read in silence would say
+    that there is nothing where nobody has looked.
+    """
+
+    def __init__(self) -> None:
+        self._segments: set[int] = set()
+
+    def add(self, segment: int, problem: object) -> None:
+        """Something of this segment could not be read; the log has why, once a segment."""
+        if segment not in self._segments:
+            log.error("event_segment_unreadable", segment=segment, problem=str(problem))
+        self._segments.add(segment)
+
+    def __bool__(self) -> bool:
+        return bool(self._segments)
+
+    @property
+    def params(self) -> dict[str, str | int]:
+        """For a text: ``n`` segments, and the first few by number."""
+        named = [str(one) for one in sorted(self._segments)]
+        more = ["…"] if len(named) > _NAMED else []
+        return {"n": len(named), "segments": ", ".join(named[:_NAMED] + more)}
+
 
 def see(line: bytes) -> Seen | None:
     """A stored line, ready to be asked about; None when it is damaged."""
@@ -34,26 +64,28 @@ def see(line: bytes) -> Seen | None:
         return Seen(event, None)
 
 
-def open_closed(folder: EventFolder, upto: Position) -> Iterator[tuple[int, FrameReader]]:
-    """Closed segments before ``upto``, newest first. One that cannot be read is logged and left out."""
+def open_closed(
+    folder: EventFolder, upto: Position, unreadable: Unreadable
+) -> Iterator[tuple[int, FrameReader]]:
+    """Closed segments before ``upto``, newest first. One that cannot be opened goes to ``unreadable``."""
     for segment in reversed(folder.closed_segments()):
         if segment > upto.segment:
             continue
         try:
             reader = FrameReader(folder.raw_path(segment))
         except (OSError, ValueError) as error:
-            log.error("event_segment_unreadable", segment=segment, problem=str(error))
+            unreadable.add(segment, error)
             continue
         with reader:
             yield segment, reader
 
 
 def read_ahead(folder: EventFolder, segment: int, upto: Position) -> Iterator[list[Line]]:
-    """The write-ahead lines of a segment before ``upto``, in blocks. Nothing when it has been closed."""
-    try:
-        reader = WriteAheadReader(folder.wal_path(segment))
-    except FileNotFoundError:
-        return
+    """The write-ahead lines of a segment before ``upto``, in blocks.
+
+    Raises FileNotFoundError before the first block when the segment has been closed since it was listed.
+    """
+    reader = WriteAheadReader(folder.wal_path(segment))
     try:
         most = upto.line if segment == upto.segment else None
         while lines := reader.read():

@@ -30,6 +30,26 @@ _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
 
 
+_CAUSES = (
+    ("tab character", "yaml_tab"),
+    ("cannot start any token", "yaml_reserved"),
+    ("alphabetic or numeric character", "yaml_asterisk"),
+    ("mapping values are not allowed", "yaml_colon"),
+    ("could not find expected ':'", "yaml_no_colon"),
+    ("did not find expected ',' or", "yaml_open"),
+    ("unexpected end of stream", "yaml_open"),
+    ("unexpected document indicator", "yaml_open"),
+    ("escape character", "yaml_backslash"),
+    ("hexdecimal number", "yaml_backslash"),
+    ("did not find expected key", "yaml_layout"),
+    ("'-' indicator", "yaml_layout"),
+    ("entries are not allowed", "yaml_layout"),
+    ("keys are not allowed", "yaml_layout"),
+    ("control characters", "yaml_control"),
+)
+"""What libyaml's words mean for whoever wrote the file. Its words are English, and stay with us."""
+
+
 class WrittenNumber(NamedTuple):
     """A number whose text in the file is not how it would be printed (``1.10``, ``0x40``)."""
 
@@ -105,12 +125,26 @@ def _read_chunk(chunk: str, line: int, limits: RuleLimits) -> Iterator[Document]
         yield Document(line, chunk, None, refused.at(line))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = line + (mark.line if mark else 0)
-        yield Document(line, chunk, None, Refused("not_yaml", where, detail=str(error.problem or "")))
+        at = mark.line if mark else 0
+        lines = chunk.split("\n")
+        here, *below = lines[at:] or [""]
+        rest = "".join([here[mark.column :], *below] if mark else below)
+        code = _cause(error.problem or "", here, is_end=not rest.strip())
+        yield Document(line, chunk, None, Refused(code, line + at))
     except yaml.YAMLError as error:
-        yield Document(line, chunk, None, Refused("not_yaml", line, detail=str(error)[:200]))
+        at = chunk.count("\n", 0, getattr(error, "position", 0) or 0)
+        yield Document(line, chunk, None, Refused(_cause(str(error)), line + at))
     finally:
         parser.dispose()
+
+
+def _cause(words: str, here: str = "", *, is_end: bool = False) -> str:
+    """The code for libyaml's ``words`` about the line ``here``; ``is_end``: nothing comes after the place."""
+    if is_end and "node content" in words:
+        return "yaml_open"
+    code = next((code for part, code in _CAUSES if part in words), "not_yaml")
+    # To libyaml a tab where a value may begin is a character like any other.
+    return "yaml_tab" if code == "yaml_reserved" and here.lstrip(" ").startswith("\t") else code
 
 
 class _Builder:

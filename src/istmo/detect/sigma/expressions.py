@@ -18,6 +18,18 @@ from istmo.detect.sigma.problems import Refused
 from istmo.detect.sigma.values import Expression
 
 _INLINE_M = re.compile(r"\(\?[a-zA-Z]*m")
+_CAUSES = (
+    ("perl operator", "expression_unserved"),
+    ("invalid escape sequence", "expression_escape"),
+    ("trailing", "expression_escape"),
+    ("missing", "expression_open"),
+    ("unexpected )", "expression_open"),
+    ("repetition", "expression_repeat"),
+    ("character class", "expression_class"),
+    ("capture group", "expression_group"),
+    ("too large", "expression_memory"),
+)
+"""What RE2's words mean for whoever wrote the rule. Its words are English, and stay with us."""
 MEMORY = 8 << 20
 """Bytes for one compiled expression; RE2 refuses what would need more."""
 
@@ -31,7 +43,9 @@ def check_expression(expression: Expression, limits: RuleLimits = STANDARD) -> N
     except re2.error as error:
         reason = error.args[0] if error.args else ""
         told = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise Refused("bad_expression", pattern=expression.pattern[:200], detail=told[:200]) from None
+        words, _, _ = told.partition(":")  # a piece of the pattern follows
+        code = next((code for part, code in _CAUSES if part in words), "bad_expression")
+        raise Refused(code, pattern=expression.pattern[:200]) from None
 
 
 def search(expression: Expression) -> Callable[[str], bool]:
@@ -55,7 +69,7 @@ def _compile(expression: Expression) -> Any:
     try:
         return re2.compile(flags + end_before_newline(expression), options)
     except UnicodeEncodeError:
-        raise Refused("bad_expression", pattern=ascii(expression.pattern)[:200], detail="surrogate") from None
+        raise Refused("bad_expression", pattern=ascii(expression.pattern)[:200]) from None
 
 
 def end_before_newline(expression: Expression) -> str:

@@ -40,7 +40,7 @@ def rule_files(source: Path | str | bytes, limits: RuleLimits = STANDARD) -> Ite
         else:
             yield from _bytes(path.read_bytes(), path.name, limits)
     except OSError as error:
-        yield Problem("unreadable", str(path), params={"detail": error.strerror or type(error).__name__})
+        yield _unreadable(error, str(path))
 
 
 def _bytes(data: bytes, name: str, limits: RuleLimits) -> Iterator[RuleFile | Problem]:
@@ -64,14 +64,20 @@ def _folder(folder: Path, limits: RuleLimits) -> Iterator[RuleFile | Problem]:
             with path.open("rb") as opened:
                 yield RuleFile(name, opened.read(limits.file_bytes + 1))
         except OSError as error:
-            yield Problem("unreadable", name, params={"detail": error.strerror or type(error).__name__})
+            yield _unreadable(error, name)
+
+
+def _unreadable(error: OSError, name: str) -> Problem:
+    if isinstance(error, FileNotFoundError):
+        return Problem("not_there", name)
+    return Problem("no_permission" if isinstance(error, PermissionError) else "unreadable", name)
 
 
 def _archive(data: bytes, name: str, limits: RuleLimits) -> Iterator[RuleFile | Problem]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
-        yield Problem("not_a_zip", name, params={"detail": str(error)[:200]})
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
+        yield Problem("not_a_zip", name)
         return
     with archive:
         members = archive.infolist()
@@ -130,5 +136,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Rule
                 if len(content) > max(_CHUNK, member.compress_size * limits.archive_ratio):
                     raise Refused("zip_bomb", limit=limits.archive_ratio)
             return content
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise Refused("unreadable", detail=str(error)[:200]) from None
+    except NotImplementedError:
+        raise Refused("packed_unknown") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError):
+        raise Refused("packed_damaged") from None

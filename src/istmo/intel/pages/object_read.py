@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from litestar import Request, Response, get, post
 
@@ -22,10 +22,21 @@ from istmo.policy.decisions import Context, Resource, Verdict, who_will_see
 from istmo.settings import Settings
 
 Watching = Any
-"""``(indicator id) -> live | waiting | stopping | off``: what the detection worker has acknowledged.
+"""``(indicator id) -> Watch``: what detection makes of an indicator.
 
 A function of another room, given by name; the framework would refuse to check its type.
 """
+
+
+class Watch(Protocol):
+    """``state``: ``live``, ``waiting``, ``stopping`` or ``off``; and why its hunt did not see everything."""
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def hunt_problem(self) -> str | None: ...
+
 
 ROWS = 50
 SHOWN_BYTES = 20_000
@@ -131,7 +142,7 @@ def _object_page(
     intel: Intel,
     settings: Settings,
     clock: Clock,
-    watching: Callable[[str], str],
+    watching: Callable[[str], Watch],
     form: Form,
 ) -> Response[Any]:
     versions = intel.read(asker.principal, id)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from litestar import Request, Response, get
 
 from istmo.clock import Clock
-from istmo.detect.objects import Alert, AlertFilter, Level, Status
+from istmo.detect.objects import Alert, AlertFilter, Level, Status, WorkerNotice, WorkerState
 from istmo.detect.service import Detect
 from istmo.errors import InvalidInput
 from istmo.federation.service import Federation
@@ -17,6 +18,7 @@ from istmo.intel.objects import State
 from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
+from istmo.kit.i18n import Catalogue
 from istmo.kit.pages import faces_of, page
 from istmo.model import instants
 from istmo.respond.records import Filter
@@ -27,13 +29,20 @@ _ROWS = 8
 _WEEK = 7 * 86_400
 
 
+_NOTICES_LAST = timedelta(days=1)
+"""What the worker wanted known is history after that: the service's log has it."""
+
+
 @dataclass(frozen=True)
 class Trouble:
-    """Something that keeps all from being well: a text, its parameters, and where to go."""
+    """Something that keeps all from being well, in the asker's words, and where to go."""
 
-    key: str
-    params: dict[str, Any]
-    path: str
+    what: str
+    remedy: str
+    path: str = ""
+    grade: str = "bad"
+    """``bad`` while it lasts; ``warn`` for what has happened."""
+    at: datetime | None = None
 
 
 @get("/", opt=PEOPLE, sync_to_thread=True)
@@ -70,7 +79,9 @@ def situation(
         indicators=intel.counts(asker.principal).get("indicator", 0),
         peers=peers,
         worker=worker,
-        troubles=_troubles(worker.state, worker.intake_problem, len(away), len(peers)),
+        troubles=_troubles(
+            Words(faces.catalogue, asker.language), worker, len(away), len(peers), clock.now()
+        ),
         names=intel.names(),
     )
     if "hx-request" not in request.headers:
@@ -88,15 +99,44 @@ def _worst_first(detect: Detect, asker: Asker) -> list[Alert]:
     return found
 
 
-def _troubles(state: str, intake_problem: str, away: int, peers: int) -> list[Trouble]:
+def _troubles(words: Words, worker: WorkerState, away: int, peers: int, now: datetime) -> list[Trouble]:
     found = []
-    if state != "ready":
-        found.append(Trouble("web.trouble.worker", {"state": state}, ""))
-    if intake_problem:
-        found.append(Trouble("web.trouble.intake", {"code": intake_problem}, ""))
+    if worker.state != "ready":
+        found.append(words.trouble("web.trouble.worker"))
+    if worker.intake_problem:
+        reason = words.text(f"error.{worker.intake_problem}")
+        found.append(words.trouble("web.trouble.intake", reason=reason))
     if away:
-        found.append(Trouble("web.trouble.members", {"n": away, "total": peers}, "/peers"))
+        found.append(replace(words.trouble("web.trouble.members", n=away, total=peers), path="/peers"))
+    for notice in _worth_telling(worker, now):
+        told = words.trouble(f"error.{notice.code}", **notice.params)
+        found.append(replace(told, grade="warn", at=notice.at))
     return found
+
+
+def _worth_telling(worker: WorkerState, now: datetime) -> Iterator[WorkerNotice]:
+    """The worker's notices of late, one a code, without what stands above them or has passed."""
+    told = {worker.intake_problem}
+    for notice in worker.notices:  # the latest first
+        if notice.code not in told and now - notice.at < _NOTICES_LAST:
+            yield notice
+        told.add(notice.code)
+        if notice.code == "detect.disk_has_room":
+            told.add("detect.disk_full")
+
+
+@dataclass(frozen=True)
+class Words:
+    """The catalogue in one language."""
+
+    catalogue: Catalogue
+    language: str
+
+    def text(self, key: str, **params: Any) -> str:
+        return self.catalogue.text(self.language, key, **params)
+
+    def trouble(self, key: str, **params: Any) -> Trouble:
+        return Trouble(self.text(key, **params), self.text(f"{key}.remedy", **params))
 
 
 def _last_look(text: str, now: datetime) -> datetime | None:
