@@ -14,8 +14,9 @@ from istmo.federation.service import Pace
 from istmo.ledger import keys as node_keys
 from istmo.model.ids import new_id
 from istmo.settings import Settings
+from line import Proxy
 
-from .sites import COUNTRIES, Meddle, Proxy, Site, join
+from .sites import COUNTRIES, Meddle, Site, join
 
 
 @pytest.fixture(scope="session")

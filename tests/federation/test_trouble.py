@@ -20,8 +20,9 @@ from istmo.federation.objects import Cursor
 from istmo.ledger.envelope import Envelope, Header, pae
 from istmo.ledger.records import Chain
 from istmo.policy.principals import Peer
+from line import Proxy
 
-from .sites import AMBER, RED, Proxy, Site, eventually, has_all, is_settled, join
+from .sites import AMBER, RED, Site, eventually, has_all, is_settled, join
 
 
 def opened(line: bytes, site: Site) -> Frame:
