@@ -16,6 +16,8 @@ REQUIRE_ALL = os.environ.get("ISTMO_REQUIRE_ALL") == "1"
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
 both_databases = pytest.mark.parametrize("database_kind", DATABASES)
 """Run a test once with every database that it makes on SQLite, and once on PostgreSQL."""
+on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+"""Where the tests around it run on both: this one makes too many databases, or is about SQLite's file."""
 
 
 def missing(what: str) -> NoReturn:

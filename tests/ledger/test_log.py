@@ -14,7 +14,7 @@ from istmo.errors import Conflict, InvalidInput, NotFound, TooLarge, Unavailable
 from istmo.ledger.envelope import Envelope, Header, pae
 from istmo.ledger.records import Chain
 from istmo.model.markings import Tlp
-from machine import DATABASES
+from machine import DATABASES, on_sqlite
 
 from .conftest import AMBER, MEMBERS, RED
 
@@ -35,9 +35,6 @@ def entry(side, origin, sequence):
 def database_kind(request) -> str:
     """Both sides on SQLite, and both on PostgreSQL."""
     return request.param
-
-
-on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
 
 
 def sign(side, header: Header, body: bytes) -> Envelope:
@@ -134,7 +131,7 @@ def test_the_fast_lane_can_be_asked_for_alone(gt, hn):
     assert [(one.sequence, one.chain.count) for one in deliveries(gt, hn, lane="fast")] == [(2, 2)]
 
 
-@on_sqlite  # forty databases; what differs between the kinds is tried above
+@on_sqlite
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
 @given(order=st.permutations(range(6)))
 def test_the_order_of_arrival_does_not_change_the_chain(make_side, tmp_path_factory, order):
