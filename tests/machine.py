@@ -13,6 +13,12 @@ import pytest
 
 REQUIRE_ALL = os.environ.get("ISTMO_REQUIRE_ALL") == "1"
 
+DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
+both_databases = pytest.mark.parametrize("database_kind", DATABASES)
+"""Run a test once with every database that it makes on SQLite, and once on PostgreSQL."""
+on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"])
+"""Where the tests around it run on both: this one makes too many databases, or is about SQLite's file."""
+
 
 def missing(what: str) -> NoReturn:
     """Skip, by name, what this machine cannot run; where everything is required, fail."""
@@ -27,6 +33,13 @@ def find_program(name: str) -> str | None:
     if found:
         return found
     return next((str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), None)
+
+
+def roomy_memory(size: int) -> Path | None:
+    """A folder in memory with at least ``size`` bytes free, where there is one."""
+    shared = Path("/dev/shm")
+    is_roomy = os.access(shared, os.W_OK) and shutil.disk_usage(shared).free >= size
+    return shared if is_roomy else None
 
 
 def wait_for_port(port: int, seconds: float = 30.0) -> None:

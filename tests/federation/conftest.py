@@ -14,8 +14,9 @@ from istmo.federation.service import Pace
 from istmo.ledger import keys as node_keys
 from istmo.model.ids import new_id
 from istmo.settings import Settings
+from line import Proxy
 
-from .sites import COUNTRIES, Meddle, Proxy, Site, join
+from .sites import COUNTRIES, Meddle, Site, join
 
 
 @pytest.fixture(scope="session")
@@ -25,14 +26,15 @@ def key_store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, node_keys.N
 
 
 @pytest.fixture
-def make_site(tmp_path: Path, key_store) -> Iterator[Callable[..., Site]]:
+def make_site(
+    tmp_path: Path, key_store, make_database: Callable[[str], str]
+) -> Iterator[Callable[..., Site]]:
     sites: list[Site] = []
 
     def make(
         name: str,
         *,
         url: str | None = None,
-        database: str = "",
         clock: Clock | None = None,
         meddle: Meddle | None = None,
         proxy: Proxy | None = None,
@@ -57,7 +59,7 @@ def make_site(tmp_path: Path, key_store) -> Iterator[Callable[..., Site]]:
                 member=new_id("identity"),
                 url=f"{scheme}://127.0.0.1:{port}" if url is None else url,
                 port=port,
-                database=database,
+                database=make_database(COUNTRIES[name].lower()),
                 **settings,
             ),
             key_store[name],

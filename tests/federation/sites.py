@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 import time
@@ -260,80 +259,6 @@ def make_app(site: Site) -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
-
-
-class Proxy:
-    """A line between two nodes that can be cut: at once, after some bytes of answer, for a while."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.target: tuple[str, int] = ("", 0)
-        self.cut_after: int | None = None
-        """Bytes of answer after which the next connections are cut, each."""
-        self.is_down = False
-        self.cuts = 0
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            if self.is_down:
-                near.close()
-                continue
-            try:
-                far = socket.create_connection(self.target, 5)
-            except OSError:
-                near.close()
-                continue
-            threading.Thread(target=self._carry, args=(near, far), daemon=True).start()
-
-    def _carry(self, near: socket.socket, far: socket.socket) -> None:
-        left = self.cut_after
-        with self._lock:
-            self._open |= {near, far}
-        try:
-            while True:
-                ready, _, _ = select.select([near, far], [], [], 30)
-                for one in ready:
-                    data = one.recv(65536)
-                    if not data:
-                        return
-                    if one is near:
-                        far.sendall(data)
-                        continue
-                    if left is not None and len(data) >= left:
-                        near.sendall(data[:left])
-                        self.cuts += 1
-                        return
-                    left = None if left is None else left - len(data)
-                    near.sendall(data)
-        except OSError:
-            return
-        finally:
-            with self._lock:
-                self._open -= {near, far}
-            near.close()
-            far.close()
-
-    def cut(self) -> None:
-        """Cut every open connection."""
-        with self._lock:
-            for one in list(self._open):
-                try:
-                    one.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    continue
-
-    def close(self) -> None:
-        self._listener.close()
-        self.cut()
 
 
 def join(first: Site, *others: Site) -> None:

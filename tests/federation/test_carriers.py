@@ -12,6 +12,7 @@ from istmo.federation import wire
 from istmo.federation.objects import Cursor
 from istmo.ledger import keys as node_keys
 from istmo.policy.principals import Peer
+from machine import both_databases
 
 from .sites import OPERATOR, Site, eventually, has_all, is_settled, join
 
@@ -164,8 +165,9 @@ def test_an_address_is_scheme_host_and_port(key_store, clock, url: str) -> None:
 # --- both databases ----------------------------------------------------------------------------
 
 
-def test_sharing_works_on_either_database(make_site, database_url: str) -> None:
-    gt, hn = make_site("Guatemala", database=database_url), make_site("Honduras")
+@both_databases
+def test_sharing_works_on_either_database(make_site) -> None:
+    gt, hn = make_site("Guatemala"), make_site("Honduras")
     join(gt, hn)
     gt.publish_many(120, hn)
     hn.publish_many(620, gt)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 
+from machine import both_databases
+
 from .sites import Site, eventually, is_settled, join
 
 
+@both_databases
 def test_what_is_published_arrives_and_is_acknowledged(pair: tuple[Site, Site]) -> None:
     gt, hn = pair
     entry = gt.publish(hn)
@@ -18,6 +21,7 @@ def test_what_is_published_arrives_and_is_acknowledged(pair: tuple[Site, Site]) 
     assert hn.applied == [(gt.id, entry.sequence)]
 
 
+@both_databases
 def test_three_nodes_form_a_full_mesh(make_site) -> None:
     sites = [make_site(name) for name in ("Guatemala", "Honduras", "El Salvador")]
     join(*sites)
@@ -29,6 +33,7 @@ def test_three_nodes_form_a_full_mesh(make_site) -> None:
     eventually(lambda: all(one()["complete"] for one in reports), "all complete")
 
 
+@both_databases
 def test_a_live_entry_is_there_within_a_second(pair: tuple[Site, Site]) -> None:
     gt, hn = pair
     eventually(lambda: hn.report(gt)["state"] == "connected", "connected")

@@ -20,8 +20,10 @@ from istmo.federation.objects import Cursor
 from istmo.ledger.envelope import Envelope, Header, pae
 from istmo.ledger.records import Chain
 from istmo.policy.principals import Peer
+from line import Proxy
+from machine import both_databases
 
-from .sites import AMBER, RED, Proxy, Site, eventually, has_all, is_settled, join
+from .sites import AMBER, RED, Site, eventually, has_all, is_settled, join
 
 
 def opened(line: bytes, site: Site) -> Frame:
@@ -65,6 +67,7 @@ def test_a_line_cut_in_mid_stream_loses_and_doubles_nothing(make_site, proxy: Pr
     assert len(of_gt) == len(set(of_gt)) == 900, "each once"
 
 
+@both_databases
 def test_a_line_cut_while_entries_flow(make_site, proxy: Proxy) -> None:
     gt, hn = make_site("Guatemala", proxy=proxy), make_site("Honduras")
     join(gt, hn)
@@ -143,6 +146,7 @@ def test_sealed_entries_are_opened_by_their_audience_alone(make_site) -> None:
 # --- what a receiver refuses -------------------------------------------------------------------
 
 
+@both_databases
 def test_an_object_that_a_receiver_refuses_is_kept_reported_and_stops_nothing(pair) -> None:
     """House invariants 4 and 8."""
     gt, hn = pair
@@ -200,6 +204,7 @@ def recover(hostile: Hostile, gt: Site, hn: Site) -> None:
     assert len(of_gt) == len(set(of_gt))
 
 
+@both_databases
 def test_duplicates_change_nothing(make_site) -> None:
     _, gt, hn = hostile_pair(make_site, lambda h, lines: lines * 3)
     for _ in range(20):
@@ -209,6 +214,7 @@ def test_duplicates_change_nothing(make_site) -> None:
     assert len(hn.applied) == len(set(hn.applied))
 
 
+@both_databases
 def test_reordered_frames_are_asked_for_again(make_site) -> None:
     held: list[bytes] = []
 
@@ -328,6 +334,7 @@ def test_a_gap_that_stays_is_a_problem_in_words(make_site) -> None:
     recover(hostile, gt, hn)
 
 
+@both_databases
 def test_old_frames_played_again_on_another_connection_are_refused(make_site) -> None:
     kept: list[bytes] = []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from istmo.policy import Person, Role
 from istmo.settings import Settings
 from istmo.store.engine import Store, metadata
 from istmo.store.jobs import JobRunner
+from machine import DATABASES
 
 NAMES = {
     "identity--11111111-1111-4111-8111-111111111111": "Guatemala",
@@ -142,10 +143,25 @@ def node_keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, keys.NodeKe
     return {name: keys.create(tmp_path_factory.mktemp(name) / "keys") for name in SHORT}
 
 
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Every node on SQLite, and every node on PostgreSQL."""
+    kind: str = request.param
+    return kind
+
+
 @pytest.fixture
-def make_node(tmp_path: Path, clock: ManualClock, node_keys: dict[str, keys.NodeKeys]) -> Callable[..., Node]:
+def make_node(
+    tmp_path: Path,
+    clock: ManualClock,
+    node_keys: dict[str, keys.NodeKeys],
+    make_database: Callable[[str], str],
+) -> Iterator[Callable[..., Node]]:
+    stores: list[Store] = []
+
     def make(name: str, url: str | None = None) -> Node:
-        store = Store(url or f"sqlite:///{tmp_path / f'{name}.db'}")
+        store = Store(url or make_database(name))
+        stores.append(store)
         metadata.create_all(store.engine)
         member = SHORT[name]
         ledger = Ledger(store, node_keys[name], member, clock, tmp_path / f"{name}-log")
@@ -161,13 +177,14 @@ def make_node(tmp_path: Path, clock: ManualClock, node_keys: dict[str, keys.Node
         store.changes.subscribe(made.changes.append, "object")
         return made
 
-    return make
+    yield make
+    for store in stores:
+        store.close()
 
 
 @pytest.fixture
-def gt(make_node: Callable[..., Node], database_url: str) -> Node:
-    """Guatemala, once on SQLite and once on PostgreSQL."""
-    return make_node("gt", database_url)
+def gt(make_node: Callable[..., Node]) -> Node:
+    return make_node("gt")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from istmo.errors import NotAllowed, NotFound
 from istmo.intel.objects import RetractionReason, State
 from istmo.model.markings import Tlp
 from istmo.policy import Anonymous, Operator, Peer, Role, Scope, System, TokenHolder
+from machine import on_sqlite
 
 from .conftest import (
     ADMINISTRATOR,
@@ -183,6 +184,7 @@ def test_detection_can_ask_for_some_ids_alone(gt: Node) -> None:
         assert gt.intel.detectable(connection, []) == []
 
 
+@on_sqlite
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=12))
 def test_whatever_a_name_holds_a_search_for_its_words_finds_it(

@@ -16,6 +16,7 @@ from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
 from istmo.policy import Person, Role
 from istmo.store import jobs
+from machine import on_sqlite
 
 from .conftest import ANALYST, OBSERVER, SHORT, Node, indicator
 
@@ -196,6 +197,7 @@ def test_sightings_are_hidden_with_their_object(gt: Node, hn: Node) -> None:
         gt.intel.sightings(OBSERVER, id)
 
 
+@on_sqlite
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(1, 9), st.sampled_from([0, 1, 20, 61, 300])), min_size=1, max_size=12))
 def test_in_the_end_the_origin_knows_the_whole_count_by_few_envelopes(

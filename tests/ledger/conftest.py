@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,22 +49,28 @@ def node_keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, keys.NodeKe
 
 
 @pytest.fixture
-def make_side(tmp_path: Path, clock: ManualClock, node_keys) -> Callable[..., Side]:
+def make_side(
+    tmp_path: Path, clock: ManualClock, node_keys, make_database: Callable[[str], str]
+) -> Iterator[Callable[..., Side]]:
+    stores: list[Store] = []
+
     def make(name: str, url: str | None = None) -> Side:
-        store = Store(url or f"sqlite:///{tmp_path / f'{name}.db'}")
+        store = Store(url or make_database(name))
+        stores.append(store)
         metadata.create_all(store.engine)
         ledger = Ledger(store, node_keys[name], MEMBERS[name], clock, tmp_path / f"{name}-log")
         ages = {MEMBERS[one]: node_keys[one].age_recipient for one in MEMBERS}
         ledger.find_age_keys(lambda connection, member: ages.get(member))
         return Side(MEMBERS[name], store, node_keys[name], ledger)
 
-    return make
+    yield make
+    for store in stores:
+        store.close()
 
 
 @pytest.fixture
-def gt(make_side, database_url: str) -> Side:
-    """Guatemala, once on SQLite and once on PostgreSQL."""
-    return make_side("gt", database_url)
+def gt(make_side) -> Side:
+    return make_side("gt")
 
 
 @pytest.fixture

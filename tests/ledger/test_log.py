@@ -14,6 +14,7 @@ from istmo.errors import Conflict, InvalidInput, NotFound, TooLarge, Unavailable
 from istmo.ledger.envelope import Envelope, Header, pae
 from istmo.ledger.records import Chain
 from istmo.model.markings import Tlp
+from machine import DATABASES, on_sqlite
 
 from .conftest import AMBER, MEMBERS, RED
 
@@ -28,6 +29,12 @@ def deliveries(side, to, after=0, **more):
 def entry(side, origin, sequence):
     with side.store.read() as connection:
         return side.ledger.entry(connection, origin.member, sequence)
+
+
+@pytest.fixture(params=DATABASES)
+def database_kind(request) -> str:
+    """Both sides on SQLite, and both on PostgreSQL."""
+    return request.param
 
 
 def sign(side, header: Header, body: bytes) -> Envelope:
@@ -124,6 +131,7 @@ def test_the_fast_lane_can_be_asked_for_alone(gt, hn):
     assert [(one.sequence, one.chain.count) for one in deliveries(gt, hn, lane="fast")] == [(2, 2)]
 
 
+@on_sqlite
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
 @given(order=st.permutations(range(6)))
 def test_the_order_of_arrival_does_not_change_the_chain(make_side, tmp_path_factory, order):
@@ -382,6 +390,7 @@ def test_a_duplicate_does_not_bring_an_erased_body_back(gt, hn):
         assert hn.ledger.received_chain(connection, gt.member) == due.chain
 
 
+@on_sqlite
 def test_the_bytes_of_an_erased_body_leave_the_sqlite_file(make_side, tmp_path):
     gt = make_side("gt")
     gt.append(b"UNMISTAKABLE" * 1000)

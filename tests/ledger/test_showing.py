@@ -9,8 +9,11 @@ from istmo.ledger.checkpoint import Proof, read_verifier_key
 from istmo.ledger.showing import show_checkpoint, show_entry
 from istmo.policy.decisions import Context
 from istmo.policy.principals import Anonymous, Operator, Person, Role
+from machine import both_databases
 
 from .conftest import MEMBERS, RED
+
+pytestmark = both_databases
 
 
 @pytest.fixture

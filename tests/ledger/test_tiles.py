@@ -23,6 +23,7 @@ from istmo.ledger.merkle import (
     verify_consistency,
     verify_inclusion,
 )
+from machine import both_databases
 
 from .conftest import AMBER
 
@@ -158,6 +159,7 @@ def test_a_thread_follows_the_log(make_side):
     assert whole(gt).items() <= found(gt.ledger.files).items()
 
 
+@both_databases
 def test_a_proof_is_given_from_tiles_and_from_the_database_alike(gt):
     grow(gt, 300)
     by_database = gt.ledger.history.prove(77)
@@ -172,6 +174,7 @@ def test_a_proof_is_given_from_tiles_and_from_the_database_alike(gt):
     assert by_tiles.verify(entry.commitment, gt.ledger.history.name, gt.keys.public).size == 300
 
 
+@both_databases
 def test_a_proof_with_opening_shows_what_was_committed_to(gt):
     grow(gt, 3)
     proof = gt.ledger.history.prove(2, with_opening=True)
@@ -184,6 +187,7 @@ def test_a_proof_with_opening_shows_what_was_committed_to(gt):
         gt.ledger.history.prove(4)
 
 
+@both_databases
 def test_growth_is_proven_between_any_two_checkpoints(gt):
     roots = {0: gt.ledger.checkpoint().root}
     for _ in range(9):
@@ -198,11 +202,13 @@ def test_growth_is_proven_between_any_two_checkpoints(gt):
         gt.ledger.history.prove_growth(3, 10)
 
 
+@both_databases
 def test_the_same_log_is_not_signed_twice(gt):
     grow(gt, 2)
     assert gt.ledger.checkpoint() == gt.ledger.checkpoint()
 
 
+@both_databases
 def test_two_checkpoints_of_one_size_are_evidence(gt, hn):
     name = gt.ledger.history.name
     good = sign_checkpoint(name, 5, bytes(32), gt.keys)

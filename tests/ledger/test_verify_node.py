@@ -7,8 +7,11 @@ from sqlalchemy import text
 
 from istmo.ledger.log_files import LogFiles
 from istmo.ledger.verify_node import verify_node
+from machine import both_databases
 
 from .conftest import RED
+
+pytestmark = both_databases
 
 
 def check(side):
