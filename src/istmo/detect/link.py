@@ -23,12 +23,13 @@ import structlog
 
 from istmo.clock import Clock
 from istmo.detect import wire
-from istmo.detect.incoming import Forgotten, Hunted, Incoming, Unusable
+from istmo.detect.incoming import Forgotten, Hunted, Incoming, TurnedAway, Unusable
 from istmo.detect.objects import IndicatorSource, WorkerNotice
 from istmo.detect.outgoing import Outgoing
 from istmo.detect.stories import Stories
 from istmo.detect.unix_socket import SOCKET, address
 from istmo.detect.wire import (
+    INTAKE_DENIED,
     AskStats,
     Cancel,
     Channel,
@@ -347,13 +348,25 @@ class WorkerLink:
                     answers = self._answers.get(request)
                 if answers is not None:
                     answers.put(message)
-            case Notice(code=code, params=params):
-                log.warning("worker_notice", code=code, **{f"about_{name}": v for name, v in params.items()})
-                with self._lock:
-                    self._notices.append(WorkerNotice(code, params, self._clock.now()))
-                self._store.changes.publish(Change("worker", "notice", {"code": code}))
+            case Notice():
+                self._hear_notice(message)
             case Ready():
                 log.warning("worker_repeats_itself")
+
+    def _hear_notice(self, notice: Notice) -> None:
+        code, params = notice.code, notice.params
+        log.warning("worker_notice", code=code, **{f"about_{name}": v for name, v in params.items()})
+        kept = WorkerNotice(code, params, self._clock.now())
+        with self._lock:
+            if code == INTAKE_DENIED:  # one a minute for as long as it goes on: the last one is enough
+                others = [one for one in self._notices if one.code != code]
+                self._notices.clear()
+                self._notices.extend(others)
+            self._notices.append(kept)
+        self._store.changes.publish(Change("worker", "notice", {"code": code}))
+        if code == INTAKE_DENIED:
+            number, addresses = int(params["n"]), int(params["addresses"])
+            self._incoming.put(TurnedAway(number, addresses, str(params["address"]), str(params["problem"])))
 
     def _hear_live(self, channel: Channel, live: Live) -> None:
         if live.problems:
