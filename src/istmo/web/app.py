@@ -14,7 +14,6 @@ from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme
 
 import istmo
@@ -25,6 +24,7 @@ from istmo.kit.asking import Asker
 from istmo.kit.pages import Faces, asker_of
 from istmo.web import live, statics
 from istmo.web.admission import Door, check_access_declared
+from istmo.web.document import Document
 from istmo.web.headers import header_hook
 from istmo.web.keeping import Keeping
 from istmo.web.pages import preferences, sign_in
@@ -113,7 +113,7 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
             openapi_router=Router(
                 path="/api/v1/openapi.json", route_handlers=[], opt=PUBLIC, include_in_schema=False
             ),
-            render_plugins=[JsonRenderPlugin(path="/")],
+            render_plugins=[Document(path="/")],
         ),
         request_max_body_size=node.settings.limits.body_bytes,
         multipart_form_part_limit=50,

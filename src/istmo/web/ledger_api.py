@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, TypedDict
+from typing import Final
 
 import msgspec
 from litestar import get, post
@@ -22,6 +22,7 @@ from istmo.model import instants
 from istmo.policy.actions import Action
 from istmo.store.engine import Store
 from istmo.web.permitting import require
+from istmo.web.shapes import ErasedEntry
 
 REASON_LENGTH: Final = 500
 
@@ -30,17 +31,6 @@ class EraseRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Why an entry is erased. The reason is signed into the log for good: it must not repeat what goes."""
 
     reason: str
-
-
-class Erased(TypedDict):
-    """What an erasure has left: the commitment, and the number of the record that tells of it."""
-
-    origin: str
-    sequence: int
-    commitment: str
-    record: int
-    erased: str
-    message: str
 
 
 @get("/api/v1/ledger/checkpoint", opt=PEOPLE, sync_to_thread=True, tags=["node"])
@@ -73,7 +63,7 @@ def erase(
     catalogue: Catalogue,
     clock: Clock,
     names: dict[str, str],
-) -> Erased:
+) -> ErasedEntry:
     """Erase the content of an entry on this node for good. An administrator's act, or the operator's.
 
     Its commitment stays, so the log still verifies; members that have it keep their copies. Whoever

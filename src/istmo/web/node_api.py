@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from litestar import get, post
 
 import istmo
@@ -21,12 +19,13 @@ from istmo.settings import Settings
 from istmo.store.engine import Store
 from istmo.store.jobs import Job, dead_jobs, retry_job
 from istmo.web.permitting import require
+from istmo.web.shapes import JobList, JobRetried, JobShape, NodeShape
 
 
 @get("/api/v1/node", opt=PEOPLE, sync_to_thread=True, tags=["node"])
 def node(
     asker: Asker, settings: Settings, federation: Federation, intel: Intel, detect: Detect, clock: Clock
-) -> dict[str, Any]:
+) -> NodeShape:
     """Name, fingerprint, member id, the detection worker's state, how many live objects there are."""
     worker = detect.worker(asker.principal)
     return {
@@ -62,7 +61,7 @@ def node(
 
 
 @get("/api/v1/jobs/dead", opt=PEOPLE, sync_to_thread=True, tags=["node"])
-def list_dead_jobs(asker: Asker, store: Store, federation: Federation) -> dict[str, Any]:
+def list_dead_jobs(asker: Asker, store: Store, federation: Federation) -> JobList:
     """Background work that ran out of attempts, oldest first."""
     require(asker.principal, Action.JOB_MANAGE, federation.context())
     with store.read() as connection:
@@ -71,7 +70,7 @@ def list_dead_jobs(asker: Asker, store: Store, federation: Federation) -> dict[s
 
 
 @post("/api/v1/jobs/{id:int}/retry", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["node"])
-def retry(id: int, asker: Asker, store: Store, federation: Federation, clock: Clock) -> dict[str, Any]:
+def retry(id: int, asker: Asker, store: Store, federation: Federation, clock: Clock) -> JobRetried:
     """Give a job that gave up a fresh set of attempts."""
     require(asker.principal, Action.JOB_MANAGE, federation.context())
     with store.write() as tx:
@@ -81,7 +80,7 @@ def retry(id: int, asker: Asker, store: Store, federation: Federation, clock: Cl
     return {"id": id, "state": "waiting"}
 
 
-def _job(job: Job) -> dict[str, Any]:
+def _job(job: Job) -> JobShape:
     return {
         "id": job.id,
         "kind": job.kind,
