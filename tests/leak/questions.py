@@ -217,6 +217,7 @@ BODIES: dict[str, object] = {
     "/api/v1/cases/{case_id}/entries": _entries,
     "/api/v1/cases/{case_id}/share": _SHARES,
     "/api/v1/jobs/{id}/retry": _only({}),
+    "/api/v1/ledger/entries/{origin}/{sequence}/erase": _only({"reason": "por ley"}, {"reason": ""}),
     "/api/v1/me/password": _only({"old": "no es esta 1234", "new": PASSWORD}),
     "/api/v1/objects/import": _BUNDLE,
     "/api/v1/objects/preview": _BUNDLE,

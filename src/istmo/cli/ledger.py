@@ -1,4 +1,4 @@
-"""``istmo ledger``: check, export and look at the log.
+"""``istmo ledger``: check, export and look at the log, and erase what must not stay.
 
 It stands here and not in ``istmo.ledger`` because commands speak through ``kit``, which is above it.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
 from istmo.errors import InvalidInput, NotFound
-from istmo.kit.cli import Teller, argument, command, group, option, say, told_here
+from istmo.kit.cli import Teller, argument, command, group, option, say, told, told_here
 from istmo.ledger import keys as node_keys
 from istmo.ledger import records
 from istmo.ledger.entry import Entry, entry_of
@@ -105,6 +106,25 @@ def show(teller: Teller, entry: str | None) -> None:
     teller.rows(entries, heads, table, "ledger.show.empty")
 
 
+@command("erase", help="ledger.help.erase")
+@argument("entry")
+@option("--reason", required=True, help="ledger.option.reason")
+@option("--yes", "is_sure", is_flag=True, help="ledger.option.yes")
+@told
+def erase(teller: Teller, entry: str, reason: str, is_sure: bool) -> None:
+    """Erase the content of one entry, named as ``show`` names it, on the running node."""
+    with teller.client() as client:
+        own = client.get("/api/v1/node")
+        origin, sequence = _place(entry, own["member"])
+        if not is_sure:
+            teller.note("ledger.erase.remains")
+            teller.confirm("ledger.erase.confirm", sequence=sequence, origin=origin)
+        path = f"/api/v1/ledger/entries/{quote(origin, safe='')}/{sequence}/erase"
+        done = client.post(path, {"reason": reason})
+    left = {name: done[name] for name in ("sequence", "record", "commitment")}
+    teller.show(done, "ledger.erase.done", **left)
+
+
 def _place(text: str, member: str) -> tuple[str, int]:
     origin, _, number = text.rpartition("/")
     if not number.isascii() or not number.isdigit():
@@ -132,7 +152,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
     }
 
 
-for _one in (verify, export, show):
+for _one in (verify, export, show, erase):
     ledger.add_command(_one)
 
 commands = [ledger]

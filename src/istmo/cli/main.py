@@ -30,6 +30,7 @@ COMMANDS = {
     "case": ("istmo.respond.commands", "respond.command.case"),
     "peer": ("istmo.federation.commands", "federation.command"),
     "ledger": ("istmo.cli.ledger", "ledger.help"),
+    "job": ("istmo.cli.jobs", "cli.job"),
     "account": ("istmo.cli.people", "identity.command.account"),
     "token": ("istmo.cli.people", "identity.command.token"),
 }

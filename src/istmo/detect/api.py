@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import orjson
@@ -12,29 +11,41 @@ from litestar import delete, get, post
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from istmo.detect.objects import (
-    Alert,
-    CloseReason,
-    Evidence,
-    Rule,
-    RuleProblem,
-    Source,
-    Status,
-    Story,
-)
+from istmo.detect.answers import alert_json, problem_json, row_line, rule_json, source_json, story_json
+from istmo.detect.objects import CloseReason, Status
 from istmo.detect.service import Detect
 from istmo.detect.service.alerts import alert_filter
-from istmo.detect.stories import from_micros
+from istmo.detect.shapes import (
+    AlertList,
+    AlertShape,
+    RuleList,
+    RuleRead,
+    RuleShape,
+    RulesImported,
+    SourceList,
+    SourceMade,
+    StoryShape,
+)
 from istmo.detect.wire import Problem, WireRow
 from istmo.errors import InvalidInput
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
+from istmo.kit.openapi import BYTES, TEXT, operation_with_answer, operation_with_body
 from istmo.model import instants
 
 LARGEST_BODY = 256 << 20
 """Outer bound in bytes of an upload of rules; the node's own limit is checked behind it."""
 NDJSON = "application/x-ndjson"
+
+
+RulesOperation = operation_with_body(
+    "Sigma rules: a zip of YAML files, or one YAML file.",
+    {
+        "application/zip": BYTES,
+        "application/yaml": TEXT,
+    },
+)
 
 
 class StatusRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -74,7 +85,7 @@ def list_alerts(
     q: str = "",
     cursor: str = "",
     limit: int = 50,
-) -> dict[str, Any]:
+) -> AlertList:
     """Alerts, last changed first. ``detector``: indicator, sigma; ``subject``: id of an indicator or rule."""
     wanted = alert_filter(
         status=alert_status, level=level, detector=detector, subject=subject, host=host, query=q
@@ -84,13 +95,13 @@ def list_alerts(
 
 
 @get("/api/v1/alerts/{alert_id:str}", opt=PEOPLE, sync_to_thread=True)
-def show_alert(alert_id: str, asker: Asker, detect: Detect) -> dict[str, Any]:
+def show_alert(alert_id: str, asker: Asker, detect: Detect) -> StoryShape:
     """One alert: the first and last events that matched, how many in each hour and on each host."""
     return story_json(detect.read_alert(asker.principal, alert_id))
 
 
 @post("/api/v1/alerts/{alert_id:str}/status", opt=PEOPLE, status_code=200, sync_to_thread=True)
-def set_alert_status(alert_id: str, data: StatusRequest, asker: Asker, detect: Detect) -> dict[str, Any]:
+def set_alert_status(alert_id: str, data: StatusRequest, asker: Asker, detect: Detect) -> AlertShape:
     """Acknowledge, close or open again."""
     changed = detect.set_status(
         asker.principal,
@@ -109,11 +120,12 @@ def set_alert_status(alert_id: str, data: StatusRequest, asker: Asker, detect: D
 @post(
     "/api/v1/rules/import",
     opt=PEOPLE,
+    operation_class=RulesOperation,
     status_code=200,
     sync_to_thread=True,
     request_max_body_size=LARGEST_BODY,
 )
-def import_rules(body: bytes, asker: Asker, detect: Detect, catalogue: Catalogue) -> dict[str, Any]:
+def import_rules(body: bytes, asker: Asker, detect: Detect, catalogue: Catalogue) -> RulesImported:
     """Keep the Sigma rules of the zip or YAML file in the body; what cannot be used is named by line."""
     done = detect.import_rules(asker.principal, body)
     return {
@@ -135,7 +147,7 @@ def list_rules(
     enabled: bool | None = None,
     cursor: str = "",
     limit: int = 50,
-) -> dict[str, Any]:
+) -> RuleList:
     """Rules by title."""
     page = detect.list_rules(
         asker.principal, query=q, level=level, is_enabled=enabled, cursor=cursor, limit=limit
@@ -145,7 +157,7 @@ def list_rules(
 
 
 @get("/api/v1/rules/{rule_id:str}", opt=PEOPLE, sync_to_thread=True)
-def show_rule(rule_id: str, asker: Asker, detect: Detect, catalogue: Catalogue) -> dict[str, Any]:
+def show_rule(rule_id: str, asker: Asker, detect: Detect, catalogue: Catalogue) -> RuleRead:
     """One rule with its text."""
     found = detect.read_rule(asker.principal, rule_id)
     return {**rule_json(found, asker, catalogue), "text": found.text}
@@ -154,7 +166,7 @@ def show_rule(rule_id: str, asker: Asker, detect: Detect, catalogue: Catalogue) 
 @post("/api/v1/rules/{rule_id:str}", opt=PEOPLE, status_code=200, sync_to_thread=True)
 def set_rule(
     rule_id: str, data: RuleRequest, asker: Asker, detect: Detect, catalogue: Catalogue
-) -> dict[str, Any]:
+) -> RuleShape:
     """Switch a rule on or off."""
     return rule_json(detect.enable_rule(asker.principal, rule_id, data.enabled), asker, catalogue)
 
@@ -163,14 +175,14 @@ def set_rule(
 
 
 @get("/api/v1/sources", opt=PEOPLE, sync_to_thread=True)
-def list_sources(asker: Asker, detect: Detect) -> dict[str, Any]:
+def list_sources(asker: Asker, detect: Detect) -> SourceList:
     """Intake sources, what each has sent, and when last."""
     found = detect.sources(asker.principal)
     return {"items": [source_json(one) for one in found], "next": None, "total": len(found)}
 
 
 @post("/api/v1/sources", opt=PEOPLE, status_code=201, sync_to_thread=True)
-def create_source(data: SourceRequest, asker: Asker, detect: Detect) -> dict[str, Any]:
+def create_source(data: SourceRequest, asker: Asker, detect: Detect) -> SourceMade:
     """A new source. Its ``secret`` (the bearer token of the intake) is told this once."""
     expires = None if data.expires is None else instants.parse(data.expires)
     source, secret = detect.create_source(asker.principal, data.name, expires=expires)
@@ -186,7 +198,12 @@ def revoke_source(source_id: str, asker: Asker, detect: Detect) -> None:
 # --- stored events ---------------------------------------------------------------------------
 
 
-@get("/api/v1/events/search", opt=PEOPLE, sync_to_thread=True)
+@get(
+    "/api/v1/events/search",
+    opt=PEOPLE,
+    sync_to_thread=True,
+    operation_class=operation_with_answer("One event a line; the last line has ``done``.", {NDJSON: TEXT}),
+)
 def search_events(
     asker: Asker,
     detect: Detect,
@@ -263,7 +280,7 @@ routes = [
 ]
 
 
-# --- what comes in and goes out --------------------------------------------------------------
+# --- what comes in -----------------------------------------------------------------------------
 
 
 def read_status(text: str) -> Status:
@@ -280,133 +297,3 @@ def read_reason(text: str | None) -> CloseReason | None:
     if text not in list(CloseReason):
         raise InvalidInput("detect.unknown_filter", field="reason", value=text[:40])
     return CloseReason(text)
-
-
-def alert_json(alert: Alert) -> dict[str, Any]:
-    """An alert without its evidence."""
-    return {
-        "id": alert.id,
-        "detector": alert.detector,
-        "subject": alert.subject,
-        "title": alert.title,
-        "level": str(alert.level),
-        "tlp": alert.tlp.label,
-        "origin": alert.origin,
-        "host": alert.entity,
-        "hosts": alert.hosts,
-        "first_seen": _time(alert.first_seen),
-        "last_seen": _time(alert.last_seen),
-        "count": alert.count,
-        "stored_count": alert.stored_count,
-        "created": _time(alert.created),
-        "updated": _time(alert.updated),
-        "status": str(alert.status),
-        "reason": None if alert.reason is None else str(alert.reason),
-        "note": alert.note,
-        "former": alert.former,
-        "version": alert.version,
-    }
-
-
-def story_json(story: Story) -> dict[str, Any]:
-    """An alert with its timeline and evidence."""
-    return {
-        **alert_json(story.alert),
-        "evidence": [evidence_json(one) for one in story.evidence],
-        "timeline": [{"hour": _time(hour), "count": count} for hour, count in story.hours],
-        "by_host": [{"host": host, "count": count} for host, count in story.hosts],
-    }
-
-
-def evidence_json(one: Evidence) -> dict[str, Any]:
-    """One event that matched; ``raw`` in place of ``event`` where it was too long to keep whole."""
-    try:
-        event, raw = orjson.loads(one.raw), None
-    except orjson.JSONDecodeError:
-        event, raw = None, one.raw.decode("utf-8", "replace")
-    return {
-        "id": one.event,
-        "time": _time(one.time),
-        "received": _time(one.received),
-        "host": one.host,
-        "source": one.source,
-        "fields": dict(one.fields),
-        "stored": one.is_stored,
-        "event": event,
-        **({} if raw is None else {"raw": raw}),
-    }
-
-
-def rule_json(rule: Rule, asker: Asker, catalogue: Catalogue) -> dict[str, Any]:
-    """A rule without its text."""
-    return {
-        "id": rule.id,
-        "title": rule.title,
-        "level": rule.level,
-        "status": rule.status,
-        "description": rule.description,
-        "author": rule.author,
-        "logsource": rule.logsource,
-        "tags": list(rule.tags),
-        "enabled": rule.is_enabled,
-        "problem": None if rule.problem is None else unusable_json(rule.problem, asker, catalogue),
-        "file": rule.file,
-        "imported": _time(rule.imported),
-        "updated": _time(rule.updated),
-    }
-
-
-def unusable_json(
-    problem: tuple[str, Mapping[str, Any]], asker: Asker, catalogue: Catalogue
-) -> dict[str, Any]:
-    """Why the worker cannot use a rule; in Sigma's own terms where there are such."""
-    code, params = problem
-    reason = f"sigma.problem.{params.get('reason', '')}"
-    key = reason if catalogue.has(asker.language, reason) else f"error.{code}"
-    return {"code": code, "line": params.get("line"), "text": catalogue.text(asker.language, key, **params)}
-
-
-def problem_json(problem: RuleProblem, asker: Asker, catalogue: Catalogue) -> dict[str, Any]:
-    """A rule of an import that was left out, and why."""
-    return {
-        "file": problem.file,
-        "line": problem.line or None,
-        "rule": problem.rule,
-        "code": problem.key,
-        "text": catalogue.text(asker.language, problem.key, **problem.params),
-        "not_served": problem.is_not_served,
-    }
-
-
-def source_json(source: Source) -> dict[str, Any]:
-    """A source without anything secret."""
-    return {
-        "id": source.id,
-        "name": source.name,
-        "created": _time(source.created),
-        "created_by": source.created_by,
-        "expires": _time(source.expires),
-        "revoked": _time(source.revoked),
-        "accepted": source.accepted,
-        "refused": source.refused,
-        "last_event": _time(source.last_event),
-    }
-
-
-def row_line(row: WireRow, names: Mapping[str, str]) -> bytes:
-    """A stored event as one line of JSON; the event itself as it came."""
-    head = orjson.dumps(
-        {
-            "id": row.event_id,
-            "time": _time(from_micros(row.time)),
-            "received": _time(from_micros(row.received)),
-            "source": names.get(row.source, row.source),
-            "host": row.host,
-        }
-    )
-    # What is stored was checked to be one JSON object in one line, so it can stand where it is.
-    return head[:-1] + b',"event":' + row.raw.strip() + b"}\n"
-
-
-def _time(instant: datetime | None) -> str | None:
-    return None if instant is None else instants.format(instant)

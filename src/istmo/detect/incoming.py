@@ -21,6 +21,10 @@ from istmo.detect.records import positions, rules, sources
 from istmo.detect.stories import Stories, from_micros
 from istmo.detect.wire import Counted, Hits, HuntHits
 from istmo.errors import Unavailable
+from istmo.identity import audit
+from istmo.policy.actions import Action
+from istmo.policy.decisions import Reason
+from istmo.policy.principals import Anonymous
 from istmo.store.engine import Store, Transaction
 
 log = structlog.get_logger(__name__)
@@ -56,7 +60,17 @@ class Unusable:
     rules: Mapping[str, tuple[str, Mapping[str, Any]]]
 
 
-Item = Hits | HuntHits | Counted | Hunted | Forgotten | Unusable
+@dataclass(frozen=True)
+class TurnedAway:
+    """Senders without a good token: how many, from how many addresses, the busiest one, the last reason."""
+
+    number: int
+    addresses: int
+    address: str
+    code: str
+
+
+Item = Hits | HuntHits | Counted | Hunted | Forgotten | Unusable | TurnedAway
 
 
 class Incoming:
@@ -152,6 +166,13 @@ class Incoming:
                 positions.forget_hunts(tx.connection, indicators)
             case Unusable(rules=unusable):
                 rules.set_problems(tx.connection, unusable)
+            case TurnedAway():
+                told = {"count": str(item.number), "addresses": str(item.addresses)}
+                reasons = [Reason(item.code), Reason("turned_away", told)]
+                audit.record(
+                    tx, Anonymous(), Action.EVENT_SUBMIT, "POST /api/v1/events", audit.DENIED, reasons,
+                    self._clock.now(), address=item.address,
+                )  # fmt: skip
             case Counted(sources=counts):
                 sources.count_events(
                     tx.connection,

@@ -22,12 +22,13 @@ import structlog
 
 from istmo.clock import Clock
 from istmo.detect import wire
-from istmo.detect.incoming import Forgotten, Hunted, Incoming, Unusable
+from istmo.detect.incoming import Forgotten, Hunted, Incoming, TurnedAway, Unusable
 from istmo.detect.objects import IndicatorSource, WorkerNotice
 from istmo.detect.outgoing import Outgoing
 from istmo.detect.stories import Stories
 from istmo.detect.unix_socket import SOCKET, listen
 from istmo.detect.wire import (
+    INTAKE_DENIED,
     AskStats,
     Cancel,
     Channel,
@@ -354,17 +355,26 @@ class WorkerLink:
                     answers = self._answers.get(request)
                 if answers is not None:
                     answers.put(message)
-            case Notice(code=code, params=params):
-                log.warning("worker_notice", code=code, **{f"about_{name}": v for name, v in params.items()})
-                self._note(code, params)
+            case Notice():
+                self._hear_notice(message)
             case Ready():
                 log.warning("worker_repeats_itself")
 
+    def _hear_notice(self, notice: Notice) -> None:
+        code, params = notice.code, notice.params
+        log.warning("worker_notice", code=code, **{f"about_{name}": v for name, v in params.items()})
+        self._note(code, params)
+        if code == INTAKE_DENIED:
+            number, addresses = int(params["n"]), int(params["addresses"])
+            self._incoming.put(TurnedAway(number, addresses, str(params["address"]), str(params["problem"])))
+
     def _note(self, code: str, params: Mapping[str, Any]) -> None:
         """Keep a notice; one that says the same as an earlier one takes its place."""
+        is_told_again = code == INTAKE_DENIED  # once a minute for as long as it goes on: the last is enough
         with self._lock:
-            for one in [one for one in self._notices if (one.code, one.params) == (code, params)]:
-                self._notices.remove(one)
+            for one in list(self._notices):
+                if one.code == code and (is_told_again or one.params == params):
+                    self._notices.remove(one)
             self._notices.append(WorkerNotice(code, params, self._clock.now()))
         self._store.changes.publish(Change("worker", "notice", {"code": code}))
 

@@ -260,6 +260,10 @@ class Stats(Struct, tag=True, frozen=True):
     """``open``, or the code of what stops it (``detect.disk_full``)."""
 
 
+INTAKE_DENIED: Final = "detect.intake_denied"
+"""Senders turned away: ``n``, ``addresses``, ``address`` (the busiest), ``problem`` (the last)."""
+
+
 class Notice(Struct, tag=True, frozen=True):
     """For the administrator: ``code`` is a catalogue key, as in IstmoError."""
 

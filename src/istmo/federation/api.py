@@ -11,22 +11,43 @@ from litestar.concurrency import sync_to_thread
 from litestar.params import FromQuery, RawBody
 from litestar.response import Stream
 
-from istmo.errors import InvalidInput, IstmoError
-from istmo.federation.charter import Charter
-from istmo.federation.objects import Cursor, Invitation, Problem
-from istmo.federation.reconciliation import refusal_words
-from istmo.federation.records import Joining
+from istmo.errors import InvalidInput
+from istmo.federation.answers import (
+    told_charter,
+    told_invitation,
+    told_joining,
+    told_peer,
+    told_problem,
+    told_self,
+)
+from istmo.federation.objects import Cursor, Problem
 from istmo.federation.service import Federation
+from istmo.federation.shapes import (
+    CharterShape,
+    FramesTaken,
+    InvitationList,
+    InvitationMade,
+    InvitationWithdrawn,
+    JoiningShape,
+    PeerList,
+    PeerReport,
+)
 from istmo.kit.access import PEER, PEOPLE, PUBLIC
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.kit.members import member_named
+from istmo.kit.openapi import BYTES, operation_with_answer, operation_with_body
 from istmo.kit.signed import nonce_of
-from istmo.model import instants
 
 _SMALL_BODY = 64 << 10
 _FRAMES_BODY = 16 << 20
 _FILE_BODY = 256 << 20
+
+
+FramesOperation = operation_with_body(
+    "A file as the member's node wrote it: one frame a line.",
+    {"application/octet-stream": BYTES},
+)
 
 
 class NewRegion(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,15 +79,15 @@ class Fingerprint(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @get("/api/v1/peers", opt=PEOPLE, tags=["peers"], sync_to_thread=True)
-def list_peers(asker: Asker, federation: Federation, catalogue: Catalogue) -> dict[str, Any]:
+def list_peers(asker: Asker, federation: Federation, catalogue: Catalogue) -> PeerList:
     """The region, this node in it, and every other member with its reconciliation."""
-    items = [_with_words(one.to_json(), asker, catalogue) for one in federation.peers(asker.principal)]
+    items = [told_peer(one, asker, catalogue) for one in federation.peers(asker.principal)]
     charter = federation.charter(asker.principal)
     joining = federation.joining(asker.principal)
     return {
-        "region": _told_charter(charter, federation) if charter else None,
-        "self": _told_self(federation),
-        "joining": _told_joining(joining, asker, catalogue) if joining else None,
+        "region": told_charter(charter, federation) if charter else None,
+        "self": told_self(federation),
+        "joining": told_joining(joining, asker, catalogue) if joining else None,
         "items": items,
         "next": None,
         "total": len(items),
@@ -74,23 +95,23 @@ def list_peers(asker: Asker, federation: Federation, catalogue: Catalogue) -> di
 
 
 @post("/api/v1/peers/region", opt=PEOPLE, tags=["peers"], status_code=201, sync_to_thread=True)
-def found_region(asker: Asker, federation: Federation, data: NewRegion) -> dict[str, Any]:
+def found_region(asker: Asker, federation: Federation, data: NewRegion) -> CharterShape:
     """Found a region with this node as its first member."""
-    return _told_charter(federation.found(asker.principal, data.name), federation)
+    return told_charter(federation.found(asker.principal, data.name), federation)
 
 
 @get("/api/v1/peers/invitations", opt=PEOPLE, tags=["peers"], sync_to_thread=True)
-def list_invitations(asker: Asker, federation: Federation) -> dict[str, Any]:
+def list_invitations(asker: Asker, federation: Federation) -> InvitationList:
     """Invitations, the newest first; never their codes."""
-    items = [_told_invitation(one) for one in federation.invitations(asker.principal)]
+    items = [told_invitation(one) for one in federation.invitations(asker.principal)]
     return {"items": items, "next": None, "total": len(items)}
 
 
 @post("/api/v1/peers/invitations", opt=PEOPLE, tags=["peers"], status_code=201, sync_to_thread=True)
-def invite(asker: Asker, federation: Federation, data: NewInvitation) -> dict[str, Any]:
+def invite(asker: Asker, federation: Federation, data: NewInvitation) -> InvitationMade:
     """Invite a node. The code is told here, once."""
     invitation, code = federation.invite(asker.principal, data.name, data.fingerprint)
-    return {**_told_invitation(invitation), "code": code}
+    return {**told_invitation(invitation), "code": code}
 
 
 @delete(
@@ -100,41 +121,47 @@ def invite(asker: Asker, federation: Federation, data: NewInvitation) -> dict[st
     status_code=200,
     sync_to_thread=True,
 )
-def withdraw(asker: Asker, federation: Federation, invitation: str) -> dict[str, Any]:
+def withdraw(asker: Asker, federation: Federation, invitation: str) -> InvitationWithdrawn:
     """Withdraw an invitation that nobody has used."""
     federation.withdraw(asker.principal, invitation)
     return {"withdrawn": invitation}
 
 
 @post("/api/v1/peers/accept", opt=PEOPLE, tags=["peers"], status_code=200, sync_to_thread=True)
-def accept(asker: Asker, federation: Federation, catalogue: Catalogue, data: Code) -> dict[str, Any]:
+def accept(asker: Asker, federation: Federation, catalogue: Catalogue, data: Code) -> JoiningShape:
     """Use an invitation's code: ``joined``, or ``pending`` until the other side has confirmed."""
-    return _told_joining(federation.accept(asker.principal, data.code), asker, catalogue)
+    return told_joining(federation.accept(asker.principal, data.code), asker, catalogue)
 
 
 @post("/api/v1/peers/{member:str}/confirm", opt=PEOPLE, tags=["peers"], status_code=200, sync_to_thread=True)
-def confirm(asker: Asker, federation: Federation, member: str, data: Fingerprint) -> dict[str, Any]:
+def confirm(asker: Asker, federation: Federation, member: str, data: Fingerprint) -> CharterShape:
     """Let a pending member in, its fingerprint compared by a person."""
-    return _told_charter(federation.confirm(asker.principal, member, data.fingerprint), federation)
+    return told_charter(federation.confirm(asker.principal, member, data.fingerprint), federation)
 
 
 @delete("/api/v1/peers/{member:str}", opt=PEOPLE, tags=["peers"], status_code=200, sync_to_thread=True)
-def remove(asker: Asker, federation: Federation, names: dict[str, str], member: str) -> dict[str, Any]:
+def remove(asker: Asker, federation: Federation, names: dict[str, str], member: str) -> CharterShape:
     """Remove a member, by id or name, from the region."""
     removed = federation.remove(asker.principal, member_named(names, member))
-    return _told_charter(removed, federation)
+    return told_charter(removed, federation)
 
 
 @get("/api/v1/peers/{member:str}/reconciliation", opt=PEOPLE, tags=["peers"], sync_to_thread=True)
 def reconciliation(
     asker: Asker, federation: Federation, catalogue: Catalogue, names: dict[str, str], member: str
-) -> dict[str, Any]:
+) -> PeerReport:
     """What is due, what arrived, what was refused and why, in both directions."""
     found = federation.reconciliation(asker.principal, member_named(names, member))
-    return _with_words(found.to_json(), asker, catalogue)
+    return told_peer(found, asker, catalogue)
 
 
-@get("/api/v1/peers/{member:str}/frames", opt=PEOPLE, tags=["peers"], sync_to_thread=True)
+@get(
+    "/api/v1/peers/{member:str}/frames",
+    opt=PEOPLE,
+    tags=["peers"],
+    sync_to_thread=True,
+    operation_class=operation_with_answer("One frame a line.", {"application/octet-stream": BYTES}),
+)
 def export_frames(asker: Asker, federation: Federation, names: dict[str, str], member: str) -> Stream:
     """A file to carry to a peer: everything of ours that it has not acknowledged."""
     headers = {"Content-Disposition": 'attachment; filename="istmo-frames.txt"'}
@@ -145,18 +172,17 @@ def export_frames(asker: Asker, federation: Federation, names: dict[str, str], m
 @post(
     "/api/v1/peers/frames",
     opt=PEOPLE,
+    operation_class=FramesOperation,
     tags=["peers"],
     status_code=200,
     sync_to_thread=True,
     request_max_body_size=_FILE_BODY,
 )
-def import_frames(
-    asker: Asker, federation: Federation, catalogue: Catalogue, body: RawBody
-) -> dict[str, Any]:
+def import_frames(asker: Asker, federation: Federation, catalogue: Catalogue, body: RawBody) -> FramesTaken:
     """Take in a file that was carried here."""
     peer, taken = federation.import_file(asker.principal, body.split(b"\n"))
     problem = taken.problem
-    told = Problem(problem.code, problem.params).to_json() if problem else None
+    told = Problem(problem.code, problem.params) if problem else None
     return {
         "member": peer.id,
         "name": peer.name,
@@ -164,7 +190,7 @@ def import_frames(
         "repeated": taken.repeated,
         "refused": [{"sequence": sequence, "code": code} for sequence, code in taken.refused],
         "count": taken.cursor.count,
-        "problem": _problem_words(told, asker, catalogue) if told else None,
+        "problem": told_problem(told, asker, catalogue),
     }
 
 
@@ -253,80 +279,6 @@ def _cursor(after: int, sequence: int, head: str) -> Cursor:
     if min(after, sequence) < 0 or max(after, sequence) >= 1 << 53 or len(raw) != 32:
         raise InvalidInput("federation.bad_frame", part="cursor")
     return Cursor(after, sequence, raw)
-
-
-# --- in words -----------------------------------------------------------------------------------
-
-
-def _told_charter(charter: Charter, federation: Federation) -> dict[str, Any]:
-    names = {one.id: one.name for one in charter.members}
-    return {
-        "id": charter.region,
-        "name": charter.name,
-        "version": charter.version,
-        "created": instants.format(charter.created),
-        "expires": instants.format(charter.expires),
-        "has_expired": charter.expires < federation.clock.now(),
-        "threshold": charter.threshold,
-        "signers": [{"member": one, "name": names[one]} for one in charter.signers],
-        "members": [
-            {"member": one.id, "name": one.name, "country": one.country, "kind": one.kind}
-            for one in charter.members
-        ],
-    }
-
-
-def _told_self(federation: Federation) -> dict[str, Any]:
-    me = federation.region.myself()
-    return {
-        "member": me.id,
-        "name": federation.name_of(me.id),
-        "country": me.country,
-        "url": me.url,
-        "fingerprint": me.fingerprint,
-    }
-
-
-def _told_invitation(one: Invitation) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "name": one.name,
-        "state": one.state,
-        "created": instants.format(one.created),
-        "expires": instants.format(one.expires),
-        "expected_fingerprint": one.fingerprint or None,
-        "member": one.member.id if one.member else None,
-        "fingerprint": one.member.fingerprint if one.member else None,
-        "country": one.member.country if one.member else None,
-        "url": one.member.url if one.member else None,
-    }
-
-
-def _told_joining(joining: Joining, asker: Asker, catalogue: Catalogue) -> dict[str, Any]:
-    problem = joining.problem.to_json() if joining.problem else None
-    return {
-        "state": joining.state,
-        "url": joining.url,
-        "inviter": joining.inviter["member"],
-        "asked": instants.format(joining.created),
-        "problem": _problem_words(problem, asker, catalogue) if problem else None,
-    }
-
-
-def _with_words(report: dict[str, Any], asker: Asker, catalogue: Catalogue) -> dict[str, Any]:
-    """Give codes their words in the asker's language."""
-    if report["problem"]:
-        report["problem"] = _problem_words(report["problem"], asker, catalogue)
-    for refusal in (*report["refusals_there"], *report["refusals_here"]):
-        refusal["message"] = refusal_words(catalogue, asker.language, refusal["code"], refusal["sequence"])
-    return report
-
-
-def _problem_words(problem: dict[str, Any], asker: Asker, catalogue: Catalogue) -> dict[str, Any]:
-    if not catalogue.has(asker.language, f"error.{problem['code']}"):
-        return problem
-    words = catalogue.error(asker.language, IstmoError(problem["code"], **problem["params"]))
-    return {**problem, "message": words.message, "remedy": words.remedy}
 
 
 routes = [

@@ -16,6 +16,19 @@ from istmo.intel.objects import (
     Sighting,
     StoredObject,
 )
+from istmo.intel.shapes import (
+    BundleProblem,
+    MemberName,
+    MemberSighting,
+    ObjectList,
+    ObjectProvenance,
+    ObjectRecipient,
+    ObjectVersion,
+    PlannedObject,
+    PublicationPlan,
+    Tally,
+    Told,
+)
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.model import instants
@@ -29,11 +42,11 @@ class Words:
     def __init__(self, asker: Asker, catalogue: Catalogue, names: Mapping[str, str]) -> None:
         self._language, self._catalogue, self._names = asker.language, catalogue, names
 
-    def member(self, id: str) -> dict[str, str]:
+    def member(self, id: str) -> MemberName:
         """A member with its name, which is its id once it has left."""
         return {"id": id, "name": self._names.get(id, id)}
 
-    def reason(self, reason: Reason) -> dict[str, str]:
+    def reason(self, reason: Reason) -> Told:
         params = dict(reason.params)
         for key in ("member", "origin"):
             if key in params:
@@ -46,14 +59,14 @@ class Words:
             shown["origin"] = self._names.get(str(shown["origin"]), shown["origin"])
         return self._text(code, shown)
 
-    def key(self, key: str | None) -> dict[str, str] | None:
+    def key(self, key: str | None) -> Told | None:
         return None if key is None else {"code": key, "text": self._text(key, {})}
 
     def _text(self, key: str, params: Mapping[str, Any]) -> str:
         return self._catalogue.text(self._language, key, **params)
 
 
-def plan_json(plan: Plan, words: Words) -> dict[str, Any]:
+def plan_json(plan: Plan, words: Words) -> PublicationPlan:
     """A publication, planned or done."""
     items = [planned_json(one, words) for one in plan.items]
     problems = [problem_json(one, words) for one in plan.problems]
@@ -67,7 +80,7 @@ def plan_json(plan: Plan, words: Words) -> dict[str, Any]:
     }
 
 
-def planned_json(item: Planned, words: Words) -> dict[str, Any]:
+def planned_json(item: Planned, words: Words) -> PlannedObject:
     """One object of a publication: its verdict for each member, with reasons."""
     pattern = item.object.pattern
     return {
@@ -96,7 +109,7 @@ def planned_json(item: Planned, words: Words) -> dict[str, Any]:
     }
 
 
-def problem_json(problem: Problem, words: Words) -> dict[str, Any]:
+def problem_json(problem: Problem, words: Words) -> BundleProblem:
     """Something of a bundle that could not be read."""
     return {
         "index": problem.index,
@@ -109,7 +122,7 @@ def problem_json(problem: Problem, words: Words) -> dict[str, Any]:
 
 def page_json(
     found: ObjectPage, seen: Mapping[str, Sequence[Sighting]], words: Words, now: datetime
-) -> dict[str, Any]:
+) -> ObjectList:
     """A page of a search."""
     return {
         "items": [object_json(one, seen.get(one.id, ()), words, now) for one in found.items],
@@ -118,7 +131,7 @@ def page_json(
     }
 
 
-def object_json(one: StoredObject, seen: Sequence[Sighting], words: Words, now: datetime) -> dict[str, Any]:
+def object_json(one: StoredObject, seen: Sequence[Sighting], words: Words, now: datetime) -> ObjectVersion:
     """One version of an object without its bytes."""
     taken = one.retraction
     return {
@@ -149,7 +162,7 @@ def object_json(one: StoredObject, seen: Sequence[Sighting], words: Words, now: 
     }
 
 
-def provenance_json(one: Provenance, words: Words) -> dict[str, Any]:
+def provenance_json(one: Provenance, words: Words) -> ObjectProvenance:
     """Where a version comes from; ``commitment`` and ``envelope`` are hexadecimal."""
     return {
         "origin": words.member(one.origin),
@@ -162,7 +175,7 @@ def provenance_json(one: Provenance, words: Words) -> dict[str, Any]:
     }
 
 
-def sighting_json(one: Sighting, words: Words) -> dict[str, Any]:
+def sighting_json(one: Sighting, words: Words) -> MemberSighting:
     """What one member says that it saw."""
     return {
         "id": one.id,
@@ -174,7 +187,7 @@ def sighting_json(one: Sighting, words: Words) -> dict[str, Any]:
     }
 
 
-def recipient_json(one: Recipient, words: Words) -> dict[str, Any]:
+def recipient_json(one: Recipient, words: Words) -> ObjectRecipient:
     """A member that the object went to."""
     return {
         "member": words.member(one.member),
@@ -186,7 +199,7 @@ def recipient_json(one: Recipient, words: Words) -> dict[str, Any]:
     }
 
 
-def summary_json(seen: Sequence[Sighting]) -> dict[str, Any]:
+def summary_json(seen: Sequence[Sighting]) -> Tally:
     """Several sightings in one: how often, by how many members, since when, until when."""
     firsts = [one.first_seen for one in seen if one.first_seen]
     lasts = [one.last_seen for one in seen if one.last_seen]

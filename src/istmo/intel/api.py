@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from litestar import Response, get, post
+from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, RawBody
 
 from istmo.errors import InvalidInput
@@ -24,13 +25,46 @@ from istmo.intel.objects import (
     State,
 )
 from istmo.intel.service import Intel
+from istmo.intel.shapes import (
+    ObjectList,
+    ObjectRead,
+    PublicationPlan,
+    RecipientList,
+    RetractionDone,
+    SightingList,
+)
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
+from istmo.kit.openapi import operation_with_answer, operation_with_body
 from istmo.model.markings import Tlp
 
 LARGEST_BODY = 256 << 20
 """Outer bound in bytes; the node's own limit (``bundle_bytes``) is checked behind it."""
+
+
+STIX = "application/stix+json;version=2.1"
+_STIX_OBJECT = Schema(
+    type=OpenAPIType.OBJECT,
+    properties={"type": Schema(type=OpenAPIType.STRING), "id": Schema(type=OpenAPIType.STRING)},
+    required=["type", "id"],
+    description="A STIX 2.1 object.",
+)
+BundleOperation = operation_with_body(
+    "A STIX 2.1 bundle, or one object.",
+    {
+        media: Schema(
+            type=OpenAPIType.OBJECT,
+            properties={
+                "type": Schema(type=OpenAPIType.STRING),
+                "id": Schema(type=OpenAPIType.STRING),
+                "objects": Schema(type=OpenAPIType.ARRAY, items=_STIX_OBJECT),
+            },
+            required=["type", "id"],
+        )
+        for media in ("application/json", "application/stix+json")
+    },
+)
 
 
 class RetractRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,6 +77,7 @@ class RetractRequest(msgspec.Struct, forbid_unknown_fields=True):
 @post(
     "/api/v1/objects/preview",
     opt=PEOPLE,
+    operation_class=BundleOperation,
     status_code=200,
     sync_to_thread=True,
     request_max_body_size=LARGEST_BODY,
@@ -54,7 +89,7 @@ def preview_objects(
     catalogue: Catalogue,
     audience: FromQuery[str] = "",
     tlp: FromQuery[str] = "",
-) -> dict[str, Any]:
+) -> PublicationPlan:
     """Who would see each object of the bundle in the body, and why; what would be refused."""
     plan = intel.preview(asker.principal, body, audience=audience.split(","), tlp=_tlp(tlp))
     return plan_json(plan, Words(asker, catalogue, intel.names()))
@@ -63,6 +98,7 @@ def preview_objects(
 @post(
     "/api/v1/objects/publish",
     opt=PEOPLE,
+    operation_class=BundleOperation,
     status_code=200,
     sync_to_thread=True,
     request_max_body_size=LARGEST_BODY,
@@ -75,7 +111,7 @@ def publish_objects(
     audience: FromQuery[str] = "",
     tlp: FromQuery[str] = "",
     purpose: FromQuery[str] = "",
-) -> dict[str, Any]:
+) -> PublicationPlan:
     """Publish the bundle in the body to members named by id or name, or to ``region``."""
     plan = intel.publish(
         asker.principal, body, audience=audience.split(","), tlp=_tlp(tlp), purpose=purpose[:200]
@@ -86,13 +122,14 @@ def publish_objects(
 @post(
     "/api/v1/objects/import",
     opt=PEOPLE,
+    operation_class=BundleOperation,
     status_code=200,
     sync_to_thread=True,
     request_max_body_size=LARGEST_BODY,
 )
 def import_objects(
     body: RawBody, asker: Asker, intel: Intel, catalogue: Catalogue, tlp: FromQuery[str] = ""
-) -> dict[str, Any]:
+) -> PublicationPlan:
     """Keep the bundle in the body for this node alone."""
     plan = intel.import_bundle(asker.principal, body, tlp=_tlp(tlp))
     return plan_json(plan, Words(asker, catalogue, intel.names()))
@@ -110,7 +147,7 @@ def list_objects(
     object_state: Annotated[str, QueryParameter(name="state")] = "",
     cursor: FromQuery[int | None] = None,
     limit: FromQuery[int] = 50,
-) -> dict[str, Any]:
+) -> ObjectList:
     """Search objects, newest arrival first. ``state``: live, expired, revoked, retracted, superseded."""
     found = intel.search(
         asker.principal,
@@ -127,7 +164,7 @@ def list_objects(
 
 
 @get("/api/v1/objects/{object_id:str}", opt=PEOPLE, sync_to_thread=True)
-def show_object(object_id: FromPath[str], asker: Asker, intel: Intel, catalogue: Catalogue) -> dict[str, Any]:
+def show_object(object_id: FromPath[str], asker: Asker, intel: Intel, catalogue: Catalogue) -> ObjectRead:
     """One object: state, provenance, why it is not detected, its other versions."""
     words = Words(asker, catalogue, intel.names())
     versions = intel.read(asker.principal, object_id)
@@ -141,12 +178,17 @@ def show_object(object_id: FromPath[str], asker: Asker, intel: Intel, catalogue:
     }
 
 
-@get("/api/v1/objects/{object_id:str}/raw", opt=PEOPLE, sync_to_thread=True)
+@get(
+    "/api/v1/objects/{object_id:str}/raw",
+    opt=PEOPLE,
+    sync_to_thread=True,
+    operation_class=operation_with_answer("The object as its origin wrote it.", {STIX: _STIX_OBJECT}),
+)
 def show_raw(object_id: FromPath[str], asker: Asker, intel: Intel) -> Response[bytes]:
     """The bytes of an object as its origin wrote them."""
     return Response(
         intel.raw(asker.principal, object_id),
-        media_type="application/stix+json;version=2.1",
+        media_type=STIX,
         headers={"Content-Disposition": "attachment"},
     )
 
@@ -154,7 +196,7 @@ def show_raw(object_id: FromPath[str], asker: Asker, intel: Intel) -> Response[b
 @get("/api/v1/objects/{object_id:str}/sightings", opt=PEOPLE, sync_to_thread=True)
 def show_sightings(
     object_id: FromPath[str], asker: Asker, intel: Intel, catalogue: Catalogue
-) -> dict[str, Any]:
+) -> SightingList:
     """Who saw the object, since when, how often."""
     words = Words(asker, catalogue, intel.names())
     found = intel.sightings(asker.principal, object_id)
@@ -169,7 +211,7 @@ def show_sightings(
 @get("/api/v1/objects/{object_id:str}/recipients", opt=PEOPLE, sync_to_thread=True)
 def show_recipients(
     object_id: FromPath[str], asker: Asker, intel: Intel, catalogue: Catalogue
-) -> dict[str, Any]:
+) -> RecipientList:
     """To whom the object was sent, and who has acknowledged it and its retraction."""
     words = Words(asker, catalogue, intel.names())
     found = intel.recipients(asker.principal, object_id)
@@ -179,7 +221,7 @@ def show_recipients(
 @post("/api/v1/objects/{object_id:str}/retract", opt=PEOPLE, status_code=200, sync_to_thread=True)
 def retract_object(
     object_id: FromPath[str], data: JSONBody[RetractRequest], asker: Asker, intel: Intel, catalogue: Catalogue
-) -> dict[str, Any]:
+) -> RetractionDone:
     """Take an own object back: ``error``, ``false-positive``, ``superseded`` or ``legal``."""
     made = intel.retract(asker.principal, object_id, reason=read_reason(data.reason), note=data.note)
     words = Words(asker, catalogue, intel.names())

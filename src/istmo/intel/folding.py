@@ -125,9 +125,10 @@ class Folding:
         erased = entry.header.extra.get("erases")
         if entry.origin != self._member or not isinstance(erased, dict):
             return
-        object = records.delete_object(
-            tx.connection, str(erased.get("origin")), int(erased.get("sequence", 0))
-        )
+        origin, sequence = str(erased.get("origin")), int(erased.get("sequence", 0))
+        # The retraction stands, or the object would be watched for again; its words go.
+        records.forget_note(tx.connection, origin, sequence)
+        object = records.delete_object(tx.connection, origin, sequence)
         if object is not None:
             tx.notify("object", object, action="drop", origin=entry.origin)
 

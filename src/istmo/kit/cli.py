@@ -110,6 +110,13 @@ class _Spoken:
         pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]
         return [_shown(piece) for piece in pieces]
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        # click keeps the option that it makes the first time, in the language of that moment
+        found: click.Option | None = super().get_help_option(ctx)  # type: ignore[misc]
+        if found is not None:
+            found.help = _shown("Show this message and exit.")
+        return found
+
     def get_short_help_str(self, limit: int = 45) -> str:
         text = say(self.help) if self.help else ""
         first = text.split("\n\n")[0].replace("\n", " ")

@@ -6,7 +6,7 @@ Plain functions: the routes that call them stand above, where HTTP is known.
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import TypedDict
 
 from istmo.errors import NotAllowed, NotFound
 from istmo.ledger.checkpoint import verifier_key
@@ -19,7 +19,45 @@ from istmo.policy.decisions import Context, Resource, decide
 from istmo.policy.principals import Principal
 
 
-def show_checkpoint(ledger: Ledger, principal: Principal, context: Context) -> dict[str, Any]:
+class ShownCheckpoint(TypedDict):
+    """A checkpoint. ``root`` is hexadecimal, ``checkpoint`` the signed note, ``verifier_key`` C2SP's."""
+
+    origin: str
+    size: int
+    root: str
+    checkpoint: str
+    verifier_key: str
+    fingerprint: str
+
+
+class ShownChain(TypedDict):
+    """A delivery chain: how many entries, and the hexadecimal head."""
+
+    count: int
+    head: str
+
+
+class ShownEntry(TypedDict):
+    """One entry with what proves it; ``commitment`` is hexadecimal, ``signature`` base64."""
+
+    origin: str
+    sequence: int
+    type: str
+    state: str
+    refusal: str | None
+    created: str
+    received: str
+    audience: list[str]
+    markings: list[str]
+    commitment: str
+    header: str
+    keyid: str
+    signature: str
+    proof: str | None
+    chain: ShownChain | None
+
+
+def show_checkpoint(ledger: Ledger, principal: Principal, context: Context) -> ShownCheckpoint:
     """Size, root, signed note and verifier key of this node's log (``GET /api/v1/ledger/checkpoint``).
 
     Raises NotAllowed ``ledger.not_readable``.
@@ -40,7 +78,7 @@ def show_checkpoint(ledger: Ledger, principal: Principal, context: Context) -> d
 
 def show_entry(
     ledger: Ledger, principal: Principal, context: Context, origin: str, sequence: int
-) -> dict[str, Any]:
+) -> ShownEntry:
     """One entry with what proves it (``GET /api/v1/ledger/entries/{origin}/{sequence}``).
 
     For this node's own entries ``proof`` is a tlog-proof with opening; for those of others the

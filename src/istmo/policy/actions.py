@@ -34,6 +34,7 @@ class Action(StrEnum):
     NODE_MANAGE = "node.manage"
     JOB_MANAGE = "job.manage"
     LEDGER_READ = "ledger.read"
+    LEDGER_ERASE = "ledger.erase"
     ACCOUNT_MANAGE = "account.manage"
     TOKEN_MANAGE = "token.manage"  # noqa: S105  an action, no secret
     AUDIT_READ = "audit.read"
@@ -98,6 +99,7 @@ _MANAGE = frozenset(
         Action.PEER_MANAGE,
         Action.NODE_MANAGE,
         Action.JOB_MANAGE,
+        Action.LEDGER_ERASE,
         Action.ACCOUNT_MANAGE,
         Action.AUDIT_READ,
     }

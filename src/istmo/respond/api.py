@@ -6,33 +6,18 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
 from istmo.errors import InvalidInput
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.members import member_named
-from istmo.model import instants
 from istmo.model.markings import Tlp
-from istmo.policy.decisions import Reason
-from istmo.respond.objects import (
-    Alert,
-    Case,
-    CaseEntry,
-    CaseSummary,
-    Claim,
-    Object,
-    Opening,
-    OwnerChange,
-    Register,
-    SeverityChange,
-    Share,
-    SharePlan,
-    StatusChange,
-    TaskDone,
-)
+from istmo.respond.answers import told_case, told_entry, told_plan, told_summary
 from istmo.respond.records import Filter
 from istmo.respond.service import Respond
+from istmo.respond.shapes import CaseList, CaseShape, EntryShape, ShareShape
 
 
 class NewCase(msgspec.Struct, forbid_unknown_fields=True):
@@ -82,7 +67,7 @@ def list_cases(
     disputed: bool | None = None,
     cursor: str = "",
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
-) -> dict[str, Any]:
+) -> CaseList:
     """Cases that the asker may see, last touched first."""
     wanted = Filter(q=q[:200], status=status, severity=severity, opener=opener, is_disputed=disputed)
     page = respond.list_cases(asker.principal, wanted, cursor=cursor, limit=limit)
@@ -90,7 +75,7 @@ def list_cases(
 
 
 @post("/api/v1/cases", opt=PEOPLE, status_code=201, sync_to_thread=True)
-def open_case(asker: Asker, respond: Respond, data: NewCase) -> dict[str, Any]:
+def open_case(asker: Asker, respond: Respond, data: NewCase) -> CaseShape:
     """Open a case, for this node alone until it is shared; with ``alert``, promote that alert."""
     tlp = Tlp.read(data.tlp)
     if tlp is None:
@@ -103,7 +88,7 @@ def open_case(asker: Asker, respond: Respond, data: NewCase) -> dict[str, Any]:
 
 
 @get("/api/v1/cases/{case_id:str}", opt=PEOPLE, sync_to_thread=True)
-def read_case(asker: Asker, respond: Respond, case_id: str) -> dict[str, Any]:
+def read_case(asker: Asker, respond: Respond, case_id: str) -> CaseShape:
     """One case: its state, who is on it, its timeline, and what waits."""
     return told_case(respond.read(asker.principal, case_id))
 
@@ -111,7 +96,7 @@ def read_case(asker: Asker, respond: Respond, case_id: str) -> dict[str, Any]:
 @post("/api/v1/cases/{case_id:str}/entries", opt=PEOPLE, status_code=201, sync_to_thread=True)
 def add_entry(
     asker: Asker, respond: Respond, names: dict[str, str], case_id: str, data: NewEntry
-) -> dict[str, Any]:
+) -> EntryShape:
     """Add an entry, to everyone whom this node lets read the case."""
     who = asker.principal
     match data.kind:
@@ -137,7 +122,15 @@ def add_entry(
     return told_entry(added)
 
 
-@post("/api/v1/cases/{case_id:str}/share", opt=PEOPLE, sync_to_thread=True)
+@post(
+    "/api/v1/cases/{case_id:str}/share",
+    opt=PEOPLE,
+    sync_to_thread=True,
+    responses={
+        200: ResponseSpec(ShareShape, description="What sharing would do", generate_examples=False),
+        201: ResponseSpec(CaseShape, description="The case, shared", generate_examples=False),
+    },
+)
 def share_case(
     request: Request[Any, Any, Any],
     asker: Asker,
@@ -145,7 +138,7 @@ def share_case(
     names: dict[str, str],
     case_id: str,
     data: NewShare,
-) -> Response[dict[str, Any]]:
+) -> Response[CaseShape | ShareShape]:
     """Share with a member; ``?preview=1`` tells who would see what, and why, and changes nothing."""
     member = member_named(names, data.member)
     if request.query_params.get("preview") in ("1", "true"):
@@ -153,137 +146,6 @@ def share_case(
         return Response(told_plan(plan), status_code=200)
     case = respond.share(asker.principal, case_id, member, data.leave_out)
     return Response(told_case(case), status_code=201)
-
-
-def told_summary(one: CaseSummary) -> dict[str, Any]:
-    """A line of the list, for a program."""
-    return {
-        "id": one.id,
-        "title": one.title,
-        "status": one.status,
-        "severity": one.severity,
-        "owner": one.owner or None,
-        "opener": one.opener or None,
-        "tlp": one.tlp.label,
-        "members": sorted(one.members),
-        "entries": one.entries,
-        "pending": one.pending,
-        "is_disputed": one.is_disputed,
-        "created": instants.format(one.created),
-        "updated": instants.format(one.updated),
-    }
-
-
-def told_case(case: Case) -> dict[str, Any]:
-    """A case, for a program."""
-    return {
-        "id": case.id,
-        "title": case.title,
-        "opener": case.opener or None,
-        "tlp": case.tlp.label,
-        "status": _register(case.status),
-        "severity": _register(case.severity),
-        "owner": _register(case.owner),
-        "is_disputed": case.is_disputed,
-        "is_invitation": case.is_invitation,
-        "participants": [
-            {"member": one.member, "admitted_by": sorted(one.admitted_by)} for one in case.participants
-        ],
-        "tasks": [
-            {
-                "id": one.entry.id,
-                "text": one.text,
-                "is_done": one.is_done,
-                "done_by": [told_entry(done) for done in one.done_by],
-            }
-            for one in case.tasks
-        ],
-        "timeline": [told_entry(one) for one in case.timeline],
-        "pending": [told_entry(one) for one in case.pending],
-        "missing": sorted(case.missing),
-    }
-
-
-def told_entry(entry: CaseEntry) -> dict[str, Any]:
-    """An entry, for a program."""
-    told: dict[str, Any] = {
-        "id": entry.id,
-        "kind": entry.kind,
-        "author": {"node": entry.author.node, "name": entry.author.name},
-        "created": instants.format(entry.created),
-        "follows": sorted(entry.follows),
-        "readers": sorted(entry.readers),
-        "tlp": entry.tlp.label,
-    }
-    match entry.body:
-        case Opening() as body:
-            told |= {"title": body.title, "severity": body.severity}
-        case Alert() as body:
-            told |= {
-                "alert": body.alert,
-                "title": body.title,
-                "level": body.level,
-                "first": body.first and instants.format(body.first),
-                "last": body.last and instants.format(body.last),
-                "count": body.count,
-                "evidence": list(body.evidence),
-                "indicator": body.indicator,
-            }
-        case Object() as body:
-            told |= {"object": body.object, "name": body.name}
-        case TaskDone() as body:
-            told |= {"task": body.task}
-        case StatusChange() as body:
-            told |= {"value": body.status}
-        case SeverityChange() as body:
-            told |= {"value": body.severity}
-        case OwnerChange() as body:
-            owner = body.owner
-            told |= {"owner": owner and {"node": owner.node, "name": owner.name}}
-        case Share() as body:
-            told |= {"member": body.member, "members": list(body.members)}
-        case None:
-            pass
-        case body:
-            told |= {"text": body.text}
-    return told
-
-
-def told_plan(plan: SharePlan) -> dict[str, Any]:
-    """What sharing would do, for a program."""
-    return {
-        "member": plan.member,
-        "allowed": plan.allowed,
-        "reasons": [_reason(one) for one in plan.reasons],
-        "sends": [told_entry(one) for one in plan.sends],
-        "refused": [
-            {
-                "entry": one.entry,
-                "kind": one.kind,
-                "title": one.title,
-                "reasons": [_reason(why) for why in one.reasons],
-            }
-            for one in plan.refused
-        ],
-        "others": dict(plan.others),
-    }
-
-
-def _register(one: Register) -> dict[str, Any]:
-    return {
-        "value": one.value or None,
-        "is_disputed": one.is_disputed,
-        "heads": [_claim(head) for head in one.heads],
-    }
-
-
-def _claim(one: Claim) -> dict[str, Any]:
-    author = {"node": one.author.node, "name": one.author.name}
-    return {"value": one.value or None, "entry": one.entry, "author": author}
-
-
-def _reason(one: Reason) -> dict[str, Any]:
-    return {"code": one.code, "params": dict(one.params)}
 
 
 routes = [list_cases, open_case, read_case, add_entry, share_case]

@@ -6,7 +6,7 @@ They stand here and not in ``istmo.identity`` because routes speak through ``kit
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from litestar import Request, Response, delete, get, post
@@ -23,6 +23,23 @@ from istmo.kit.pages import faces_of
 from istmo.model import instants
 from istmo.policy.principals import Person, Principal, TokenHolder, told
 from istmo.web.admission import SESSION
+from istmo.web.shapes import (
+    AccountChanged,
+    AccountList,
+    AccountMade,
+    AccountShape,
+    AuditList,
+    AuditShape,
+    Me,
+    PasswordChanged,
+    SignedIn,
+    SignedOut,
+    TokenList,
+    TokenMade,
+    TokenRevoked,
+    TokenShape,
+    Who,
+)
 
 TOKEN_DAYS = 90
 
@@ -74,7 +91,7 @@ class NewToken(msgspec.Struct, forbid_unknown_fields=True):
 @post("/api/v1/session", opt=PUBLIC, status_code=201, sync_to_thread=True, tags=["people"])
 def sign_in(
     request: Request[Any, Any, Any], asker: Asker, identity: Identity, data: SignIn
-) -> Response[dict[str, Any]]:
+) -> Response[SignedIn]:
     """Sign in. The session comes as a cookie; send ``csrf`` back as ``X-CSRF`` with every change.
 
     The same answer for every failure.
@@ -83,7 +100,8 @@ def sign_in(
     previous = request.cookies.get(faces.cookie(SESSION), "")
     session = identity.sign_in(data.name, data.password, asker.address, previous=previous)
     cookie = faces.bake(SESSION, session.token, lax=True)
-    body = _who(session.principal) | {
+    body: SignedIn = {
+        **_who(session.principal),
         "csrf": csrf.token(session.token),
         "expires": instants.format(session.expires),
     }
@@ -91,24 +109,26 @@ def sign_in(
 
 
 @delete("/api/v1/session", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
-def sign_out(request: Request[Any, Any, Any], identity: Identity) -> Response[dict[str, Any]]:
+def sign_out(request: Request[Any, Any, Any], identity: Identity) -> Response[SignedOut]:
     """Sign out; the answer takes the cookie back."""
     faces = faces_of(request)
     identity.sign_out(request.cookies.get(faces.cookie(SESSION), ""))
-    return Response({"signed_out": True}, cookies=[faces.bake(SESSION, "", seconds=0, lax=True)])
+    return Response(SignedOut(signed_out=True), cookies=[faces.bake(SESSION, "", seconds=0, lax=True)])
 
 
 @get("/api/v1/me", opt=PEOPLE, sync_to_thread=False, tags=["people"])
-def me(asker: Asker) -> dict[str, Any]:
+def me(asker: Asker) -> Me:
     """Who the node takes the asker for."""
-    known = _who(asker.principal) | {"language": asker.language, "zone": asker.zone}
-    return known | ({"csrf": asker.csrf} if isinstance(asker.principal, Person) else {})
+    known = cast("Me", {**_who(asker.principal), "language": asker.language, "zone": asker.zone})
+    if isinstance(asker.principal, Person):
+        known["csrf"] = asker.csrf
+    return known
 
 
 @post("/api/v1/me/password", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
 def change_password(
     request: Request[Any, Any, Any], asker: Asker, identity: Identity, data: PasswordChange
-) -> dict[str, Any]:
+) -> PasswordChanged:
     """Change one's own password; every other session of the account ends."""
     session = request.cookies.get(faces_of(request).cookie(SESSION), "")
     identity.change_password(asker.principal, data.old, data.new, session=session)
@@ -116,53 +136,60 @@ def change_password(
 
 
 @get("/api/v1/accounts", opt=PEOPLE, sync_to_thread=True, tags=["people"])
-def list_accounts(asker: Asker, identity: Identity) -> dict[str, Any]:
+def list_accounts(asker: Asker, identity: Identity) -> AccountList:
     """Everybody who has an account."""
     found = [told_account(one) for one in identity.accounts(asker.principal)]
     return {"items": found, "next": None, "total": len(found)}
 
 
 @post("/api/v1/accounts", opt=PEOPLE, status_code=201, sync_to_thread=True, tags=["people"])
-def create_account(asker: Asker, identity: Identity, data: NewAccount) -> dict[str, Any]:
+def create_account(asker: Asker, identity: Identity, data: NewAccount) -> AccountMade:
     """Make an account. A password that the node made is told here and never again."""
     account, password = identity.create_account(asker.principal, data.name, data.role, data.password)
-    return told_account(account) | ({} if data.password else {"password": password})
+    made = cast("AccountMade", told_account(account))
+    if not data.password:
+        made["password"] = password
+    return made
 
 
 @post("/api/v1/accounts/{name:str}", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
-def change_account(asker: Asker, identity: Identity, name: str, data: AccountChange) -> dict[str, Any]:
+def change_account(asker: Asker, identity: Identity, name: str, data: AccountChange) -> AccountChanged:
     """Change an account's role, shut it out or let it in, set its password."""
     if data == AccountChange():
         raise InvalidInput("web.bad_request")
-    changed: dict[str, Any] = {"name": name}
+    changed: AccountChanged = {"name": name}
     if data.role:
-        changed |= told_account(identity.change_role(asker.principal, name, data.role))
+        changed = cast("AccountChanged", told_account(identity.change_role(asker.principal, name, data.role)))
     if data.disabled is not None:
-        changed |= told_account(identity.disable_account(asker.principal, name, disabled=data.disabled))
+        changed = cast(
+            "AccountChanged",
+            told_account(identity.disable_account(asker.principal, name, disabled=data.disabled)),
+        )
     if data.new_password or data.password:
         password = identity.reset_password(asker.principal, name, data.password)
-        changed |= {} if data.password else {"password": password}
+        if not data.password:
+            changed["password"] = password
     return changed
 
 
 @get("/api/v1/tokens", opt=PEOPLE, sync_to_thread=True, tags=["people"])
-def list_tokens(asker: Asker, identity: Identity) -> dict[str, Any]:
+def list_tokens(asker: Asker, identity: Identity) -> TokenList:
     """One's own tokens; an administrator sees everybody's."""
     found = [told_token(one) for one in identity.tokens(asker.principal)]
     return {"items": found, "next": None, "total": len(found)}
 
 
 @post("/api/v1/tokens", opt=PEOPLE, status_code=201, sync_to_thread=True, tags=["people"])
-def create_token(asker: Asker, identity: Identity, clock: Clock, data: NewToken) -> dict[str, Any]:
+def create_token(asker: Asker, identity: Identity, clock: Clock, data: NewToken) -> TokenMade:
     """Make a token. Its secret is told here and never again."""
     expires = instants.parse(data.expires) if data.expires else clock.now() + timedelta(days=TOKEN_DAYS)
     account = _name_of(identity, asker.principal, data.account)
     token, secret = identity.create_token(asker.principal, data.name, data.scopes, expires, account=account)
-    return told_token(token) | {"secret": secret}
+    return {**told_token(token), "secret": secret}
 
 
 @delete("/api/v1/tokens/{token_id:str}", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
-def revoke_token(asker: Asker, identity: Identity, token_id: str) -> dict[str, Any]:
+def revoke_token(asker: Asker, identity: Identity, token_id: str) -> TokenRevoked:
     """Stop a token for good."""
     identity.revoke_token(asker.principal, token_id)
     return {"revoked": token_id}
@@ -180,7 +207,7 @@ def audit_trail(
     until: str = "",
     cursor: int | None = None,
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
-) -> dict[str, Any]:
+) -> AuditList:
     """The audit trail, newest first."""
     found = identity.audit_trail(
         asker.principal,
@@ -207,8 +234,8 @@ def _name_of(identity: Identity, asker: Principal, account: str) -> str:
     return found[0]
 
 
-def _who(principal: Principal) -> dict[str, Any]:
-    known: dict[str, Any] = {"principal": told(principal), "name": "", "role": "", "scopes": None}
+def _who(principal: Principal) -> Who:
+    known: Who = {"principal": told(principal), "name": "", "role": "", "scopes": None}
     if isinstance(principal, (Person, TokenHolder)):
         known |= {"id": principal.id, "name": principal.name, "role": str(principal.role)}
     if isinstance(principal, TokenHolder):
@@ -216,7 +243,7 @@ def _who(principal: Principal) -> dict[str, Any]:
     return known
 
 
-def told_account(account: Account) -> dict[str, Any]:
+def told_account(account: Account) -> AccountShape:
     """An account, for a program."""
     return {
         "id": account.id,
@@ -224,11 +251,11 @@ def told_account(account: Account) -> dict[str, Any]:
         "role": str(account.role),
         "is_disabled": account.is_disabled,
         "created": instants.format(account.created),
-        "last_sign_in": account.last_sign_in and instants.format(account.last_sign_in),
+        "last_sign_in": instants.format(account.last_sign_in) if account.last_sign_in else None,
     }
 
 
-def told_token(token: ApiToken) -> dict[str, Any]:
+def told_token(token: ApiToken) -> TokenShape:
     """A token without its secret, for a program."""
     return {
         "id": token.id,
@@ -237,12 +264,12 @@ def told_token(token: ApiToken) -> dict[str, Any]:
         "scopes": sorted(token.scopes),
         "created": instants.format(token.created),
         "expires": instants.format(token.expires),
-        "last_used": token.last_used and instants.format(token.last_used),
+        "last_used": instants.format(token.last_used) if token.last_used else None,
         "is_revoked": token.is_revoked,
     }
 
 
-def told_line(line: AuditLine) -> dict[str, Any]:
+def told_line(line: AuditLine) -> AuditShape:
     """A line of the audit trail, for a program."""
     return {
         "id": line.id,
@@ -252,7 +279,7 @@ def told_line(line: AuditLine) -> dict[str, Any]:
         "action": line.action,
         "subject": line.subject,
         "outcome": line.outcome,
-        "reasons": [dict(one) for one in line.reasons],
+        "reasons": [{"code": one["code"], "params": one["params"]} for one in line.reasons],
         "address": line.address,
     }
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from litestar import Litestar, Request, Router
 from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme
 
 import istmo
 from istmo.errors import IstmoError
+from istmo.identity.strangers import MINUTE, Strangers
 from istmo.kit.access import PUBLIC
 from istmo.kit.asking import Asker
 from istmo.kit.pages import Faces, asker_of
 from istmo.web import live, statics
 from istmo.web.admission import Door, check_access_declared
+from istmo.web.document import Document
 from istmo.web.headers import header_hook
 from istmo.web.keeping import Keeping
 from istmo.web.pages import preferences, sign_in
@@ -31,6 +35,8 @@ from istmo.web.waiting import Waiting
 
 if TYPE_CHECKING:
     from istmo.node import Node
+
+log = structlog.get_logger(__name__)
 
 THREADS: Final = 24
 """Requests that may wait for the database, a search or the worker side by side."""
@@ -108,11 +114,12 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
             openapi_router=Router(
                 path="/api/v1/openapi.json", route_handlers=[], opt=PUBLIC, include_in_schema=False
             ),
-            render_plugins=[JsonRenderPlugin(path="/")],
+            render_plugins=[Document(path="/")],
         ),
         request_max_body_size=node.settings.limits.body_bytes,
         multipart_form_part_limit=50,
         on_startup=[_more_threads],
+        lifespan=[_telling_rest(keeping.strangers)],
         on_shutdown=[stopping.set],
         logging_config=None,
         debug=False,
@@ -121,6 +128,31 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
     app.state.stopping = stopping
     check_access_declared(handlers_of(app))
     return app
+
+
+def _telling_rest(strangers: Strangers) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """While the application runs: tell each minute of the denials that the minute had no room for."""
+
+    @asynccontextmanager
+    async def telling(_: Litestar) -> AsyncIterator[None]:
+        task = asyncio.create_task(_tell_rest(strangers))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.to_thread(strangers.tell_rest, is_last=True)
+
+    return telling
+
+
+async def _tell_rest(strangers: Strangers) -> None:
+    while True:
+        await asyncio.sleep(MINUTE)
+        try:
+            await asyncio.to_thread(strangers.tell_rest)
+        except Exception:  # a full disk now is no reason to stay silent for good
+            log.exception("denials_not_told")
 
 
 def _more_threads() -> None:

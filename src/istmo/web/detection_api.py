@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from litestar import get
 
-from istmo.detect.api import alert_json
+from istmo.detect.answers import alert_json
 from istmo.detect.service import Detect
+from istmo.detect.shapes import AlertList, ObjectDetection
 from istmo.errors import NotFound
 from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
@@ -25,13 +24,13 @@ async def detection(
     waiting: Waiting,
     until: str = "live",
     wait: float = 0.0,
-) -> dict[str, Any]:
+) -> ObjectDetection:
     """``live`` (the worker has acknowledged it), ``waiting``, ``stopping`` or ``off``; how its hunt went.
 
     With ``wait``, the answer is held back up to so many seconds (30 at most) for the state ``until``.
     """
 
-    def look() -> dict[str, Any]:
+    def look() -> ObjectDetection:
         if not intel.may_know(asker.principal, object_id):
             raise NotFound("intel.no_object", object=object_id[:120])
         found = detect.detection(object_id)
@@ -48,13 +47,13 @@ async def detection(
 @get("/api/v1/objects/{object_id:str}/alerts", opt=PEOPLE, tags=["objects"])
 async def alerts(
     object_id: str, asker: Asker, detect: Detect, waiting: Waiting, wait: float = 0.0
-) -> dict[str, Any]:
+) -> AlertList:
     """The alerts that tell of one indicator or rule, last changed first.
 
     With ``wait``, the answer is held back up to so many seconds (30 at most) until there is one.
     """
 
-    def look() -> dict[str, Any]:
+    def look() -> AlertList:
         found = detect.alerts_about(asker.principal, object_id)
         return {"items": [alert_json(one) for one in found], "next": None, "total": None}
 

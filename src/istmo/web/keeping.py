@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from istmo.errors import NotAllowed, NotFound
+from istmo.errors import IstmoError, NotFound
 from istmo.identity import audit
+from istmo.identity.strangers import Strangers
 from istmo.intel.objects import Retraction
 from istmo.kit.asking import Asker
 from istmo.kit.signed import Presented
 from istmo.model.markings import Tlp
 from istmo.policy.actions import Action
 from istmo.policy.decisions import Context, Reason, Resource, decide
-from istmo.policy.principals import Person, Principal
+from istmo.policy.principals import Anonymous, Person, Principal
 from istmo.web.admission import Keepers
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Keeping:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self.strangers = Strangers(node.store, node.clock)
         self.fingerprint: str = node.keys.fingerprint
 
     def keepers(self) -> Keepers:
@@ -54,8 +56,14 @@ class Keeping:
         reader = self._readers().get(topic)
         return reader is not None and reader(principal, subject)
 
-    def record_denial(self, asker: Asker, method: str, path: str, error: NotAllowed) -> None:
-        """A denial, in the audit trail: what was asked for, and why not, where the room has said so."""
+    def record_denial(self, asker: Asker, method: str, path: str, error: IstmoError) -> None:
+        """A denial, in the audit trail: what was asked for, and why not, where the room has said so.
+
+        Of those whom nobody knows, so many a minute (``identity.strangers``).
+        """
+        if isinstance(asker.principal, Anonymous):
+            self.strangers.denied("web.request", f"{method} {path}", error.code, asker.address)
+            return
         why = error.params.get("why") or [error.code]
         audit.record_denial(
             self._node.store,

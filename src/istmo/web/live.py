@@ -17,6 +17,7 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 from istmo.errors import RateLimited
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
+from istmo.kit.openapi import TEXT, operation_with_answer
 from istmo.policy.principals import Principal
 from istmo.store.changes import Change, Changes
 
@@ -90,7 +91,15 @@ class Live:
         return [(topic, subject) for topic, subject in batch if self._may_know(principal, topic, subject)]
 
 
-@get("/api/v1/changes", opt=PEOPLE, summary="Live changes (server-sent events)", tags=["node"])
+@get(
+    "/api/v1/changes",
+    opt=PEOPLE,
+    summary="Live changes (server-sent events)",
+    tags=["node"],
+    operation_class=operation_with_answer(
+        "An event names a topic, its data the id of what changed.", {"text/event-stream": TEXT}
+    ),
+)
 async def changes(request: Request[Any, Any, Any], asker: Asker, live: Live) -> ServerSentEvent:
     """Tell the asker of changes as they happen."""
     live.check_room()

@@ -1,36 +1,31 @@
-"""The node about itself: who it is, how it is doing, its log's checkpoint, jobs that gave up."""
+"""The node about itself: who it is, how it is doing, jobs that gave up."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from litestar import get, post
 
 import istmo
 from istmo.clock import Clock
 from istmo.detect.service import Detect
-from istmo.errors import NotAllowed, NotFound
+from istmo.errors import NotFound
 from istmo.federation.service import Federation
 from istmo.identity import audit
 from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
-from istmo.ledger.log import Ledger
-from istmo.ledger.showing import show_checkpoint, show_entry
 from istmo.model import instants
-from istmo.model.markings import Tlp
 from istmo.policy.actions import Action
-from istmo.policy.decisions import Context, Resource, decide
-from istmo.policy.principals import Principal
 from istmo.settings import Settings
 from istmo.store.engine import Store
 from istmo.store.jobs import Job, dead_jobs, retry_job
+from istmo.web.permitting import require
+from istmo.web.shapes import JobList, JobRetried, JobShape, NodeShape
 
 
 @get("/api/v1/node", opt=PEOPLE, sync_to_thread=True, tags=["node"])
 def node(
     asker: Asker, settings: Settings, federation: Federation, intel: Intel, detect: Detect, clock: Clock
-) -> dict[str, Any]:
+) -> NodeShape:
     """Name, fingerprint, member id, the detection worker's state, how many live objects there are."""
     worker = detect.worker(asker.principal)
     return {
@@ -65,35 +60,19 @@ def node(
     }
 
 
-@get("/api/v1/ledger/checkpoint", opt=PEOPLE, sync_to_thread=True, tags=["node"])
-def checkpoint(asker: Asker, ledger: Ledger, federation: Federation) -> dict[str, Any]:
-    """The signed checkpoint of this node's log (C2SP tlog-checkpoint)."""
-    return show_checkpoint(ledger, asker.principal, federation.context())
-
-
-@get("/api/v1/ledger/entries/{origin:str}/{sequence:int}", opt=PEOPLE, sync_to_thread=True, tags=["node"])
-def entry(origin: str, sequence: int, asker: Asker, ledger: Ledger, federation: Federation) -> dict[str, Any]:
-    """One entry of the log with what proves it."""
-    return show_entry(ledger, asker.principal, federation.context(), origin, sequence)
-
-
 @get("/api/v1/jobs/dead", opt=PEOPLE, sync_to_thread=True, tags=["node"])
-def list_dead_jobs(
-    asker: Asker, store: Store, ledger: Ledger, settings: Settings, clock: Clock
-) -> dict[str, Any]:
+def list_dead_jobs(asker: Asker, store: Store, federation: Federation) -> JobList:
     """Background work that ran out of attempts, oldest first."""
-    _require(asker.principal, Action.JOB_MANAGE, ledger, settings, clock)
+    require(asker.principal, Action.JOB_MANAGE, federation.context())
     with store.read() as connection:
         items = [_job(one) for one in dead_jobs(connection)]
     return {"items": items, "next": None, "total": len(items)}
 
 
 @post("/api/v1/jobs/{id:int}/retry", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["node"])
-def retry(
-    id: int, asker: Asker, store: Store, ledger: Ledger, settings: Settings, clock: Clock
-) -> dict[str, Any]:
+def retry(id: int, asker: Asker, store: Store, federation: Federation, clock: Clock) -> JobRetried:
     """Give a job that gave up a fresh set of attempts."""
-    _require(asker.principal, Action.JOB_MANAGE, ledger, settings, clock)
+    require(asker.principal, Action.JOB_MANAGE, federation.context())
     with store.write() as tx:
         if not retry_job(tx, id, clock.now()):
             raise NotFound("web.no_job", id=id)
@@ -101,17 +80,7 @@ def retry(
     return {"id": id, "state": "waiting"}
 
 
-def _require(principal: Principal, action: Action, ledger: Ledger, settings: Settings, clock: Clock) -> None:
-    me = ledger.member_id
-    resource = Resource("node", me, frozenset({me}), Tlp.CLEAR, settings.space)
-    context = Context(me, frozenset({me}), settings.space, clock.now())
-    decision = decide(principal, action, resource, context)
-    if not decision:
-        why = [reason.code for reason in decision.reasons]
-        raise NotAllowed("web.not_for_you", action=str(action), why=why)
-
-
-def _job(job: Job) -> dict[str, Any]:
+def _job(job: Job) -> JobShape:
     return {
         "id": job.id,
         "kind": job.kind,
@@ -121,4 +90,4 @@ def _job(job: Job) -> dict[str, Any]:
     }
 
 
-routes = [node, checkpoint, entry, list_dead_jobs, retry]
+routes = [node, list_dead_jobs, retry]

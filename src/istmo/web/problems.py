@@ -14,18 +14,21 @@ from litestar.background_tasks import BackgroundTask
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 
-from istmo.errors import IstmoError, NotAllowed, NotFound, RateLimited, TooLarge
+from istmo.errors import IstmoError, NotAllowed, NotFound, RateLimited, TooLarge, Unauthenticated
+from istmo.kit import signed
 from istmo.kit.asking import Asker
 from istmo.kit.pages import Faces, back_to
-from istmo.policy.principals import Anonymous
 
 log = structlog.get_logger(__name__)
 
-Denied = Callable[[Asker, str, str, NotAllowed], None]
+Denied = Callable[[Asker, str, str, IstmoError], None]
 """Writes a denial to the audit trail: asker, method, path, the denial."""
 
-_ON_RECORD = frozenset({"federation.not_allowed", "detect.not_allowed"})
+_ON_RECORD = frozenset({"federation.not_allowed", "detect.not_allowed", "identity.sign_in_failed"})
 """Denials that their room has written down itself: it is asked by others than people, too."""
+
+_NO_DENIALS = frozenset({signed.STALE})
+"""A signed request's first answer: the challenge to sign anew with."""
 
 _MACHINE = ("/api/", "/federation/")
 
@@ -45,8 +48,8 @@ class Problems:
         if error.code == "web.sign_in_first" and is_page and request.method == "GET":
             return back_to(request, "/sign-in?" + urlencode({"next": asker.path}))
         background = None
-        is_known = not isinstance(asker.principal, Anonymous)
-        if is_known and isinstance(error, NotAllowed) and error.code not in _ON_RECORD:
+        is_denial = isinstance(error, (NotAllowed, Unauthenticated))
+        if is_denial and error.code not in _ON_RECORD | _NO_DENIALS:
             background = BackgroundTask(self._denied, asker, request.method, request.scope["path"], error)
         return self._answer(request, asker, error, background=background)
 

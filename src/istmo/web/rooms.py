@@ -15,7 +15,7 @@ from istmo.intel import api as intel_api
 from istmo.intel import pages as intel_pages
 from istmo.respond import api as respond_api
 from istmo.respond import pages as respond_pages
-from istmo.web import account_api, detection_api, node_api
+from istmo.web import account_api, detection_api, ledger_api, node_api
 from istmo.web.pages import situation
 
 
@@ -33,6 +33,7 @@ def open_rooms() -> Rooms:
         [
             *account_api.routes,
             *node_api.routes,
+            *ledger_api.routes,
             *detection_api.routes,
             *intel_api.routes,
             *detect_api.routes,

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from istmo.errors import NotFound, RateLimited
 from istmo.kit.ringing import Ringing
@@ -20,7 +20,7 @@ LONGEST: Final = 30.0
 """Seconds for which an answer is held back, at most."""
 _ASKERS: Final = 100
 _THREADS: Final = 8
-Answer = dict[str, Any]
+Answer = TypeVar("Answer")
 
 
 class Waiting:
@@ -28,7 +28,7 @@ class Waiting:
 
     def __init__(self, changes: Changes, stopping: asyncio.Event) -> None:
         self._changes, self._stopping = changes, stopping
-        self._bells: set[Ringing[Answer]] = set()
+        self._bells: set[Ringing[Any]] = set()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="waiting")
         self._ending: asyncio.Task[None] | None = None
 

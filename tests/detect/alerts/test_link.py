@@ -35,6 +35,8 @@ from istmo.detect.wire import (
     WireRow,
 )
 from istmo.errors import InvalidInput, Unavailable
+from istmo.identity import audit
+from istmo.identity.objects import AuditLine
 from istmo.store.engine import Transaction
 
 from .room import ADMINISTRATOR, ANALYST, COORDINATOR, HERE, T0, THERE, Peer, Room, hit, open_room, until
@@ -415,6 +417,25 @@ def test_what_the_worker_wants_known_is_known(linked: Room) -> None:
     until(lambda: len(linked.link.notices) == 2 and linked.link.notices[0].code == "detect.disk_full")
     assert [one.code for one in linked.link.notices] == ["detect.disk_full", "detect.disk_has_room"]
     until(lambda: {"state", "notice"} <= set(heard))
+
+
+def test_senders_that_were_turned_away_are_known_once_and_stand_in_the_audit_trail(linked: Room) -> None:
+    def lines() -> list[AuditLine]:
+        with linked.store.read() as connection:
+            return audit.lines(connection, action="event.submit")
+
+    peer = Peer(linked)
+    for number in (1, 4_000):
+        told: dict[str, str | int] = {
+            "n": number, "addresses": 3, "address": "192.0.2.9", "problem": "detect.token_unknown",
+        }  # fmt: skip
+        peer.send(wire.Notice(wire.INTAKE_DENIED, told))
+    until(lambda: len(lines()) == 2)
+    last = lines()[0]
+    assert (last.principal, last.outcome, last.address) == ("anonymous", "denied", "192.0.2.9")
+    assert [one["code"] for one in last.reasons] == ["detect.token_unknown", "turned_away"]
+    assert last.reasons[1]["params"] == {"count": "4000", "addresses": "3"}
+    assert [one.params["n"] for one in linked.link.notices] == [4_000]
 
 
 def test_a_peer_that_only_listens_does_not_stop_the_node(linked: Room) -> None:

@@ -156,6 +156,8 @@ def test_tokens_end(rig: Rig) -> None:
     rig.say(wire.PutSources(2, [source(until=1), source("other", id="s2", scopes=["read"])]))
     rig.hear(wire.Live)
     assert rig.post(b"{}")[1]["error"]["code"] == "detect.token_expired"
+    told = rig.hear(wire.Notice).params
+    assert told == {"n": 1, "addresses": 1, "address": "127.0.0.1", "problem": "detect.token_expired"}
     assert rig.post(b"{}", "other")[0] == 403
     rig.say(wire.PutSources(3, []))
     rig.hear(wire.Live)

@@ -17,8 +17,17 @@ from istmo.clock import Clock
 from istmo.detect.eventstore.log import Batch, EventLog
 from istmo.detect.eventstore.times import to_micros
 from istmo.detect.intake.bodies import EventBody
+from istmo.detect.intake.denials import Denials
 from istmo.detect.intake.sources import Sources
-from istmo.errors import InvalidInput, IstmoError, NotFound, RateLimited, Unavailable
+from istmo.errors import (
+    InvalidInput,
+    IstmoError,
+    NotAllowed,
+    NotFound,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
 from istmo.kit.i18n import LANGUAGES, Catalogue, negotiate
 from istmo.settings import Limits
 
@@ -62,12 +71,14 @@ class Intake:
         self,
         event_log: EventLog,
         sources: Sources,
+        denials: Denials,
         limits: Limits,
         clock: Clock,
         languages: tuple[str, ...] = LANGUAGES,
     ) -> None:
         self._log = event_log
         self._sources = sources
+        self._denials = denials
         self._limits = limits
         self._clock = clock
         self._languages = languages
@@ -84,6 +95,8 @@ class Intake:
         try:
             status, answer = await self._answer(scope, headers, receive)
         except IstmoError as error:
+            if isinstance(error, (Unauthenticated, NotAllowed)):
+                self._denials.count(error.code, (scope.get("client") or ("",))[0])
             status, answer = error.status, self._told(error, headers)
         except _SenderGone:
             return

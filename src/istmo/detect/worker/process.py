@@ -21,6 +21,7 @@ from istmo.detect.aside.pool import Pool
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.log import SEGMENT_BYTES, EventLog
 from istmo.detect.intake.app import Intake
+from istmo.detect.intake.denials import Denials
 from istmo.detect.intake.sources import Sources
 from istmo.detect.wire import (
     INDICATORS,
@@ -105,13 +106,16 @@ class Worker:
         self._log = EventLog(settings.events, self._clock, segment_bytes=self._segment_bytes)
         self._remember_repairs()
         self._sources = Sources(settings.space)
+        self._denials = Denials(self._clock)
         self._stage = IndicatorStage(self._log, self._clock)
         self._sigma = SigmaStage(self._log, loop, self._clock)
         self._pool = Pool(settings.events)
         self._log.on_append(lambda: loop.call_soon_threadsafe(self._stage.wake))
         self._log.on_append(self._sigma.wake)
         self._listener = _listen(settings.intake_host, settings.intake_port)
-        app = Intake(self._log, self._sources, settings.limits, self._clock, settings.languages)
+        app = Intake(
+            self._log, self._sources, self._denials, settings.limits, self._clock, settings.languages
+        )
         server = _Server(_server_config(app, self._certificate))
         tasks = [
             asyncio.create_task(server.serve(sockets=[self._listener])),
@@ -264,6 +268,8 @@ class Worker:
         connection = self._connection
         if connection is None:
             return
+        if denied := self._denials.take():
+            self._notices.append(denied)
         while self._notices:
             await connection.send(self._notices[0])
             self._notices.popleft()

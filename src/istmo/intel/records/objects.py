@@ -395,6 +395,12 @@ def insert_retraction(connection: Connection, retraction: Retraction) -> bool:
     return True
 
 
+def forget_note(connection: Connection, origin: str, by_sequence: int) -> None:
+    """Empty the note of a retraction whose own entry was erased; nothing when there is none."""
+    where = and_(retractions.c.origin == origin, retractions.c.by_sequence == by_sequence)
+    connection.execute(update(retractions).where(where).values(note=""))
+
+
 def find_retraction(connection: Connection, origin: str, sequence: int) -> str | None:
     """The object that a retraction of this entry names, if there is one."""
     return connection.execute(

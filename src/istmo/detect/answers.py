@@ -1,0 +1,155 @@
+"""What the machine interface of detection answers: alerts, rules and sources as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from istmo.detect.objects import Alert, Evidence, Rule, RuleProblem, Source, Story
+from istmo.detect.shapes import (
+    AlertShape,
+    EvidenceShape,
+    LeftOut,
+    RuleShape,
+    SourceShape,
+    StoryShape,
+    UnusableRule,
+)
+from istmo.detect.stories import from_micros
+from istmo.detect.wire import WireRow
+from istmo.kit.asking import Asker
+from istmo.kit.i18n import Catalogue
+from istmo.model import instants
+
+
+def alert_json(alert: Alert) -> AlertShape:
+    """An alert without its evidence."""
+    return {
+        "id": alert.id,
+        "detector": alert.detector,
+        "subject": alert.subject,
+        "title": alert.title,
+        "level": str(alert.level),
+        "tlp": alert.tlp.label,
+        "origin": alert.origin,
+        "host": alert.entity,
+        "hosts": alert.hosts,
+        "first_seen": _time(alert.first_seen),
+        "last_seen": _time(alert.last_seen),
+        "count": alert.count,
+        "stored_count": alert.stored_count,
+        "created": _time(alert.created),
+        "updated": _time(alert.updated),
+        "status": str(alert.status),
+        "reason": None if alert.reason is None else str(alert.reason),
+        "note": alert.note,
+        "former": alert.former,
+        "version": alert.version,
+    }
+
+
+def story_json(story: Story) -> StoryShape:
+    """An alert with its timeline and evidence."""
+    return {
+        **alert_json(story.alert),
+        "evidence": [evidence_json(one) for one in story.evidence],
+        "timeline": [{"hour": _time(hour), "count": count} for hour, count in story.hours],
+        "by_host": [{"host": host, "count": count} for host, count in story.hosts],
+    }
+
+
+def evidence_json(one: Evidence) -> EvidenceShape:
+    """One event that matched; ``raw`` in place of ``event`` where it was too long to keep whole."""
+    try:
+        event, raw = orjson.loads(one.raw), None
+    except orjson.JSONDecodeError:
+        event, raw = None, one.raw.decode("utf-8", "replace")
+    told: EvidenceShape = {
+        "id": one.event,
+        "time": _time(one.time),
+        "received": _time(one.received),
+        "host": one.host,
+        "source": one.source,
+        "fields": dict(one.fields),
+        "stored": one.is_stored,
+        "event": event,
+    }
+    if raw is not None:
+        told["raw"] = raw
+    return told
+
+
+def rule_json(rule: Rule, asker: Asker, catalogue: Catalogue) -> RuleShape:
+    """A rule without its text."""
+    return {
+        "id": rule.id,
+        "title": rule.title,
+        "level": rule.level,
+        "status": rule.status,
+        "description": rule.description,
+        "author": rule.author,
+        "logsource": rule.logsource,
+        "tags": list(rule.tags),
+        "enabled": rule.is_enabled,
+        "problem": None if rule.problem is None else unusable_json(rule.problem, asker, catalogue),
+        "file": rule.file,
+        "imported": _time(rule.imported),
+        "updated": _time(rule.updated),
+    }
+
+
+def unusable_json(problem: tuple[str, Mapping[str, Any]], asker: Asker, catalogue: Catalogue) -> UnusableRule:
+    """Why the worker cannot use a rule; in Sigma's own terms where there are such."""
+    code, params = problem
+    reason = f"sigma.problem.{params.get('reason', '')}"
+    key = reason if catalogue.has(asker.language, reason) else f"error.{code}"
+    return {"code": code, "line": params.get("line"), "text": catalogue.text(asker.language, key, **params)}
+
+
+def problem_json(problem: RuleProblem, asker: Asker, catalogue: Catalogue) -> LeftOut:
+    """A rule of an import that was left out, and why."""
+    return {
+        "file": problem.file,
+        "line": problem.line or None,
+        "rule": problem.rule,
+        "code": problem.key,
+        "text": catalogue.text(asker.language, problem.key, **problem.params),
+        "not_served": problem.is_not_served,
+    }
+
+
+def source_json(source: Source) -> SourceShape:
+    """A source without anything secret."""
+    return {
+        "id": source.id,
+        "name": source.name,
+        "created": _time(source.created),
+        "created_by": source.created_by,
+        "expires": _time(source.expires),
+        "revoked": _time(source.revoked),
+        "accepted": source.accepted,
+        "refused": source.refused,
+        "last_event": _time(source.last_event),
+    }
+
+
+def row_line(row: WireRow, names: Mapping[str, str]) -> bytes:
+    """A stored event as one line of JSON; the event itself as it came."""
+    head = orjson.dumps(
+        {
+            "id": row.event_id,
+            "time": _time(from_micros(row.time)),
+            "received": _time(from_micros(row.received)),
+            "source": names.get(row.source, row.source),
+            "host": row.host,
+        }
+    )
+    # What is stored was checked to be one JSON object in one line, so it can stand where it is.
+    return head[:-1] + b',"event":' + row.raw.strip() + b"}\n"
+
+
+def _time(instant: datetime | None) -> str | None:
+    return None if instant is None else instants.format(instant)

@@ -1,0 +1,177 @@
+"""The shapes of what the machine interface of detection answers, as the OpenAPI document tells them.
+
+Times are RFC 3339 with ``Z``, markings their labels (``TLP:AMBER``), words in the asker's language.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class AlertShape(TypedDict):
+    """An alert without its evidence. ``host`` is the one it began on, ``hosts`` how many there are."""
+
+    id: str
+    detector: str
+    subject: str
+    title: str
+    level: str
+    tlp: str
+    origin: str
+    host: str
+    hosts: int
+    first_seen: str | None
+    last_seen: str | None
+    count: int
+    stored_count: int
+    created: str | None
+    updated: str | None
+    status: str
+    reason: str | None
+    note: str
+    former: str | None
+    version: int
+
+
+class AlertList(TypedDict):
+    """A page of alerts; ``next`` is the cursor of the following one, ``total`` may be unknown."""
+
+    items: list[AlertShape]
+    next: str | None
+    total: int | None
+
+
+class _EvidenceAlways(TypedDict):
+    id: str
+    time: str | None
+    received: str | None
+    host: str
+    source: str
+    fields: dict[str, str]
+    stored: bool
+    event: Any
+
+
+class EvidenceShape(_EvidenceAlways, total=False):
+    """One event that matched; ``raw`` in place of ``event`` where it was too long to keep whole."""
+
+    raw: str
+
+
+class HourCount(TypedDict):
+    """How many events matched in an hour."""
+
+    hour: str | None
+    count: int
+
+
+class HostCount(TypedDict):
+    """How many events matched on a host."""
+
+    host: str
+    count: int
+
+
+class StoryShape(AlertShape):
+    """An alert with its timeline and evidence: the first and the last events."""
+
+    evidence: list[EvidenceShape]
+    timeline: list[HourCount]
+    by_host: list[HostCount]
+
+
+class UnusableRule(TypedDict):
+    """Why the worker cannot use a rule, and the line where that stands if there is one."""
+
+    code: str
+    line: Any
+    text: str
+
+
+class RuleShape(TypedDict):
+    """A Sigma rule without its text."""
+
+    id: str
+    title: str
+    level: str
+    status: str
+    description: str
+    author: str
+    logsource: str
+    tags: list[str]
+    enabled: bool
+    problem: UnusableRule | None
+    file: str
+    imported: str | None
+    updated: str | None
+
+
+class RuleRead(RuleShape):
+    """A Sigma rule with its text."""
+
+    text: str
+
+
+class RuleList(TypedDict):
+    """A page of rules; ``next`` is the cursor of the following one."""
+
+    items: list[RuleShape]
+    next: str | None
+    total: int | None
+
+
+class LeftOut(TypedDict):
+    """A rule of an import that was left out, and why; ``not_served``: no source sends such events."""
+
+    file: str
+    line: int | None
+    rule: str
+    code: str
+    text: str
+    not_served: bool
+
+
+class RulesImported(TypedDict):
+    """What an import of rules came to."""
+
+    accepted: int
+    added: int
+    changed: int
+    unchanged: int
+    problems: list[LeftOut]
+
+
+class SourceShape(TypedDict):
+    """A source of events without anything secret."""
+
+    id: str
+    name: str
+    created: str | None
+    created_by: str
+    expires: str | None
+    revoked: str | None
+    accepted: int
+    refused: int
+    last_event: str | None
+
+
+class SourceMade(SourceShape):
+    """A new source with its ``secret``, told this once."""
+
+    secret: str
+
+
+class SourceList(TypedDict):
+    """Every source."""
+
+    items: list[SourceShape]
+    next: None
+    total: int
+
+
+class ObjectDetection(TypedDict):
+    """``state``: live, waiting, stopping, off; ``hunt_problem``: what the look back could not do."""
+
+    id: str
+    state: str
+    hunt_problem: str | None

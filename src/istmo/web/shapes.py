@@ -1,0 +1,231 @@
+"""The shapes of what the node answers about itself and its people, as the OpenAPI document tells them.
+
+Times are RFC 3339 with ``Z``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class NoticeShape(TypedDict):
+    """Something that the worker wants an administrator to know."""
+
+    code: str
+    params: dict[str, Any]
+    at: str
+
+
+class WorkerShape(TypedDict):
+    """The detection worker. ``state``: ready, starting, away; None for whoever may not know a number."""
+
+    state: str
+    pid: int
+    intake: str
+    intake_problem: str
+    stored: int
+    bytes: int
+    rate: float
+    indicators: int | None
+    rules: int
+    indicator_lag: int
+    sigma_lag: int
+    hunting: int | None
+    notices: list[NoticeShape]
+
+
+class NodeShape(TypedDict):
+    """Who this node is, how it is doing; ``objects`` counts the live ones by STIX type."""
+
+    name: str
+    country: str
+    member: str
+    fingerprint: str
+    url: str
+    languages: list[str]
+    space: str
+    version: str
+    now: str
+    objects: dict[str, int]
+    worker: WorkerShape
+
+
+class JobShape(TypedDict):
+    """A job that ran out of attempts; ``problem`` is what stopped it the last time."""
+
+    id: int
+    kind: str
+    attempts: int
+    problem: str | None
+    created: str
+
+
+class JobList(TypedDict):
+    """Every job that gave up, oldest first."""
+
+    items: list[JobShape]
+    next: None
+    total: int
+
+
+class JobRetried(TypedDict):
+    """A job that has a fresh set of attempts."""
+
+    id: int
+    state: str
+
+
+class ErasedEntry(TypedDict):
+    """What an erasure has left: the commitment, and the number of the record that tells of it."""
+
+    origin: str
+    sequence: int
+    commitment: str
+    record: int
+    erased: str
+    message: str
+
+
+class _WhoAlways(TypedDict):
+    principal: str
+    name: str
+    role: str
+    scopes: list[str] | None
+
+
+class Who(_WhoAlways, total=False):
+    """Whom the node takes the asker for; ``scopes`` of an API token, no ``id`` for the operator."""
+
+    id: str
+
+
+class SignedIn(Who):
+    """A session that began: ``csrf`` goes back as ``X-CSRF`` with every change."""
+
+    csrf: str
+    expires: str
+
+
+class _MeAlways(Who):
+    language: str
+    zone: str
+
+
+class Me(_MeAlways, total=False):
+    """Whom the node takes the asker for, and how it speaks to them; ``csrf`` for a session."""
+
+    csrf: str
+
+
+class SignedOut(TypedDict):
+    """The session is over."""
+
+    signed_out: bool
+
+
+class PasswordChanged(TypedDict):
+    """One's own password is the new one."""
+
+    changed: bool
+
+
+class AccountShape(TypedDict):
+    """Somebody who may sign in."""
+
+    id: str
+    name: str
+    role: str
+    is_disabled: bool
+    created: str
+    last_sign_in: str | None
+
+
+class AccountMade(AccountShape, total=False):
+    """A new account; ``password`` where the node made it, told this once."""
+
+    password: str
+
+
+class _AccountChangedAlways(TypedDict):
+    name: str
+
+
+class AccountChanged(_AccountChangedAlways, total=False):
+    """An account after a change: what it is now, where role or state changed; a password the node made."""
+
+    id: str
+    role: str
+    is_disabled: bool
+    created: str
+    last_sign_in: str | None
+    password: str
+
+
+class AccountList(TypedDict):
+    """Everybody who has an account."""
+
+    items: list[AccountShape]
+    next: None
+    total: int
+
+
+class TokenShape(TypedDict):
+    """An API token without its secret."""
+
+    id: str
+    name: str
+    account: str
+    scopes: list[str]
+    created: str
+    expires: str
+    last_used: str | None
+    is_revoked: bool
+
+
+class TokenMade(TokenShape):
+    """A new API token with its ``secret``, told this once."""
+
+    secret: str
+
+
+class TokenList(TypedDict):
+    """One's own tokens, or everybody's."""
+
+    items: list[TokenShape]
+    next: None
+    total: int
+
+
+class TokenRevoked(TypedDict):
+    """Which token opens nothing more."""
+
+    revoked: str
+
+
+class AuditReason(TypedDict):
+    """Why, as a code with its parameters."""
+
+    code: str
+    params: dict[str, Any]
+
+
+class AuditShape(TypedDict):
+    """A line of the audit trail. ``outcome``: done, denied, failed."""
+
+    id: int
+    at: str
+    principal: str
+    name: str
+    action: str
+    subject: str
+    outcome: str
+    reasons: list[AuditReason]
+    address: str
+
+
+class AuditList(TypedDict):
+    """A page of the audit trail; ``next`` is the cursor of the following one. Lines are not counted."""
+
+    items: list[AuditShape]
+    next: str | None
+    total: None
