@@ -104,6 +104,10 @@ def test_what_is_not_there_or_erased_already_is_said(site: Site) -> None:
     assert erase(site, "raiz", sequence)[0] == 409
 
 
+def test_a_number_that_no_log_can_have_is_just_not_there(site: Site) -> None:
+    assert [erase(site, "raiz", number)[0] for number in (0, -1, 1 << 63, 10**30)] == [404] * 4
+
+
 def test_erasing_a_retraction_empties_its_note_and_lets_it_stand(site: Site) -> None:
     sequence = published(site)
     intel = site.node.intel

@@ -100,6 +100,12 @@ def test_it_is_tried_again_once(site: Site, language: str) -> None:
     assert CATALOGUE.text(language, "error.web.no_job", id=number) in again.output
 
 
+def test_a_number_that_no_job_can_have_is_just_not_there(site: Site) -> None:
+    done = run(site, "retry", str(10**30))
+    assert done.exit_code == 1 and str(10**30) in done.output
+    assert CATALOGUE.text("es", "error.web.no_job", id=10**30) in done.output
+
+
 def test_the_doctor_names_the_commands(site: Site, language: str) -> None:
     bury(site)
     (found,) = [one for one in check_running(site.node.settings) if one.check == "jobs"]

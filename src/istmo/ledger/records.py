@@ -178,6 +178,9 @@ def insert_entry(connection: Connection, values: dict[str, Any]) -> int:
 
 
 def find_entry(connection: Connection, origin: str, sequence: int) -> Row[Any] | None:
+    """The row of one entry; None too for a number that no log has (people write any number)."""
+    if not 0 < sequence < 1 << 53:
+        return None
     return connection.execute(_FIND_ENTRY, {"origin": origin, "sequence": sequence}).first()
 
 

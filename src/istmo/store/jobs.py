@@ -144,6 +144,8 @@ def dead_jobs(connection: Connection) -> list[Job]:
 
 def retry_job(tx: Transaction, job_id: int, now: datetime) -> bool:
     """Give a dead job a fresh set of attempts; False when there is no such job."""
+    if not 0 < job_id < 1 << 63:  # people write any number; a database takes none that is longer
+        return False
     done = tx.connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.state == "dead")
