@@ -1,9 +1,9 @@
 """How heavy is a node? Memory with three peers and 10,000 objects, start, installation, first page.
 
-Floors, measured in the same run: a bare Python process that imports the same web framework and serves
-nothing (memory), and a server of the same stack with one route (start; interleaved with the node's
-starts). The memory of a node is that of its whole process tree: the web process, the detection worker
-and whatever that has aside. Ratio: the node's web process against its floor.
+The floor of memory and of start is a server of the same libraries with one route (``bare_server.py``),
+interleaved in the same run: it is started in turn with the node, and while the node rests, both are
+read in turn. The memory of a node is that of its whole process tree: the web process, the detection
+worker and whatever that has aside. Ratio: the node's web process against its floor.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,9 @@ import orjson
 from measure import finish, percentile, pss_mb, tree
 
 from istmo.cli.demo.region import RunningNode, free_ports, join_region, make_node, running
-from istmo.ledger import keys as node_keys
 from istmo.model.ids import new_id
+
+READINGS = 5
 
 
 def bundle(count: int) -> bytes:
@@ -46,19 +49,6 @@ def bundle(count: int) -> bytes:
     return orjson.dumps({"type": "bundle", "id": new_id("bundle"), "objects": objects})
 
 
-def floor_mb() -> float:
-    """PSS of Python with the web framework imported."""
-    code = "import litestar, sqlalchemy, uvicorn, sys; print('ready', flush=True); sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as bare:
-        assert bare.stdout and bare.stdin
-        bare.stdout.readline()
-        used = pss_mb(bare.pid)
-        bare.stdin.close()
-    return used
-
-
 def start_seconds(node: RunningNode) -> float:
     """``istmo serve`` until the sign-in page answers."""
     began = time.monotonic()
@@ -66,18 +56,28 @@ def start_seconds(node: RunningNode) -> float:
     return seconds_until_page(node.url + "/sign-in", began, 200)
 
 
-def floor_start_seconds(folder: Path) -> float:
-    """A server of the same stack with one route, until it answers."""
-    folder.mkdir()
-    node_keys.create(folder / "keys")
+@contextmanager
+def bare_server() -> Iterator[tuple[int, float]]:
+    """The floor, running: its process and the seconds until it answered."""
     (port,) = free_ports(1)
-    server = Path(__file__).with_name("floor_server.py")
+    server = Path(__file__).with_name("bare_server.py")
     began = time.monotonic()
-    with subprocess.Popen([sys.executable, str(server), str(folder), str(port)]) as bare:
+    with subprocess.Popen([sys.executable, str(server), str(port)]) as bare:
         try:
-            return seconds_until_page(f"http://127.0.0.1:{port}/", began, 404)
+            yield bare.pid, seconds_until_page(f"http://127.0.0.1:{port}/", began, 200)
         finally:
             bare.terminate()
+
+
+def read_memory(node: int, floor: int, rest: float) -> tuple[list[list[float]], list[float]]:
+    """PSS of every process of the node, the web process first, and of the floor: in turn while they rest."""
+    ours: list[list[float]] = []
+    floors: list[float] = []
+    for _ in range(READINGS):
+        time.sleep(rest / READINGS)  # the goal is stated for a node at rest
+        floors.append(pss_mb(floor))
+        ours.append([pss_mb(pid) for pid in tree(node)])
+    return ours, floors
 
 
 def seconds_until_page(url: str, began: float, status: int) -> float:
@@ -137,9 +137,10 @@ def main() -> None:
         names = (("A", "GT"), ("B", "HN"), ("C", "SV"), ("D", "NI"))
         nodes = [make_node(Path(folder) / country, name, country) for name, country in names]
         started, floor_started = [], []
-        for number in range(starts):
+        for _ in range(starts):
             nodes[0].stop()
-            floor_started.append(floor_start_seconds(Path(folder) / f"floor-{number}"))
+            with bare_server() as (_, seconds):
+                floor_started.append(seconds)
             started.append(start_seconds(nodes[0]))
         with running(nodes[1:]):
             try:
@@ -150,13 +151,16 @@ def main() -> None:
                     nodes[0].operator.post(
                         "/api/v1/objects/publish", bundle(count), tlp="amber", audience="region"
                     )
-                time.sleep(rest)  # the goal is stated for a node at rest
                 assert nodes[0].process
-                web, *others = [pss_mb(pid) for pid in tree(nodes[0].process.pid)]
+                with bare_server() as (bare, _):
+                    readings, floors = read_memory(nodes[0].process.pid, bare, rest)
                 page = first_page_bytes(nodes[0].url)
             finally:
                 nodes[0].stop()
-    floor = floor_mb()
+    # The last reading is the one of the goal; the ratio is that of the middle of all.
+    web, *others = readings[-1]
+    ratio = percentile([one[0] / floor for one, floor in zip(readings, floors, strict=True)], 0.5)
+    floor = percentile(floors, 0.5)
     finish(
         {
             "objects": objects,
@@ -170,10 +174,13 @@ def main() -> None:
             "first_page_bytes": page,
             "installed_mb": round(installed_mb(), 1),
             "floor_pss_mb": round(floor, 1),
+            "readings": [
+                [round(one[0], 1), round(bare, 1)] for one, bare in zip(readings, floors, strict=True)
+            ],
             "goals": {"web": 150, "all": 300, "start_s": 2, "first_page_bytes": 100_000, "installed": 350},
         },
         asked.json,
-        f"footprint ratio: {web / floor:.2f} times a bare Litestar process "
+        f"footprint ratio: {ratio:.2f} times a bare server of the same libraries "
         f"({web:.0f} MB against {floor:.0f} MB; whole node {web + sum(others):.0f} MB); "
         f"start {percentile(started, 0.5) / percentile(floor_started, 0.5):.2f} times a bare server's",
     )

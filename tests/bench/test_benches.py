@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
-PARTS = {"measure.py", "floor_server.py", "intake_load.py"}
+PARTS = {"measure.py", "bare_server.py", "floor_server.py", "intake_load.py"}
 """What benches share or start; not benches themselves."""
 BENCHES = sorted(path for path in BENCH.glob("*.py") if path.name not in PARTS)
 
@@ -53,3 +56,23 @@ def test_the_last_line_holds_the_ratio_in_both_forms() -> None:
             cwd=BENCH,
         )
         assert (done.stdout + done.stderr).rstrip().splitlines()[-1] == "ratio: 2.00"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", BENCHES, ids=lambda path: path.name)
+def test_a_brief_run_is_brief_and_ends_with_a_ratio_that_a_program_reads(path: Path) -> None:
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, str(path), "--quick", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    took = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    last = done.stderr.rstrip().splitlines()[-1]
+    assert last == told["summary"]
+    assert re.search(r"ratio:? .*\d", last), last
+    assert took < 50, f"{took:.0f} s"

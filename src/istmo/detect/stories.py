@@ -1,8 +1,9 @@
 """Hits folded into stories: one alert for each, whatever the number of events.
 
 An indicator has one open alert at a time. A Sigma rule has one for each host, as long as no more
-than a day lies between its events. What was closed stays as it is: the next hit opens a new alert
-that refers to it. A hit that is stored already changes nothing.
+than a day lies between its events. Where events come out of order, one between two stories joins
+either; what was told as two stays two, for somebody may be at work on each. What was closed stays as
+it is: the next hit opens a new alert that refers to it. A hit that is stored already changes nothing.
 """
 
 from __future__ import annotations
