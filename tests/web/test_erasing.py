@@ -12,6 +12,7 @@ from web_site import PASSWORD, Site, make_site
 
 from istmo.cli import ledger as commands
 from istmo.clock import ManualClock
+from istmo.federation.objects import Cursor
 from istmo.identity import audit
 from istmo.intel.objects import RetractionReason
 from istmo.kit.cli import speak
@@ -56,6 +57,17 @@ def erase(site: Site, name: str, sequence: int, reason: str = "por ley") -> tupl
         headers = {"X-CSRF": answer.json()["csrf"]}
         answer = client.post(path, json={"reason": reason}, headers=headers)
         return answer.status_code, answer.json()
+
+
+def hear_all(site: Site) -> None:
+    """The neighbour acknowledges all that was meant for it."""
+    federation, ledger = site.node.federation, site.node.ledger
+    (peer,) = federation.region.peers()
+    with site.node.store.read() as connection:
+        chain, last = ledger.chain(connection, peer.id), ledger.last_sequence(connection)
+    federation.acks.start()
+    federation.acks.submit(peer.id, Cursor(chain.count, last, chain.head)).result(10)
+    federation.acks.stop()
 
 
 def trail(site: Site) -> list[tuple[str, str, str]]:
@@ -108,12 +120,16 @@ def test_a_number_that_no_log_can_have_is_just_not_there(site: Site) -> None:
     assert [erase(site, "raiz", number)[0] for number in (0, -1, 1 << 63, 10**30)] == [404] * 4
 
 
-def test_erasing_a_retraction_empties_its_note_and_lets_it_stand(site: Site) -> None:
+def test_a_retraction_can_be_erased_once_everybody_has_heard_it_and_it_stands(site: Site) -> None:
     sequence = published(site)
     intel = site.node.intel
     (found,) = intel.search(Operator(), query=WORD).items
     reason = RetractionReason("error")
     (made,) = intel.retract(Operator(), found.id, reason=reason, note="la llamó " + WORD)
+    status, told = erase(site, "raiz", made.by_sequence)
+    assert (status, told["error"]["code"]) == (409, "ledger.not_heard_by_all")  # type: ignore[index]
+    assert "CSIRT Guatemala" in told["error"]["message"]  # type: ignore[index]
+    hear_all(site)
     assert erase(site, "raiz", made.by_sequence)[0] == 200
     (kept,) = intel.read(Operator(), found.id)
     assert kept.sequence == sequence

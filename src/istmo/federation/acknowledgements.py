@@ -17,6 +17,7 @@ from istmo.errors import Conflict, IstmoError, Unavailable
 from istmo.federation import records as own_records
 from istmo.federation.links import Links
 from istmo.federation.objects import Acknowledged, Cursor
+from istmo.federation.outbox import FOLLOWS_DELIVERY
 from istmo.ledger import records
 from istmo.ledger.log import Ledger
 from istmo.store.engine import Transaction
@@ -88,6 +89,14 @@ class Acknowledgements:
             number = records.chain_at(connection, self._ledger.member_id, member, sequence).count
             found[member] = own_records.acknowledged_at(connection, member, number)
         return found
+
+    def owed(self, connection: Connection, origin: str, sequence: int) -> list[str]:
+        """The members to whom an own retraction (or charter) is owed and who have not acknowledged it."""
+        if origin != self._ledger.member_id:
+            return []
+        if self._ledger.entry(connection, origin, sequence).type not in FOLLOWS_DELIVERY:
+            return []
+        return [member for member, at in self.of_entry(connection, sequence).items() if at is None]
 
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None:

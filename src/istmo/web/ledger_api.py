@@ -9,7 +9,7 @@ from litestar import get, post
 from litestar.params import JSONBody
 
 from istmo.clock import Clock
-from istmo.errors import InvalidInput
+from istmo.errors import Conflict, InvalidInput
 from istmo.federation.service import Federation
 from istmo.identity import audit
 from istmo.kit.access import PEOPLE
@@ -76,6 +76,11 @@ def erase(
     origin = member_named(names, origin)
     now = clock.now()
     with store.write() as tx:
+        waiting = federation.acks.owed(tx.connection, origin, sequence)
+        if waiting:
+            # Without its content it would never reach them: they would go on acting on what it takes back.
+            members = ", ".join(sorted(names.get(one, one) for one in waiting))
+            raise Conflict("ledger.not_heard_by_all", sequence=sequence, members=members)
         record = ledger.erase(tx, origin, sequence, reason)
         left = ledger.entry(tx.connection, origin, sequence)
         audit.record(
