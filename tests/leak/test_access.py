@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from istmo.clock import ManualClock
+from istmo.identity.service import TOKEN_SCOPES
 from istmo.kit.access import KINDS
 from istmo.ledger import keys as node_keys
 from istmo.node import Node
@@ -110,8 +111,8 @@ def test_people_do_not_reach_what_is_for_peers_or_the_operator(site: Site, name:
             assert answer.status == 403, f"{question}: {answer}"
 
 
-@pytest.mark.parametrize("scope", list(Scope))
-def test_a_token_without_the_scope_is_denied(site: Site, scope: Scope) -> None:
+@pytest.mark.parametrize("scope", TOKEN_SCOPES)
+def test_a_token_without_the_scope_is_denied(site: Site, scope: str) -> None:
     """What each scope opens, on one route of each kind; everything else is refused with the reason."""
     opens = {
         ("GET", "/api/v1/objects", None): {Scope.READ},
