@@ -50,6 +50,8 @@ PARAMETERS = {
 
 ID_BY_PATH = {"/alerts": "alerts", "/cases": "cases", "/objects": "objects", "/peers": "members"}
 
+MOMENT = "0.005"
+"""Seconds to wait for what will not come: of a withheld thing and of nothing alike."""
 FILTERS = ({}, {"q": SECRET_WORD}, {"q": "tapir"}, {"limit": "1"}, {"cursor": "1"}, {"limit": "200"})
 QUERIES: dict[str, tuple[dict[str, str], ...]] = {
     "/api/v1/objects": (
@@ -72,6 +74,8 @@ QUERIES: dict[str, tuple[dict[str, str], ...]] = {
         {}, {"after": "1", "sequence": "1"}, {"after": "0", "sequence": "20"},
         {"after": "40", "sequence": "40"}, {"after": "9999", "sequence": "9999"}, {"head": "zz"},
     ),
+    "/api/v1/objects/{object_id}/detection": ({"wait": MOMENT}, {"until": "off", "wait": MOMENT}),
+    "/api/v1/objects/{object_id}/alerts": ({"wait": MOMENT},),
     "/sign-in": ({}, {"next": "/objects"}),
 }  # fmt: skip
 """What is asked after the question mark, by path. A path that is not here is asked bare."""

@@ -14,6 +14,7 @@ import pytest
 
 from istmo.cli.demo.region import RunningNode, Source, make_node, running
 from istmo.clock import ManualClock
+from istmo.detect.intake import app as intake
 from istmo.kit.client import NodeClient
 
 from .worlds import SECRET_WORD, START, indicator
@@ -50,25 +51,50 @@ def until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> 
     raise AssertionError(f"never came true: {what}")
 
 
-def send(source: Source, value: str) -> tuple[int, list[tuple[str, str]], bytes]:
-    """An event with the value; everything that the intake answered, but the time."""
-    event = {"EventID": 22, "Computer": "SRV-1", "QueryName": value, "UtcTime": "2026-03-02 08:00:00.000"}
-    answer = httpx.post(
-        f"{source.url}/api/v1/events",
-        content=json.dumps(event).encode(),
-        headers={"Authorization": f"Bearer {source.token}"},
-        trust_env=False,
-    )
-    headers = [(name, text) for name, text in answer.headers.items() if name != "date"]
-    return answer.status_code, headers, answer.content
+def event(value: str) -> bytes:
+    """An event with the value."""
+    told = {"EventID": 22, "Computer": "SRV-1", "QueryName": value, "UtcTime": "2026-03-02 08:00:00.000"}
+    return json.dumps(told).encode()
+
+
+INTAKE_BODIES: dict[tuple[str, str], tuple[bytes, ...]] = {
+    ("POST", intake.PATH): (event(HIDDEN), event("otro.example"), event(HIDDEN) + b"\n{", b"{", b""),
+    ("GET", intake.HEALTH): (b"",),
+    ("HEAD", intake.HEALTH): (b"",),
+}
+"""What is asked of each route of the intake port."""
+
+Told = tuple[str, str, bytes, int, list[tuple[str, str]], bytes]
+
+
+def ask_intake(source: Source) -> list[Told]:
+    """Everything that the intake answers, but the time: with the source's token, and with no good one."""
+    told: list[Told] = []
+    with httpx.Client(base_url=source.url, trust_env=False) as http:
+        for method, path in intake.ROUTES:
+            for token in (source.token, "istmo_unknown"):
+                for body in INTAKE_BODIES[method, path]:
+                    answer = http.request(
+                        method, path, content=body, headers={"Authorization": f"Bearer {token}"}
+                    )
+                    headers = [(name, text) for name, text in answer.headers.items() if name != "date"]
+                    told.append((method, path, body, answer.status_code, headers, answer.content))
+    return told
+
+
+def test_a_new_intake_route_cannot_be_forgotten() -> None:
+    assert set(INTAKE_BODIES) == set(intake.ROUTES), "say in INTAKE_BODIES what is sent to it"
 
 
 def test_an_observer_hears_counts_and_is_answered_nothing_of_what_is_withheld(node: RunningNode) -> None:
     """House invariant 1: live changes, counts, alerts, and the answer to whoever sent the event."""
     rosa, olga = node.person("rosa", "coordinator"), node.person("olga", "observer")
     source = node.source("cortafuegos")
-    until(lambda: send(source, "primero.example")[0] == 200, "the worker knows the source")
-    before = send(source, HIDDEN)
+    until(
+        lambda: 200 in {status for *_, status, _, _ in ask_intake(source)[:1]}, "the worker knows the source"
+    )
+    before = ask_intake(source)
+    assert {status for *_, status, _, _ in before} >= {200, 400, 401}, before
     counted = olga.get("/api/v1/node")
     heard: queue.Queue[tuple[str, str]] = queue.Queue()
     listening = threading.Event()
@@ -83,7 +109,7 @@ def test_an_observer_hears_counts_and_is_answered_nothing_of_what_is_withheld(no
     assert listening.wait(10)
     hidden = take_in(rosa, HIDDEN, SECRET_WORD, "TLP:RED")
     until(lambda: rosa.get("/api/v1/alerts", subject=hidden)["items"], "the alert of the hunt")
-    assert send(source, HIDDEN) == before, "whoever sends events is not told what they hit"
+    assert ask_intake(source) == before, "whoever sends events is not told what they hit"
     assert _settled(olga.get("/api/v1/node")) == _settled(counted)
     assert olga.get("/api/v1/alerts")["total"] == 0
     shown = take_in(rosa, "visto.example", "Visto", "TLP:AMBER")

@@ -127,6 +127,7 @@ class Publishing:
 def test_a_line_cut_and_a_peer_killed_while_200_objects_are_published_lose_and_double_nothing(
     joined: tuple[RunningNode, RunningNode], line: Recorder
 ) -> None:
+    """House invariant 4: complete is what both say, and what both hold."""
     gt, hn = joined
     with Publishing(gt) as publishing:
         line.cut_after = 4_000  # in the middle of a frame

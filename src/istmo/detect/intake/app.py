@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 import orjson
@@ -37,8 +37,11 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Answer = tuple[int, dict[str, Any]]
+"""Status and what becomes the body."""
 
 PATH: Final = "/api/v1/events"
+HEALTH: Final = "/healthz"
 IN_HAND_BYTES: Final = 64 << 20
 """What all requests together may hold in memory."""
 PATIENCE: Final = 60.0
@@ -106,21 +109,21 @@ class Intake:
             status, answer = failed.status, self._told(failed, headers)
         await _send(send, status, answer)
 
-    async def _answer(
-        self, scope: Scope, headers: dict[str, str], receive: Receive
-    ) -> tuple[int, dict[str, Any]]:
+    async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Answer:
         path, method = scope["path"], scope["method"]
-        if path == "/healthz" and method in ("GET", "HEAD"):
-            if self._log.is_full:
-                raise Unavailable("detect.disk_full", folder="")
-            return 200, {"status": "ok"}
-        if path != PATH:
+        handle = ROUTES.get((method, path))
+        if handle is not None:
+            return await handle(self, headers, receive)
+        if path not in {known for _, known in ROUTES}:
             raise NotFound("detect.no_such_path")
-        if method != "POST":
-            raise MethodNotAllowed("detect.method_not_allowed", method=method[:20])
-        return await self._take(headers, receive)
+        raise MethodNotAllowed("detect.method_not_allowed", method=method[:20])
 
-    async def _take(self, headers: dict[str, str], receive: Receive) -> tuple[int, dict[str, Any]]:
+    async def _tell_health(self, headers: dict[str, str], receive: Receive) -> Answer:
+        if self._log.is_full:
+            raise Unavailable("detect.disk_full", folder="")
+        return 200, {"status": "ok"}
+
+    async def _take(self, headers: dict[str, str], receive: Receive) -> Answer:
         if not self._sources.is_known:
             raise Unavailable("detect.intake_not_ready", retry_after=1)
         source = self._sources.admit(headers.get("authorization", ""), self._clock.now())
@@ -206,6 +209,14 @@ class Intake:
                 "params": error.params,
             }
         }
+
+
+ROUTES: Final[Mapping[tuple[str, str], Callable[[Intake, dict[str, str], Receive], Awaitable[Answer]]]] = {
+    ("GET", HEALTH): Intake._tell_health,
+    ("HEAD", HEALTH): Intake._tell_health,
+    ("POST", PATH): Intake._take,
+}
+"""All that the port answers, by method and path: what the leak test goes through."""
 
 
 class _SenderGone(Exception):
