@@ -189,8 +189,11 @@ class Identity:
             self._record(tx, account.person, "session.create", account.name, address=address)
         return session
 
-    def session(self, token: str) -> Session | None:
-        """The session that a cookie's token names; None when it has ended or its account is shut out."""
+    def session(self, token: str, *, is_used: bool = True) -> Session | None:
+        """The session that a cookie's token names; None when it has ended or its account is shut out.
+
+        Its time without use begins anew where it ``is_used``, and not where somebody merely looks.
+        """
         now, hashed = self._clock.now(), _hash(token)
         with self._store.read() as connection:
             found = records.session_by_hash(connection, hashed)
@@ -199,7 +202,7 @@ class Identity:
         row, account = found
         if account.is_disabled or row.expires <= now or row.seen + IDLE <= now:
             return None
-        if now - row.seen >= TOUCH_EVERY:
+        if is_used and now - row.seen >= TOUCH_EVERY:
             with self._store.write() as tx:
                 records.touch_session(tx.connection, hashed, now)
         return Session(token, account, row.created, row.expires)
@@ -256,7 +259,7 @@ class Identity:
             raise NotFound("identity.no_account", name=name[:80])
         return owner
 
-    def token(self, secret: str) -> TokenHolder | None:
+    def token(self, secret: str, *, is_used: bool = True) -> TokenHolder | None:
         """Who a secret stands for; None when it is unknown, expired, revoked or its owner shut out."""
         if not secret.startswith(TOKEN_PREFIX):
             return None
@@ -268,7 +271,7 @@ class Identity:
         token, owner = found
         if token.is_revoked or token.expires <= now or owner.is_disabled:
             return None
-        if token.last_used is None or now - token.last_used >= TOUCH_EVERY:
+        if is_used and (token.last_used is None or now - token.last_used >= TOUCH_EVERY):
             with self._store.write() as tx:
                 records.touch_token(tx.connection, token.id, now)
         return TokenHolder(token.id, f"{owner.name}: {token.name}", owner.role, token.scopes)
