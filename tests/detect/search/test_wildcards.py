@@ -10,11 +10,12 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.detect.search.test_find import END, fill, naive, search
 
 from istmo.detect.search.find import Finder
 from istmo.detect.search.query import parse_query
 from istmo.detect.search.wildcards import inside_test, whole_test
+
+from .test_find import END, fill, naive, search
 
 LETTERS = "abñ.\\\n*?\ud800\u0130"
 

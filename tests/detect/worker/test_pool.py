@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.detect.search.test_find import fill
 
 from istmo.detect.aside import pool as pools
 from istmo.detect.aside.jobs import FindHits, FindRows, Found
 from istmo.detect.aside.pool import Pool
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.wire import Position
+
+from ..search.test_find import fill  # noqa: TID252 - works with and without tests as a package
 
 
 def hunt_for_nothing() -> FindHits:
