@@ -16,6 +16,7 @@ from istmo.errors import Conflict, InvalidInput, Unavailable
 from istmo.identity.service import Identity
 from istmo.ledger import keys as node_keys
 from istmo.model.ids import new_id
+from istmo.model.names import is_name
 from istmo.settings import FILE, Settings, save_settings
 from istmo.store import migrations
 from istmo.store.engine import Store
@@ -32,7 +33,7 @@ def found_node(settings: Settings, *, administrator: str, password: str, clock: 
     """
     if (settings.data / FILE).exists():
         raise Conflict("cli.folder_taken", folder=str(settings.data))
-    if not settings.name.strip() or len(settings.name) > NAME_LENGTH or not settings.name.isprintable():
+    if not is_name(settings.name, NAME_LENGTH):
         raise InvalidInput("cli.bad_name", longest=NAME_LENGTH)
     if not re.fullmatch(r"[A-Z]{2}", settings.country):
         raise InvalidInput("cli.bad_country", country=settings.country)

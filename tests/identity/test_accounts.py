@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -144,6 +145,40 @@ def test_guessing_the_old_password_locks_like_signing_in(identity: Identity, adm
     with pytest.raises(IstmoError) as refused:
         identity.change_password(admin, PASSWORD, "otra clave muy larga")
     assert refused.value.code == "identity.locked"
+
+
+def test_a_new_password_that_will_not_do_is_no_failed_attempt(identity: Identity, admin: Person) -> None:
+    for _ in range(7):
+        with pytest.raises(InvalidInput):
+            identity.change_password(admin, PASSWORD, "short")
+    assert identity.sign_in("Marta Solís", PASSWORD, "")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"role": "analyst", "password": "short"},
+        {"disabled": True, "role": "emperor"},
+        {"password": "otra clave muy larga", "role": "observer"},
+    ],
+)
+def test_of_a_change_that_is_refused_nothing_is_done(
+    identity: Identity, admin: Person, changes: dict[str, Any]
+) -> None:
+    """The last one would leave the node without an administrator."""
+    with pytest.raises(IstmoError):
+        identity.change_account(admin, "Marta Solís", **changes)
+    (account,) = identity.accounts(admin)
+    assert (account.role, account.is_disabled) == ("administrator", False)
+    assert identity.sign_in("Marta Solís", PASSWORD, "")
+    told = {line.action for line in identity.audit_trail(admin)}
+    assert not told & {"account.role", "account.disable", "account.password"}
+
+
+def test_a_change_of_several_things_is_done_whole(identity: Identity, admin: Person) -> None:
+    identity.create_account(admin, "ana", "observer", PASSWORD)
+    account, password = identity.change_account(admin, "ana", role="analyst", disabled=False, password="")
+    assert account.role == "analyst" and identity.sign_in("ana", password, "").principal.role == "analyst"
 
 
 def test_a_reset_password_ends_sessions_and_lifts_a_lockout(identity: Identity, admin: Person) -> None:

@@ -92,6 +92,13 @@ def test_an_alert_is_promoted_with_its_title_level_and_evidence(gt: Nation) -> N
         gt.respond.open_case(gt.analyst, alert="alert--none")
 
 
+@pytest.mark.parametrize("title", ["", "  ", "\0", "\x1b[2Jcaso", "a\nb", "\u202etxt.exe"])
+def test_a_case_has_a_title_that_people_can_read(gt: Nation, title: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        gt.respond.open_case(gt.analyst, title)
+    assert refused.value.code == "respond.bad_title"
+
+
 def test_a_case_is_as_strict_as_what_is_added_to_it(gt: Nation, hn: Nation) -> None:
     gt.shelf.alerts = {"a": replace(OWN_ALERT, id="a", tlp=Tlp.AMBER_STRICT)}
     case = gt.respond.open_case(gt.analyst, "Caso", tlp=Tlp.GREEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from litestar.exceptions import ImproperlyConfiguredException
 from web_site import PASSWORD, Site, csrf_in, make_site
 
 from istmo.clock import ManualClock
-from istmo.kit.access import KINDS
-from istmo.policy.principals import Person, Role
+from istmo.errors import Unauthenticated
+from istmo.kit.access import KINDS, PEOPLE
+from istmo.kit.asking import Asker
+from istmo.policy.principals import Operator, Person, Role
 from istmo.web.rooms import Rooms
 from istmo.web.routes import routes_of
 
@@ -238,3 +241,43 @@ def test_over_https_cookies_are_secure_and_the_browser_remembers(tmp_path: Path,
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
         assert answer.headers["set-cookie"].startswith("__Host-istmo-")
         assert "Secure" in answer.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("by", ["session", "token"])
+@pytest.mark.parametrize("ends", ["taken back", "expired", "account shut out"])
+def test_a_long_answer_can_ask_again_whether_its_asker_may_still_be_answered(
+    tmp_path: Path, clock: ManualClock, by: str, ends: str
+) -> None:
+    askers: list[Asker] = []
+
+    @get("/api/v1/long", opt=PEOPLE, sync_to_thread=False)
+    def long(asker: Asker) -> str:
+        askers.append(asker)
+        return ""
+
+    site = make_site(tmp_path, clock, Rooms([long], []))
+    identity = site.node.identity
+    session = identity.sign_in("ana", PASSWORD, "192.0.2.1")
+    token, secret = identity.create_token(
+        session.principal, "panel", ["read"], clock.now() + timedelta(minutes=30)
+    )
+    with site.client() as client:
+        if by == "session":
+            client.cookies.set(site.cookie("session"), session.token)
+        else:
+            client.headers["authorization"] = f"Bearer {secret}"
+        assert client.get("/api/v1/long").status_code == 200
+    (asker,) = askers
+    assert asker.now() == asker.principal
+    if ends == "taken back":
+        identity.sign_out(session.token)
+        identity.revoke_token(session.principal, token.id)
+    elif ends == "expired":
+        for _ in range(13):  # asking again is no use of a session: it does not keep it alive
+            clock.advance(10 * 60)
+            with suppress(Unauthenticated):
+                asker.now()
+    else:
+        identity.disable_account(Operator(), "ana")
+    with pytest.raises(Unauthenticated):
+        asker.now()

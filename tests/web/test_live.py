@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from istmo.errors import RateLimited
+from istmo.errors import RateLimited, Unauthenticated
 from istmo.policy.principals import Person, Principal, Role
 from istmo.store.changes import Change, Changes
 from istmo.web import live
@@ -31,7 +31,7 @@ def not_secret(principal: Principal, topic: str, subject: str) -> bool:
 async def told(changes: list[Change], wanted: int) -> list[tuple[str | None, object]]:
     """What a listener hears of ``changes``, up to ``wanted`` events."""
     bell, stopping = Changes(), asyncio.Event()
-    listening = Live(bell, not_secret, stopping).listen(ANA)
+    listening = Live(bell, not_secret, stopping).listen(lambda: ANA)
     assert (await anext(listening)).comment == "listening"
 
     async def ring() -> None:
@@ -72,7 +72,7 @@ def test_listeners_are_limited_and_leave_their_place(monkeypatch: pytest.MonkeyP
 
     async def try_it() -> None:
         here = Live(Changes(), not_secret, asyncio.Event())
-        listening = here.listen(ANA)
+        listening = here.listen(lambda: ANA)
         await anext(listening)
         with pytest.raises(RateLimited):
             here.check_room()
@@ -80,3 +80,47 @@ def test_listeners_are_limited_and_leave_their_place(monkeypatch: pytest.MonkeyP
         here.check_room()
 
     run(try_it())
+
+
+class Rights:
+    """Who listens, until that is taken back."""
+
+    def __init__(self) -> None:
+        self.are_good = True
+
+    def now(self) -> Principal:
+        if not self.are_good:
+            raise Unauthenticated("web.token_unknown")
+        return ANA
+
+
+def test_nothing_is_told_once_the_listener_s_rights_have_ended() -> None:
+    """Never: a token that was revoked, or a session that ended, goes on hearing what changes."""
+
+    async def go() -> None:
+        bell, rights = Changes(), Rights()
+        listening = Live(bell, not_secret, asyncio.Event()).listen(rights.now)
+        await anext(listening)
+        bell.publish(Change("case", "first"))
+        assert (await asyncio.wait_for(anext(listening), 10)).data == "first"
+        rights.are_good = False
+        bell.publish(Change("case", "second"))
+        with pytest.raises(StopAsyncIteration):
+            await asyncio.wait_for(anext(listening), 10)
+
+    run(go())
+
+
+def test_a_silent_stream_ends_with_the_listener_s_rights_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_HEARTBEAT", 0.05)
+
+    async def go() -> None:
+        rights = Rights()
+        listening = Live(Changes(), not_secret, asyncio.Event()).listen(rights.now)
+        await anext(listening)
+        assert (await asyncio.wait_for(anext(listening), 10)).comment == "still here"
+        rights.are_good = False
+        with pytest.raises(StopAsyncIteration):
+            await asyncio.wait_for(anext(listening), 10)
+
+    run(go())

@@ -32,6 +32,7 @@ from istmo.federation.region import Region
 from istmo.kit.members import member_named
 from istmo.ledger.keys import verify
 from istmo.model import instants
+from istmo.model.names import is_name
 from istmo.store.engine import Store, Transaction
 
 log = structlog.get_logger(__name__)
@@ -41,8 +42,17 @@ OPEN, PENDING, JOINED, WITHDRAWN, REFUSED = "open", "pending", "joined", "withdr
 LIFETIME = timedelta(hours=24)
 TRIES = 10
 """Wrong proofs after which an invitation is withdrawn."""
+LONGEST_NAME = 200
 _STATEMENT_LIMIT = 2 << 20
 _REQUEST_LIMIT = 16 << 10
+
+
+def read_name(name: str) -> str:
+    """What a region or a member is to be called. Raises InvalidInput ``federation.bad_name``."""
+    name = name.strip()
+    if not is_name(name, LONGEST_NAME):
+        raise InvalidInput("federation.bad_name", longest=LONGEST_NAME)
+    return name
 
 
 class Inviting:
@@ -58,8 +68,7 @@ class Inviting:
         InvalidInput ``federation.bad_fingerprint``, ``federation.bad_name``; Conflict
         ``federation.no_region``, ``federation.not_signer``.
         """
-        if not name.strip() or len(name) > 200:
-            raise InvalidInput("federation.bad_name")
+        name = read_name(name)
         if fingerprint and not is_fingerprint(fingerprint):
             raise InvalidInput("federation.bad_fingerprint", fingerprint=fingerprint[:64])
         charter = self._region.charter()
@@ -68,9 +77,7 @@ class Inviting:
             raise Conflict("federation.not_signer", signers=names)
         code = new_code(self._region.settings.url, self._region.keys.fingerprint)
         now = self._clock.now()
-        invitation = Invitation(
-            code.id, code.public_key, name.strip(), fingerprint, now, now + LIFETIME, OPEN, None
-        )
+        invitation = Invitation(code.id, code.public_key, name, fingerprint, now, now + LIFETIME, OPEN, None)
         with self._store.write() as tx:
             records.insert_invitation(tx.connection, invitation)
             tx.notify("peer", invitation.id, state=OPEN)

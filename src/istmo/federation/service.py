@@ -30,7 +30,7 @@ from istmo.federation.charter import Charter
 from istmo.federation.dialling import LONGEST_WAIT, Dialler, Dialling, Listening
 from istmo.federation.feeding import HEARTBEAT_SECONDS, Feed, Feeds
 from istmo.federation.inbox import Inbox, Taken
-from istmo.federation.invitations import Inviting, Joiner
+from istmo.federation.invitations import Inviting, Joiner, read_name
 from istmo.federation.links import Links
 from istmo.federation.objects import Cursor, Invitation, Member
 from istmo.federation.outbox import Outbox
@@ -226,12 +226,14 @@ class Federation:
     # --- membership --------------------------------------------------------------------------
 
     def found(self, principal: Principal, name: str) -> Charter:
-        """Found a region with this node as its first member. Conflict ``federation.already_in_region``."""
+        """Found a region with this node as its first member. See ``read_name``.
+
+        Raises Conflict ``federation.already_in_region``.
+        """
         self._may(principal, Action.PEER_MANAGE, "region")
-        if not name.strip() or len(name) > 200:
-            raise InvalidInput("federation.bad_name")
+        name = read_name(name)
         with self.store.write() as tx:
-            charter = self.region.found(tx, name.strip())
+            charter = self.region.found(tx, name)
             self._record(tx, principal, "peer.found", charter.region)
         return charter
 

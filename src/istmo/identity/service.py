@@ -84,57 +84,69 @@ class Identity:
         with self._store.read() as connection:
             return records.all_accounts(connection)
 
-    def disable_account(self, by: Principal, name: str, *, disabled: bool = True) -> Account:
-        """Shut an account out (its sessions end and its tokens stop at once), or let it in again.
+    def change_account(
+        self,
+        by: Principal,
+        name: str,
+        *,
+        role: Role | str | None = None,
+        disabled: bool | None = None,
+        password: str | None = None,
+    ) -> tuple[Account, str]:
+        """Everything that is given, or nothing: the account as it is then, and a password that was set.
 
-        Raises Conflict("identity.last_administrator") rather than lock everybody out.
+        An account that is shut out loses its sessions, and its tokens stop at once. A new password (a
+        random one for an empty text) ends the sessions and lifts a lockout. A role counts from the next
+        request on. Raises NotAllowed, NotFound, InvalidInput for role or password, and
+        Conflict("identity.last_administrator") rather than lock everybody out.
         """
         self._may(by, Action.ACCOUNT_MANAGE)
+        wanted = None if role is None else read_role(role)
+        set_to = hashed = ""
+        if password is not None:
+            set_to = password or passwords.generate_password()
+            passwords.check_password(set_to, name)
+            hashed = passwords.hash_password(set_to)
         with self._store.write() as tx:
             account = self._named(tx, name)
-            records.change_account(tx.connection, account.id, is_disabled=disabled)
-            if disabled:
-                self._keep_an_administrator(tx, account)
+            if wanted is not None:
+                records.change_account(tx.connection, account.id, role=str(wanted))
+                self._record(tx, by, "account.role", account.name, Reason("role", {"role": str(wanted)}))
+            if disabled is not None:
+                records.change_account(tx.connection, account.id, is_disabled=disabled)
+                self._record(tx, by, "account.disable" if disabled else "account.enable", account.name)
+            self._keep_an_administrator(tx, account)
+            if hashed:
+                records.change_account(tx.connection, account.id, password=hashed)
+                lockout.unlock(tx, fold(account.name))
+                self._record(tx, by, "account.password", account.name)
+            if hashed or disabled:
                 records.drop_sessions_of(tx.connection, account.id)
-            self._record(tx, by, "account.disable" if disabled else "account.enable", account.name)
             tx.notify("account", account.id)
-        return self._again(account.id)
+        return self._again(account.id), set_to
+
+    def disable_account(self, by: Principal, name: str, *, disabled: bool = True) -> Account:
+        """Shut an account out, or let it in again. See ``change_account``."""
+        return self.change_account(by, name, disabled=disabled)[0]
 
     def change_role(self, by: Principal, name: str, role: Role | str) -> Account:
-        """Give an account another role; it counts from the next request on."""
-        self._may(by, Action.ACCOUNT_MANAGE)
-        wanted = read_role(role)
-        with self._store.write() as tx:
-            account = self._named(tx, name)
-            records.change_account(tx.connection, account.id, role=str(wanted))
-            self._keep_an_administrator(tx, account)
-            self._record(tx, by, "account.role", account.name, Reason("role", {"role": str(wanted)}))
-            tx.notify("account", account.id)
-        return self._again(account.id)
+        """Give an account another role. See ``change_account``."""
+        return self.change_account(by, name, role=role)[0]
+
+    def reset_password(self, by: Principal, name: str, password: str = "") -> str:
+        """Set somebody's password, a random one where none is given. See ``change_account``."""
+        return self.change_account(by, name, password=password)[1]
 
     def _keep_an_administrator(self, tx: Transaction, changed: Account) -> None:
         was_working = changed.role is Role.ADMINISTRATOR and not changed.is_disabled
         if was_working and not records.working_administrators(tx.connection):
             raise Conflict("identity.last_administrator", name=changed.name)
 
-    def reset_password(self, by: Principal, name: str, password: str = "") -> str:
-        """Set somebody's password (a random one where none is given), end their sessions, lift a lockout."""
-        self._may(by, Action.ACCOUNT_MANAGE)
-        password = password or passwords.generate_password()
-        passwords.check_password(password, name)
-        hashed = passwords.hash_password(password)
-        with self._store.write() as tx:
-            account = self._named(tx, name)
-            records.change_account(tx.connection, account.id, password=hashed)
-            records.drop_sessions_of(tx.connection, account.id)
-            lockout.unlock(tx, fold(account.name))
-            self._record(tx, by, "account.password", account.name)
-        return password
-
     def change_password(self, by: Principal, old: str, new: str, *, session: str = "") -> None:
         """Change one's own password; every other session of the account ends.
 
-        Raises NotAllowed("identity.wrong_password"), counted like a failed sign-in.
+        Raises NotAllowed("identity.wrong_password"), counted like a failed sign-in, and InvalidInput for
+        a new one that will not do, which is no failure.
         """
         if not isinstance(by, Person):
             raise NotAllowed("identity.people_only")
@@ -147,10 +159,11 @@ class Identity:
             hashed = records.password_of(tx.connection, by.id)
         if not passwords.is_right(old, hashed):
             raise NotAllowed("identity.wrong_password")
+        with self._store.write() as tx:
+            lockout.forgive(tx, guards, self._clock.now())
         passwords.check_password(new, known.name)
         hashed = passwords.hash_password(new)
         with self._store.write() as tx:
-            lockout.forgive(tx, guards, self._clock.now())
             records.change_account(tx.connection, by.id, password=hashed)
             records.drop_sessions_of(tx.connection, by.id, keep=_hash(session) if session else b"")
             self._record(tx, by, "account.password", known.name)
@@ -189,8 +202,11 @@ class Identity:
             self._record(tx, account.person, "session.create", account.name, address=address)
         return session
 
-    def session(self, token: str) -> Session | None:
-        """The session that a cookie's token names; None when it has ended or its account is shut out."""
+    def session(self, token: str, *, is_used: bool = True) -> Session | None:
+        """The session that a cookie's token names; None when it has ended or its account is shut out.
+
+        Its time without use begins anew where it ``is_used``, and not where somebody merely looks.
+        """
         now, hashed = self._clock.now(), _hash(token)
         with self._store.read() as connection:
             found = records.session_by_hash(connection, hashed)
@@ -199,7 +215,7 @@ class Identity:
         row, account = found
         if account.is_disabled or row.expires <= now or row.seen + IDLE <= now:
             return None
-        if now - row.seen >= TOUCH_EVERY:
+        if is_used and now - row.seen >= TOUCH_EVERY:
             with self._store.write() as tx:
                 records.touch_session(tx.connection, hashed, now)
         return Session(token, account, row.created, row.expires)
@@ -256,7 +272,7 @@ class Identity:
             raise NotFound("identity.no_account", name=name[:80])
         return owner
 
-    def token(self, secret: str) -> TokenHolder | None:
+    def token(self, secret: str, *, is_used: bool = True) -> TokenHolder | None:
         """Who a secret stands for; None when it is unknown, expired, revoked or its owner shut out."""
         if not secret.startswith(TOKEN_PREFIX):
             return None
@@ -268,7 +284,7 @@ class Identity:
         token, owner = found
         if token.is_revoked or token.expires <= now or owner.is_disabled:
             return None
-        if token.last_used is None or now - token.last_used >= TOUCH_EVERY:
+        if is_used and (token.last_used is None or now - token.last_used >= TOUCH_EVERY):
             with self._store.write() as tx:
                 records.touch_token(tx.connection, token.id, now)
         return TokenHolder(token.id, f"{owner.name}: {token.name}", owner.role, token.scopes)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from istmo.policy.principals import Principal
 
 
 class Asker:
     """One request's asker. A plain class, so that it is handed on as it is and never converted."""
 
-    __slots__ = ("address", "csrf", "language", "path", "principal", "zone")
+    __slots__ = ("_again", "address", "csrf", "language", "path", "principal", "zone")
 
     def __init__(
         self,
@@ -18,6 +20,7 @@ class Asker:
         address: str = "",
         csrf: str = "",
         path: str = "/",
+        again: Callable[[], Principal] | None = None,
     ) -> None:
         self.principal = principal
         self.language = language
@@ -30,3 +33,11 @@ class Asker:
         """Token bound to the session: a form sends it back as ``csrf``, a script as ``X-CSRF``."""
         self.path = path
         """Where the request came to, with its query: what a sign-in returns to."""
+        self._again = again
+
+    def now(self) -> Principal:
+        """Who asks, as of now: what an answer that takes long is measured by. May touch the database.
+
+        Raises Unauthenticated when the session or the token is good no longer, or the account is shut out.
+        """
+        return self._again() if self._again else self.principal

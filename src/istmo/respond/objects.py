@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Protocol
+from typing import Annotated, Final, Protocol
 
 import msgspec
 
@@ -23,7 +23,8 @@ ENTRIES_A_CASE = 5_000
 ENTRIES_AHEAD = 500
 """How many entries of one node are kept for a case whose opening has not come."""
 
-Title = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+LONGEST_TITLE: Final = 200
+Title = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_TITLE)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=20_000)]
 Name = Annotated[str, msgspec.Meta(max_length=128)]
 Member = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]

@@ -19,6 +19,7 @@ from istmo.ledger.log import Ledger
 from istmo.model import instants
 from istmo.model.ids import is_id
 from istmo.model.markings import Tlp, strictest
+from istmo.model.names import is_name
 from istmo.policy.actions import Action
 from istmo.policy.decisions import Context, Reason, Resource, decide
 from istmo.policy.principals import Person, Principal, TokenHolder, told
@@ -26,6 +27,7 @@ from istmo.respond import entries, records
 from istmo.respond.fold import Folded, admitted_by
 from istmo.respond.inbox import Inbox
 from istmo.respond.objects import (
+    LONGEST_TITLE,
     Alert,
     AlertSource,
     Author,
@@ -143,10 +145,13 @@ class Respond:
         resource = Resource("case", self._me, frozenset({self._me}), tlp, self._space, told(principal))
         self._may(principal, Action.CASE_WORK, resource)
         quoted = self._alert(principal, alert) if alert else None
-        title = title.strip() or (quoted.title if quoted else "")
+        title = title.strip()[:LONGEST_TITLE]
+        if (title or quoted is None) and not is_name(title, LONGEST_TITLE):
+            raise InvalidInput("respond.bad_title", longest=LONGEST_TITLE)
+        title = title or (quoted.title if quoted else "")
         level = severity or (str(quoted.level) if quoted else Severity.MEDIUM)
         level = _one_of(Severity, level, "severity")
-        opening = self._body(Opening, principal, title=title[:200], severity=level, tlp=tlp.label)
+        opening = self._body(Opening, principal, title=title, severity=level, tlp=tlp.label)
         case, copy = entries.open_with(opening, self._me)
         with self._store.write() as tx:
             self._append(tx, copy, tlp)
@@ -382,7 +387,7 @@ class Respond:
             Alert,
             principal,
             alert=one.id,
-            title=one.title[:200],
+            title=one.title[:LONGEST_TITLE],
             level=_one_of(Severity, one.level, "severity"),
             first=one.first,
             last=one.last,

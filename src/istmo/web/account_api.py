@@ -154,21 +154,19 @@ def create_account(asker: Asker, identity: Identity, data: NewAccount) -> Accoun
 
 @post("/api/v1/accounts/{name:str}", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
 def change_account(asker: Asker, identity: Identity, name: str, data: AccountChange) -> AccountChanged:
-    """Change an account's role, shut it out or let it in, set its password."""
+    """Change an account's role, shut it out or let it in, set its password: all that is asked, or nothing."""
     if data == AccountChange():
         raise InvalidInput("web.bad_request")
-    changed: AccountChanged = {"name": name}
-    if data.role:
-        changed = cast("AccountChanged", told_account(identity.change_role(asker.principal, name, data.role)))
-    if data.disabled is not None:
-        changed = cast(
-            "AccountChanged",
-            told_account(identity.disable_account(asker.principal, name, disabled=data.disabled)),
-        )
-    if data.new_password or data.password:
-        password = identity.reset_password(asker.principal, name, data.password)
-        if not data.password:
-            changed["password"] = password
+    account, password = identity.change_account(
+        asker.principal,
+        name,
+        role=data.role or None,
+        disabled=data.disabled,
+        password=data.password if data.new_password or data.password else None,
+    )
+    changed = cast("AccountChanged", told_account(account))
+    if data.new_password and not data.password:
+        changed["password"] = password
     return changed
 
 

@@ -42,13 +42,18 @@ _ADMITTED: dict[str, tuple[type, ...]] = {
     "operator": (Operator,),
 }
 
+_Again = Callable[[], Principal]
+
 
 @dataclass(frozen=True)
 class Keepers:
-    """Who knows the asker: by session token, by API token, by signature. Each may touch the database."""
+    """Who knows the asker: by session token, by API token, by signature. Each may touch the database.
 
-    session: Callable[[str], Person | None]
-    token: Callable[[str], TokenHolder | None]
+    The flag says whether the secret is used: merely looking whether it is good keeps no session alive.
+    """
+
+    session: Callable[[str, bool], Person | None]
+    token: Callable[[str, bool], TokenHolder | None]
     signature: Callable[[Presented], Principal]
 
 
@@ -68,10 +73,10 @@ class Door:
         request = Request[Any, Any, Any](connection.scope, connection.receive, connection.send)
         self.greet(request.scope)
         self._check_host(request)
-        secret, by_cookie, principal = await self._who(request)
+        secret, by_cookie, principal, again = await self._who(request)
         asker: Asker = request.scope["state"]["asker"]
         request.scope["state"]["asker"] = Asker(
-            principal, asker.language, asker.zone, asker.address, csrf.token(secret), asker.path
+            principal, asker.language, asker.zone, asker.address, csrf.token(secret), asker.path, again
         )
         if request.method not in _SAFE:
             await self._check_origin(request, principal, secret, by_cookie)
@@ -102,30 +107,30 @@ class Door:
         if name not in self._hosts:
             raise InvalidInput("web.wrong_host")
 
-    async def _who(self, request: Request[Any, Any, Any]) -> tuple[str, bool, Principal]:
-        """The secret that forms are bound to, whether a cookie spoke, and who asks."""
+    async def _who(self, request: Request[Any, Any, Any]) -> tuple[str, bool, Principal, _Again | None]:
+        """The secret that forms are bound to, whether a cookie spoke, who asks, and how to ask that again."""
         authorization = request.headers.get("authorization", "")
         if authorization:
             scheme, _, value = authorization.partition(" ")
             holder = None
             if scheme.lower() == "bearer" and value:
-                holder = await sync_to_thread(self._keepers.token, value.strip())
+                holder = await sync_to_thread(self._keepers.token, value.strip(), True)
             if holder is None:
                 raise Unauthenticated("web.token_unknown")
-            return "", False, holder
+            return "", False, holder, _again(self._keepers.token, value.strip(), "web.token_unknown")
         if "signature-input" in request.headers:
             signed = Presented(request.method, _url(request), dict(request.headers), await request.body())
-            return "", False, await sync_to_thread(self._keepers.signature, signed)
+            return "", False, await sync_to_thread(self._keepers.signature, signed), None
         token = request.cookies.get(self._faces.cookie(SESSION), "")
         if token:
-            person = await sync_to_thread(self._keepers.session, token)
+            person = await sync_to_thread(self._keepers.session, token, True)
             if person is not None:
-                return token, True, person
+                return token, True, person, _again(self._keepers.session, token, "web.sign_in_first")
         visit = request.cookies.get(self._faces.cookie(VISIT), "")
         if len(visit) < 32:
             visit = secrets.token_hex(16)
             request.scope["state"][NEW_VISIT] = visit
-        return visit, False, Anonymous()
+        return visit, False, Anonymous(), None
 
     async def _check_origin(
         self, request: Request[Any, Any, Any], principal: Principal, secret: str, by_cookie: bool
@@ -146,6 +151,16 @@ class Door:
             given = str((await request.form()).get(csrf.FIELD, ""))
         if not csrf.is_valid(secret, given):
             raise NotAllowed("web.form_expired")
+
+
+def _again(find: Callable[[str, bool], Principal | None], secret: str, code: str) -> _Again:
+    def look() -> Principal:
+        found = find(secret, False)
+        if found is None:
+            raise Unauthenticated(code)
+        return found
+
+    return look
 
 
 def _url(request: Request[Any, Any, Any]) -> str:

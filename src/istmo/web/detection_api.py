@@ -31,7 +31,7 @@ async def detection(
     """
 
     def look() -> ObjectDetection:
-        if not intel.may_know(asker.principal, object_id):
+        if not intel.may_know(asker.now(), object_id):
             raise NotFound("intel.no_object", object=object_id[:120])
         found = detect.detection(object_id)
         return {"id": object_id, "state": found.state, "hunt_problem": found.hunt_problem}
@@ -54,7 +54,7 @@ async def alerts(
     """
 
     def look() -> AlertList:
-        found = detect.alerts_about(asker.principal, object_id)
+        found = detect.alerts_about(asker.now(), object_id)
         return {"items": [alert_json(one) for one in found], "next": None, "total": None}
 
     def rings(change: Change) -> bool:

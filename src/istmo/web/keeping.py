@@ -14,7 +14,7 @@ from istmo.kit.signed import Presented
 from istmo.model.markings import Tlp
 from istmo.policy.actions import Action
 from istmo.policy.decisions import Context, Reason, Resource, decide
-from istmo.policy.principals import Anonymous, Person, Principal
+from istmo.policy.principals import Anonymous, Person, Principal, TokenHolder
 from istmo.web.admission import Keepers
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Keeping:
 
     def keepers(self) -> Keepers:
         """The three ways to be known."""
-        return Keepers(self._session, self._node.identity.token, self._signature)
+        return Keepers(self._session, self._token, self._signature)
 
     def may(self, principal: Principal, action: Action) -> bool:
         """Whether the asker's role opens this kind of thing at all: what the navigation shows."""
@@ -75,9 +75,12 @@ class Keeping:
             address=asker.address,
         )
 
-    def _session(self, token: str) -> Person | None:
-        found = self._node.identity.session(token)
+    def _session(self, token: str, is_used: bool) -> Person | None:
+        found = self._node.identity.session(token, is_used=is_used)
         return found.principal if found else None
+
+    def _token(self, secret: str, is_used: bool) -> TokenHolder | None:
+        return self._node.identity.token(secret, is_used=is_used)
 
     def _signature(self, signed: Presented) -> Principal:
         return self._node.federation.who_signed(signed)

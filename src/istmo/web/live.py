@@ -14,7 +14,7 @@ from litestar import Request, get
 from litestar.concurrency import sync_to_thread
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
-from istmo.errors import RateLimited
+from istmo.errors import RateLimited, Unauthenticated
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.openapi import TEXT, operation_with_answer
@@ -45,8 +45,12 @@ class Live:
         if self._listening >= _LISTENERS:
             raise RateLimited("web.too_many_listeners", retry_after=30)
 
-    async def listen(self, principal: Principal) -> AsyncIterator[ServerSentEventMessage]:
-        """Events until the client leaves or the node stops. A heartbeat comment keeps proxies awake."""
+    async def listen(self, now: Callable[[], Principal]) -> AsyncIterator[ServerSentEventMessage]:
+        """Events until the client leaves, the node stops, or the listener may listen no longer.
+
+        ``now`` tells who listens, or raises Unauthenticated; it is asked each time that something is
+        about to be sent, so nothing outlives a token or a session. A heartbeat comment keeps proxies awake.
+        """
         loop = asyncio.get_running_loop()
         held: dict[tuple[str, str], None] = {}
         rung = asyncio.Event()
@@ -66,14 +70,17 @@ class Live:
             yield ServerSentEventMessage(data=None, comment="listening", retry=3000)
             while not self._stopping.is_set():
                 if not await self._wait(rung):
+                    await sync_to_thread(now)
                     yield ServerSentEventMessage(data=None, comment="still here")
                     continue
                 await asyncio.sleep(_GATHER)
                 rung.clear()
                 batch = list(held)
                 held.clear()
-                for topic, subject in await sync_to_thread(self._known, principal, batch):
+                for topic, subject in await sync_to_thread(self._known, now, batch):
                     yield ServerSentEventMessage(data=subject, event=topic)
+        except Unauthenticated:
+            return  # whoever asks anew is told why
         finally:
             self._listening -= 1
             unsubscribe()
@@ -87,7 +94,8 @@ class Live:
                 one.cancel()
         return rung.is_set()
 
-    def _known(self, principal: Principal, batch: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    def _known(self, now: Callable[[], Principal], batch: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        principal = now()
         return [(topic, subject) for topic, subject in batch if self._may_know(principal, topic, subject)]
 
 
@@ -103,7 +111,7 @@ class Live:
 async def changes(request: Request[Any, Any, Any], asker: Asker, live: Live) -> ServerSentEvent:
     """Tell the asker of changes as they happen."""
     live.check_room()
-    return ServerSentEvent(live.listen(asker.principal))
+    return ServerSentEvent(live.listen(asker.now))
 
 
 routes = [changes]

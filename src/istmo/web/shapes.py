@@ -146,18 +146,9 @@ class AccountMade(AccountShape, total=False):
     password: str
 
 
-class _AccountChangedAlways(TypedDict):
-    name: str
+class AccountChanged(AccountShape, total=False):
+    """An account after a change, as it is now; ``password`` where the node made a new one, told this once."""
 
-
-class AccountChanged(_AccountChangedAlways, total=False):
-    """An account after a change: what it is now, where role or state changed; a password the node made."""
-
-    id: str
-    role: str
-    is_disabled: bool
-    created: str
-    last_sign_in: str | None
     password: str
 
 

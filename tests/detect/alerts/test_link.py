@@ -37,6 +37,7 @@ from istmo.detect.wire import (
 from istmo.errors import InvalidInput, Unavailable
 from istmo.identity import audit
 from istmo.identity.objects import AuditLine
+from istmo.settings import Limits
 from istmo.store.engine import Transaction
 
 from .room import ADMINISTRATOR, ANALYST, COORDINATOR, HERE, T0, THERE, Peer, Room, hit, open_room, until
@@ -394,6 +395,30 @@ def test_a_search_gives_rows_as_they_come(linked: Room) -> None:
     assert found == [row]
     assert isinstance(last, Problem)
     assert last.code == "detect.worker_away"
+
+
+def test_who_asks_for_more_rows_than_a_search_tells_hears_of_it(linked: Room) -> None:
+    peer = Peer(linked)
+    peer.expect(Synced)
+    most = Limits().search_rows
+    row = WireRow("1-1", T0, T0, "s", "CAJA-1", b"{}")
+
+    def answer(rows: int, problem: Problem | None = None) -> None:
+        asked = peer.expect(Search)
+        assert asked.limit == most
+        peer.send(Rows(asked.request, [row] * rows, True, problem))
+
+    with _in_thread(lambda: answer(most)):
+        *found, last = linked.detect.search(ANALYST, "x", limit=most * 10)
+    assert len(found) == most
+    assert last == Problem("", "detect.search_cut_at", {"limit": most})
+    with _in_thread(lambda: answer(most - 1)):
+        assert list(linked.detect.search(ANALYST, "x", limit=most + 1)) == [row] * (most - 1), "that was all"
+    with _in_thread(lambda: answer(most)):
+        assert list(linked.detect.search(ANALYST, "x", limit=most)) == [row] * most, "as were asked for"
+    cut = Problem("", "detect.search_cut_short", {"seconds": 30})
+    with _in_thread(lambda: answer(most, cut)):
+        assert list(linked.detect.search(ANALYST, "x", limit=most + 1))[most:] == [cut], "one reason will do"
 
 
 def test_without_a_worker_a_search_says_so(linked: Room) -> None:

@@ -107,3 +107,29 @@ def test_a_body_of_one_endless_line_keeps_nothing_of_it() -> None:
 def test_an_unknown_encoding_is_refused() -> None:
     with pytest.raises(InvalidInput):
         EventBody(Limits(), "zstd")
+
+
+@pytest.mark.parametrize(
+    ("body", "events", "at"),
+    [
+        (b'[{"a":1},', 1, 2),
+        (b'[{"a":1}', 1, 2),
+        (b'[{"a":1},{"b":', 1, 2),
+        (b'[{"a":1},{"b":"x]', 1, 2),
+        (b"[", 0, 1),
+    ],
+)
+def test_an_array_that_breaks_off_is_told_and_what_came_of_it_kept(body: bytes, events: int, at: int) -> None:
+    whole = EventBody(Limits(), "")
+    whole.feed(body)
+    whole.finish()
+    assert len(whole.events) == events
+    assert whole.refused == [{"line": at, "code": "detect.array_cut_short"}]
+    assert whole.refused_total == 1
+
+
+def test_a_whole_array_is_not_told_of() -> None:
+    whole = EventBody(Limits(), "")
+    whole.feed(b'[{"a":1}, {"b":2}]')
+    whole.finish()
+    assert (len(whole.events), whole.refused) == (2, [])

@@ -54,6 +54,12 @@ def test_events_are_read_from_what_holds_them(tmp_path: Path, content: bytes) ->
     assert [one.name for one in tmp_path.iterdir()] == ["events"]
 
 
+def test_an_array_that_breaks_off_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "events"
+    path.write_bytes(b'[{"n":1},')
+    assert told(list(open_events(path, LIMITS))) == ([b'{"n":1}'], ["detect.array_cut_short"])
+
+
 def test_stray_members_are_passed_over_and_told(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(

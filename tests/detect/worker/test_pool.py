@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from istmo.detect.aside import pool as pools
-from istmo.detect.aside.jobs import FindHits, Found
+from istmo.detect.aside.jobs import FindHits, FindRows, Found
 from istmo.detect.aside.pool import Pool
 from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.wire import Position
+
+from ..search.test_find import fill  # noqa: TID252 - works with and without tests as a package
 
 
 def hunt_for_nothing() -> FindHits:
@@ -63,5 +66,26 @@ def test_closing_while_the_first_one_is_still_to_start_leaves_nothing(tmp_path: 
         await asyncio.sleep(0)
         await asyncio.wait_for(pool.close(), 5)
         assert not pool._idle
+
+    asyncio.run(go())
+
+
+def test_a_hunt_does_not_wait_for_searches(tmp_path: Path) -> None:
+    """Never: whoever searches a lot delays the hunt for what a member has just published."""
+    fill(tmp_path / "events", [b'{"n":%d}' % n for n in range(500)], segments=1)
+    everything = FindRows(query="", start=None, end=None, limit=500, upto=Position(1 << 40, 0), seconds=60.0)
+
+    async def go() -> None:
+        pool = Pool(tmp_path / "events")
+        searches = [pool.run(everything) for _ in range(pools.MOST - pools.MOST_HUNTS)]
+        for one in searches:
+            assert not (await anext(one)).done
+        next_one = asyncio.ensure_future(anext(pool.run(everything)))
+        assert [answer.done for answer in await asyncio.wait_for(answers(pool), 20)] == [True]
+        assert not next_one.done(), "more searches than may run at once"
+        await searches[0].aclose()
+        assert not (await asyncio.wait_for(next_one, 20)).done
+        await searches[1].aclose()
+        await pool.close()
 
     asyncio.run(go())

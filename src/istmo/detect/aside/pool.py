@@ -1,7 +1,8 @@
 """The worker's end: a few processes aside, started when needed, stopped when idle; one waits, fresh.
 
 A hunt must not wait for a Python to start. What a process has read stays in its memory, so the one that
-waits is one that has done nothing yet.
+waits is one that has done nothing yet. Nor must it wait for searches to end: whoever asks the same thing
+many times over would delay what every member of the region relies on.
 """
 
 from __future__ import annotations
@@ -14,22 +15,25 @@ from typing import Final
 
 import structlog
 
-from istmo.detect.aside.jobs import Found, Job, decode_answer, encode
+from istmo.detect.aside.jobs import FindHits, Found, Job, decode_answer, encode
 from istmo.detect.wire import Problem
 
 log = structlog.get_logger(__name__)
 
-MOST: Final = 2
+MOST: Final = 3
+MOST_HUNTS: Final = 1
+"""Processes kept free for hunts; searches and closing segments share the others."""
 IDLE_SECONDS: Final = 20.0
 _LONGEST: Final = 256 << 20
 
 
 class Pool:
-    """Runs jobs, at most ``MOST`` at a time. All of it belongs to one event loop."""
+    """Runs jobs, at most ``MOST`` at a time, ``MOST_HUNTS`` of them hunts. All belongs to one event loop."""
 
     def __init__(self, events: Path) -> None:
         self._events = events
-        self._turns = asyncio.Semaphore(MOST)
+        self._hunts = asyncio.Semaphore(MOST_HUNTS)
+        self._others = asyncio.Semaphore(MOST - MOST_HUNTS)
         self._idle: list[tuple[asyncio.subprocess.Process, asyncio.TimerHandle | None]] = []
         self._busy: set[asyncio.subprocess.Process] = set()
         self._keeping: asyncio.Task[None] | None = None
@@ -47,7 +51,7 @@ class Pool:
 
     async def run(self, job: Job) -> AsyncGenerator[Found, None]:
         """A job's answers. Leaving the iterator early (``aclose``) ends the job with its process."""
-        async with self._turns:
+        async with self._hunts if isinstance(job, FindHits) else self._others:
             process = await self._take()
             self._busy.add(process)
             is_done = False

@@ -49,6 +49,8 @@ class EventBody:
         if self._inflater:
             self._inflater.finish()
         self._judge(self._splitter.finish())
+        if (number := self._splitter.cut_at) is not None:
+            self._refuse(number, "detect.array_cut_short")
 
     def _judge(self, pieces: list[Piece]) -> None:
         for number, raw in pieces:
@@ -57,11 +59,14 @@ class EventBody:
                     raise TooLarge("detect.line_too_long", limit=self._limits.line_bytes)
                 kept, data = read_event(raw, self._limits)
             except IstmoError as error:
-                self.refused_total += 1
-                if len(self.refused) < NAMED:
-                    self.refused.append({"line": number, "code": error.code})
+                self._refuse(number, error.code)
                 continue
             self.size += len(kept) + _EVENT_COST
             if self.size > self._limits.batch_bytes:
                 raise TooLarge("detect.batch_too_large", limit=self._limits.batch_bytes)
             self.events.append((kept, data if self.size <= _KEPT_PARSED else None))
+
+    def _refuse(self, number: int, code: str) -> None:
+        self.refused_total += 1
+        if len(self.refused) < NAMED:
+            self.refused.append({"line": number, "code": code})

@@ -60,7 +60,10 @@ class LineSplitter:
 
 
 class ArraySplitter:
-    """Elements of one JSON array; what follows the array is taken as lines again."""
+    """Elements of one JSON array; what follows the array is taken as lines again.
+
+    ``cut_at``, once it is finished: the number of the element at which an array broke off.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -71,6 +74,7 @@ class ArraySplitter:
         self._held = bytearray()
         self._is_skipping = False
         self._after: LineSplitter | None = None
+        self.cut_at: int | None = None
 
     def feed(self, data: bytes) -> list[Piece]:
         """The elements that end in ``data``."""
@@ -105,11 +109,16 @@ class ArraySplitter:
         return pieces
 
     def finish(self) -> list[Piece]:
-        """What stands after the last comma of an array that never ended, or after the array."""
+        """What stands after the last comma of an array that never ended, or after the array.
+
+        Half an element is not given: that the array broke off there says more than that it is no JSON.
+        """
         if self._after is not None:
             return self._after.finish()
         pieces: list[Piece] = []
-        self._end(pieces)
+        if self._is_skipping or (self._depth == 1 and not self._in_string):
+            self._end(pieces)
+        self.cut_at = self._number
         return pieces
 
     def _hold(self, data: bytes) -> None:
@@ -152,6 +161,11 @@ class Splitter:
             )
             data = begin
         return self._chosen.feed(data)
+
+    @property
+    def cut_at(self) -> int | None:
+        """Once it is finished: where an array broke off without its end. None for all that is whole."""
+        return self._chosen.cut_at if isinstance(self._chosen, ArraySplitter) else None
 
     def finish(self) -> list[Piece]:
         """The last event."""

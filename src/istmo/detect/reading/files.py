@@ -94,6 +94,8 @@ def _lines(
         problem = InvalidInput("detect.archive_unreadable", file=place, detail=str(error)[:200])
         yield FileProblem(place, 0, problem)
     yield from _told(splitter.finish(), place, limits)
+    if splitter.cut_at is not None:
+        yield FileProblem(place, splitter.cut_at, InvalidInput("detect.array_cut_short"))
 
 
 def _told(pieces: list[tuple[int, bytes | None]], place: str, limits: Limits) -> Iterator[Found]:

@@ -9,7 +9,8 @@ from istmo.detect.eventstore.lines import StoredEvent
 from istmo.detect.eventstore.texts import leaves_of, texts_of
 from istmo.detect.eventstore.times import event_micros
 from istmo.detect.normalise import NormalEvent
-from istmo.detect.search.query import And, FieldIs, Node, Not, Or, Query, Text, network_of, pattern_of
+from istmo.detect.search.query import And, FieldIs, Node, Not, Or, Query, Text, network_of
+from istmo.detect.search.wildcards import inside_test, whole_test
 
 
 class Seen:
@@ -74,8 +75,8 @@ def _question(node: Node) -> Question:
             asks = _question(inner)
             return lambda seen: not asks(seen)
         case Text(text=text, has_wildcards=has_wildcards):
-            found = pattern_of(text, has_wildcards=has_wildcards)
-            return lambda seen: any(found.search(leaf) for leaf in seen.leaves())
+            stands_in = inside_test(text, has_wildcards=has_wildcards)
+            return lambda seen: any(stands_in(leaf) for leaf in seen.leaves())
         case FieldIs():
             return _field_question(node)
 
@@ -85,8 +86,8 @@ def _field_question(node: FieldIs) -> Question:
     network = network_of(node)
     if network is not None:
         return lambda seen: any(_is_inside(text, network) for text in seen.texts(name))
-    whole = pattern_of(node.value, has_wildcards=node.has_wildcards)
-    return lambda seen: any(whole.fullmatch(text) for text in seen.texts(name))
+    is_value = whole_test(node.value, has_wildcards=node.has_wildcards)
+    return lambda seen: any(is_value(text) for text in seen.texts(name))
 
 
 def _is_inside(text: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:

@@ -189,6 +189,7 @@ class Finder:
 
     def _judge(self, segment: int, lines: list[Line]) -> None:
         for number, line in lines:
+            self._check_time()  # at each event: one may be a megabyte
             if self._filter is not None and not self._filter(line):
                 continue
             seen = see(line)

@@ -16,6 +16,8 @@ from istmo.detect.search.query import And, FieldIs, Node, Not, Or, Query, Text, 
 
 _ALL: Final = "true"
 _NONE: Final = "false"
+_TELLING: Final = 8
+"""Pieces of one value that the columns are asked for, the longest ones: more would hardly narrow further."""
 # Letters that are not ASCII and become ASCII in lower case (Kelvin sign, dotted capital I), and escapes
 # that hide a letter: lines with these are read rather than guessed at.
 _FRACTION: Final = re.compile(r"-?\d*(\.\d*(e[+-]?\d*)?|e[+-]?\d*)|-\d*|[+-]")
@@ -59,38 +61,38 @@ def _field_condition(node: FieldIs, index: Index, values: list[object]) -> str:
     if name == "id":
         return _ALL
     if name in ("host", "source"):
-        return _like(name, node, values, is_list=False)
+        return _text_condition(name, node, values, is_list=False)
     if any(other.lower() == name for other in index.others):
         return _ALL
     columns = [number for number, field in enumerate(index.columns) if field.lower() == name]
     lists = {field for field in index.lists if field.lower() == name}
-    parts = [_like(f"c{number}", node, values, is_list=index.columns[number] in lists) for number in columns]
-    return " OR ".join(parts) or _NONE
+    parts = [
+        _text_condition(f"c{number}", node, values, is_list=index.columns[number] in lists)
+        for number in columns
+    ]
+    return " OR ".join(f"({part})" for part in parts) or _NONE
 
 
-def _like(column: str, node: FieldIs, values: list[object], *, is_list: bool) -> str:
+def _text_condition(column: str, node: FieldIs, values: list[object], *, is_list: bool) -> str:
+    """What at least every text that the value matches fulfils.
+
+    Without the order of the pieces: LIKE tries every way to share a text out among several wildcards.
+    Letters outside ASCII count as wildcards, since two programs need not agree on their lower case.
+    """
     if network_of(node) is not None:
         return f"{column} IS NOT NULL"
-    values.append(like_pattern(node, is_list=is_list))
-    return rf"lower({column}) LIKE ? ESCAPE '\'"
-
-
-def like_pattern(node: FieldIs, *, is_list: bool) -> str:
-    """A LIKE pattern that matches at least what the value matches.
-
-    Letters outside ASCII become ``%``: two programs need not agree on their lower case.
-    """
-    pattern = ""
-    for letter in node.value.lower():
-        if node.has_wildcards and letter == "*":
-            pattern += "%"
-        elif node.has_wildcards and letter == "?":
-            pattern += "%"  # what one letter is, in lower case, is another such question
-        elif not letter.isascii():
-            pattern += "%"
-        else:
-            pattern += "\\" + letter if letter in "%_\\" else letter
-    return f"%{pattern}%" if is_list else pattern
+    unsure = r"[*?]|[^\x00-\x7f]" if node.has_wildcards else r"[^\x00-\x7f]"
+    first, *others = re.split(unsure, node.value.lower())
+    if not others and not is_list:
+        values.append(first)
+        return f"lower({column}) = ?"
+    tests, pieces = [f"{column} IS NOT NULL"], [first, *others]
+    if others and not is_list:
+        tests += [f"starts_with(lower({column}), ?)", f"ends_with(lower({column}), ?)"]
+        values += [pieces.pop(0), pieces.pop()]
+    telling = sorted({piece for piece in pieces if piece}, key=len, reverse=True)[:_TELLING]
+    values += telling
+    return " AND ".join(tests + [f"contains(lower({column}), ?)"] * len(telling))
 
 
 LineFilter = Callable[[bytes], bool]

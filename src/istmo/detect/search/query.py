@@ -226,13 +226,6 @@ def pieces_of(value: str, *, has_wildcards: bool) -> list[str]:
     return [part for part in parts if part]
 
 
-def pattern_of(value: str, *, has_wildcards: bool) -> re.Pattern[str]:
-    """A value as a regular expression for text in lower case."""
-    parts = re.split(r"([*?])", value.lower()) if has_wildcards else [value.lower()]
-    wild = {"*": ".*", "?": "."} if has_wildcards else {}
-    return re.compile("".join(wild.get(part) or re.escape(part) for part in parts), re.DOTALL)
-
-
 def network_of(node: FieldIs) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     """The range that a value such as ``10.0.0.0/8`` means; None where it is no range."""
     if "/" not in node.value or not node.has_wildcards:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,16 +67,19 @@ class Detect(Alerts, Rules, Sources):
     ) -> Generator[WireRow | wire.Problem]:
         """Stored events, newest first, as they are found; a Problem where the answer is cut short.
 
+        More than ``limits.search_rows`` are never told: who asks for more hears that there may be more.
+
         Raises NotAllowed, InvalidInput for a query that cannot be read, Unavailable without a worker.
         """
         self._require(principal, Action.EVENT_SEARCH, self._own("event"))
-        limit = max(1, min(limit, self._settings.limits.search_rows))
-        return self._link.search(
+        most = self._settings.limits.search_rows
+        found = self._link.search(
             query,
             None if start is None else to_micros(start),
             None if end is None else to_micros(end),
-            limit,
+            max(1, min(limit, most)),
         )
+        return _with_its_bound(found, most) if limit > most else found
 
     def source_names(self, principal: Principal) -> dict[str, str]:
         """What sources are called, for whoever may see where an event came from."""
@@ -129,3 +133,17 @@ class Detect(Alerts, Rules, Sources):
         else:
             state = "off" if self._link.has_dropped(indicator) else "stopping"
         return Detection(state, problem)
+
+
+def _with_its_bound(found: Generator[WireRow | wire.Problem], most: int) -> Generator[WireRow | wire.Problem]:
+    """An answer for who asked for more than ``most`` rows, with a word where it may have ended for that."""
+    with closing(found):
+        rows, is_told = 0, False
+        for one in found:
+            if isinstance(one, wire.Problem):
+                is_told = True
+            else:
+                rows += 1
+            yield one
+        if rows >= most and not is_told:
+            yield wire.Problem("", "detect.search_cut_at", {"limit": most})

@@ -12,10 +12,12 @@ from istmo.detect.records import sources as source_records
 from istmo.detect.service.asking import Asking
 from istmo.errors import Conflict, InvalidInput, NotFound
 from istmo.model.ids import new_id
+from istmo.model.names import is_name
 from istmo.policy import Action, Principal, told
 
 SECRET_PREFIX: Final = "istmo_src_"  # noqa: S105 - how a secret begins, so that it is known where it is found
 MOST_SOURCES: Final = 1_000
+LONGEST_NAME: Final = 100
 
 
 class Sources(Asking):
@@ -31,8 +33,8 @@ class Sources(Asking):
         """
         self._require(principal, Action.SOURCE_MANAGE, self._own("source"))
         name = " ".join(name.split())
-        if not 1 <= len(name) <= 100 or not name.isprintable():
-            raise InvalidInput("detect.source_name", longest=100)
+        if not is_name(name, LONGEST_NAME):
+            raise InvalidInput("detect.source_name", longest=LONGEST_NAME)
         now = self._clock.now()
         if expires is not None and expires <= now:
             raise InvalidInput("detect.source_expired")
