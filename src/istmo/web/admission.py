@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -27,6 +27,7 @@ from istmo.kit.i18n import negotiate
 from istmo.kit.pages import Faces
 from istmo.kit.signed import Presented
 from istmo.policy.principals import Anonymous, Operator, Peer, Person, Principal, TokenHolder
+from istmo.web.bodies import announces_body
 
 SESSION: Final = "session"
 VISIT: Final = "visit"
@@ -45,10 +46,14 @@ _ADMITTED: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Keepers:
-    """Who knows the asker: by session token, by API token, by signature. Each may touch the database."""
+    """Who knows the asker: by session token, by API token, by signature. Each may touch the database.
+
+    ``signer`` looks at a signed request's headers alone, ``signature`` at all of it.
+    """
 
     session: Callable[[str], Person | None]
     token: Callable[[str], TokenHolder | None]
+    signer: Callable[[Presented], Principal]
     signature: Callable[[Presented], Principal]
 
 
@@ -65,22 +70,24 @@ class Door:
 
     async def admit(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """Find out who asks, then open or refuse. Raises Unauthenticated, NotAllowed or InvalidInput."""
-        request = Request[Any, Any, Any](connection.scope, connection.receive, connection.send)
+        assert isinstance(connection, Request)
+        request = connection
         self.greet(request.scope)
         self._check_host(request)
-        secret, by_cookie, principal = await self._who(request)
+        secret, by_cookie, principal = await self._who(request, handler)
         asker: Asker = request.scope["state"]["asker"]
         request.scope["state"]["asker"] = Asker(
             principal, asker.language, asker.zone, asker.address, csrf.token(secret), asker.path
         )
-        if request.method not in _SAFE:
-            await self._check_origin(request, principal, secret, by_cookie)
-        kind = handler.opt.get(ACCESS, "public" if request.method == "OPTIONS" else "nobody")
-        if kind == "public" or isinstance(principal, _ADMITTED.get(kind, ())):
-            return
-        if isinstance(principal, Anonymous):
-            raise Unauthenticated("web.sign_in_first")
-        raise NotAllowed("web.not_for_you")
+        # A token or a signature: no browser adds those by itself.
+        is_browser = by_cookie or isinstance(principal, Anonymous)
+        is_change = is_browser and request.method not in _SAFE
+        if is_change:
+            _check_origin(request)
+        _check_access(request, handler, principal)
+        # Last, for it may read the whole body: nobody whom the route does not admit gets that far.
+        if is_change:
+            await _check_form_token(request, secret, by_cookie)
 
     def greet(self, scope: Any) -> None:
         """Put an anonymous asker in place: language, zone, address. Serves error pages too."""
@@ -102,7 +109,9 @@ class Door:
         if name not in self._hosts:
             raise InvalidInput("web.wrong_host")
 
-    async def _who(self, request: Request[Any, Any, Any]) -> tuple[str, bool, Principal]:
+    async def _who(
+        self, request: Request[Any, Any, Any], handler: BaseRouteHandler
+    ) -> tuple[str, bool, Principal]:
         """The secret that forms are bound to, whether a cookie spoke, and who asks."""
         authorization = request.headers.get("authorization", "")
         if authorization:
@@ -114,8 +123,7 @@ class Door:
                 raise Unauthenticated("web.token_unknown")
             return "", False, holder
         if "signature-input" in request.headers:
-            signed = Presented(request.method, _url(request), dict(request.headers), await request.body())
-            return "", False, await sync_to_thread(self._keepers.signature, signed)
+            return "", False, await self._signed(request, handler)
         token = request.cookies.get(self._faces.cookie(SESSION), "")
         if token:
             person = await sync_to_thread(self._keepers.session, token)
@@ -127,25 +135,44 @@ class Door:
             request.scope["state"][NEW_VISIT] = visit
         return visit, False, Anonymous()
 
-    async def _check_origin(
-        self, request: Request[Any, Any, Any], principal: Principal, secret: str, by_cookie: bool
-    ) -> None:
-        """A change must come from our own page: the browser's word for it, and the page's own token."""
-        if not by_cookie and not isinstance(principal, Anonymous):
-            return  # a token or a signature: no browser adds those by itself
-        site, origin = request.headers.get("sec-fetch-site", ""), request.headers.get("origin", "")
-        # Our own pages send no referrer, so a browser writes "null" for their origin.
-        is_ours = urlsplit(origin).netloc == request.headers.get("host") if origin != "null" else bool(site)
-        if site not in ("", "same-origin", "none") or (origin and not is_ours):
-            raise NotAllowed("web.other_site")
-        is_form = request.headers.get("content-type", "").lower().startswith(_FORMS)
-        if not (by_cookie or is_form):
-            return
-        given = request.headers.get(csrf.HEADER, "")
-        if not given and is_form:
-            given = str((await request.form()).get(csrf.FIELD, ""))
-        if not csrf.is_valid(secret, given):
-            raise NotAllowed("web.form_expired")
+    async def _signed(self, request: Request[Any, Any, Any], handler: BaseRouteHandler) -> Principal:
+        """Who signed. A body is read only for a key that we know, on a route that admits its holder."""
+        signed = Presented(request.method, _url(request), dict(request.headers))
+        if announces_body(signed.headers):
+            holder = await sync_to_thread(self._keepers.signer, signed)
+            _check_access(request, handler, holder)
+            signed = replace(signed, body=await request.body())
+        return await sync_to_thread(self._keepers.signature, signed)
+
+
+def _check_access(request: Request[Any, Any, Any], handler: BaseRouteHandler, principal: Principal) -> None:
+    kind = handler.opt.get(ACCESS, "public" if request.method == "OPTIONS" else "nobody")
+    if kind == "public" or isinstance(principal, _ADMITTED.get(kind, ())):
+        return
+    if isinstance(principal, Anonymous):
+        raise Unauthenticated("web.sign_in_first")
+    raise NotAllowed("web.not_for_you")
+
+
+def _check_origin(request: Request[Any, Any, Any]) -> None:
+    """A change must come from our own page: the browser's word for it."""
+    site, origin = request.headers.get("sec-fetch-site", ""), request.headers.get("origin", "")
+    # Our own pages send no referrer, so a browser writes "null" for their origin.
+    is_ours = urlsplit(origin).netloc == request.headers.get("host") if origin != "null" else bool(site)
+    if site not in ("", "same-origin", "none") or (origin and not is_ours):
+        raise NotAllowed("web.other_site")
+
+
+async def _check_form_token(request: Request[Any, Any, Any], secret: str, by_cookie: bool) -> None:
+    """And the page's own token: a browser adds the cookie to any site's form by itself, never this."""
+    is_form = request.headers.get("content-type", "").lower().startswith(_FORMS)
+    if not (by_cookie or is_form):
+        return
+    given = request.headers.get(csrf.HEADER, "")
+    if not given and is_form:
+        given = str((await request.form()).get(csrf.FIELD, ""))
+    if not csrf.is_valid(secret, given):
+        raise NotAllowed("web.form_expired")
 
 
 def _url(request: Request[Any, Any, Any]) -> str:
