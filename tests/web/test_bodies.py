@@ -6,10 +6,12 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from web_site import HOST, Site, make_site
 
 from istmo.clock import ManualClock
@@ -18,9 +20,10 @@ from istmo.ledger import keys as node_keys
 from istmo.ledger.keys import NodeKeys
 
 
-@pytest.fixture
-def whole(tmp_path: Path, clock: ManualClock) -> Iterator[Site]:
-    site = make_site(tmp_path, clock, rooms=None)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    clock = ManualClock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
+    site = make_site(tmp_path_factory.mktemp("node"), clock, rooms=None)
     yield site
     site.node.store.close()
 
@@ -132,3 +135,112 @@ class TestWhoseBodyIsRead:
             kind = {"Content-Type": "application/x-www-form-urlencoded"}
             sent = Sending(whole, "POST", path, kind).run()
             assert (sent.status, sent.taken) == (413, 2), path
+
+
+BROKEN_JSON = {
+    "not UTF-8": b'{"a":"\xff"}',
+    "a key that is not UTF-8": b'{"\xff":1}',
+    "too deep": b"[" * 200_000,
+    "too deep and short": b'{"a":' * 9_000,
+    "half a character": b'{"name":"\\ud800","password":"x"}',
+    "no JSON": b"{",
+    "NUL": b'{"name":"\\u0000","password":"x"}',
+    "NUL in a key": b'{"\\u0000":"x"}',
+}
+
+BROKEN_FORMS = {
+    "not UTF-8": b'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n\xff\r\n--b--\r\n',
+    "no charset": b'--b\r\nContent-Disposition: form-data; name="csrf"\r\n'
+    b"Content-Type: text/plain; charset=nope\r\n\r\nx\r\n--b--\r\n",
+    "a charset that is none of text": b'--b\r\nContent-Disposition: form-data; name="csrf"\r\n'
+    b"Content-Type: text/plain; charset=rot13\r\n\r\nx\r\n--b--\r\n",
+    "a header that is not UTF-8": b'--b\r\nContent-Disposition: form-data; name="\xff"\r\n\r\nx\r\n--b--\r\n',
+    "no end": b'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\nx',
+    "no name": b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n",
+    "no part": b"nothing",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN_JSON.values(), ids=list(BROKEN_JSON))
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_json_that_cannot_be_read_is_refused_in_words(whole: Site, content: bytes, language: str) -> None:
+    with whole.client(**{"accept-language": language, "content-type": "application/json"}) as client:
+        answer = client.post("/api/v1/session", content=content[:60_000])
+    assert answer.status_code == 400
+    told = answer.json()["error"]
+    assert told["code"] == "web.bad_request"
+    assert told["message"] == whole.node.catalogue.text(language, "error.web.bad_request")
+    assert told["remedy"] == whole.node.catalogue.text(language, "error.web.bad_request.remedy")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/federation/v1/join",
+        "/api/v1/objects/publish",
+        "/api/v1/objects/preview",
+        "/api/v1/rules",
+        "/api/v1/cases",
+    ],
+)
+@pytest.mark.parametrize("content", BROKEN_JSON.values(), ids=list(BROKEN_JSON))
+def test_nor_is_it_a_defect_on_any_other_route(whole: Site, path: str, content: bytes) -> None:
+    headers = {"content-type": "application/json", "authorization": f"Bearer {token(whole)}"}
+    if path == "/federation/v1/join":
+        del headers["authorization"]
+    with whole.client(**headers) as client:
+        assert 400 <= client.post(path, content=content[:60_000]).status_code < 500
+
+
+@pytest.mark.parametrize("content", BROKEN_FORMS.values(), ids=list(BROKEN_FORMS))
+def test_a_form_that_cannot_be_read_is_refused_in_words(whole: Site, content: bytes) -> None:
+    with whole.client(**{"content-type": "multipart/form-data; boundary=b"}) as client:
+        for path in ("/sign-in", "/preferences", "/sign-out", "/api/v1/session", "/federation/v1/join"):
+            answer = client.post(path, content=content)
+            assert answer.status_code in (400, 403), path
+            assert "⟦" not in answer.text
+
+
+@pytest.mark.parametrize("content", BROKEN_FORMS.values(), ids=list(BROKEN_FORMS))
+def test_nor_does_a_token_help_a_form_with_a_file_that_cannot_be_read(whole: Site, content: bytes) -> None:
+    secret = token(whole)
+    kind = {"content-type": "multipart/form-data; boundary=b", "authorization": f"Bearer {secret}"}
+    with whole.client(**kind) as client:
+        assert client.post("/publish", content=content).status_code in (200, 400, 422)
+
+
+def token(site: Site) -> str:
+    with site.client() as client:
+        site.sign_in(client)
+        account = site.node.identity.session(client.cookies[site.cookie("session")]).account  # type: ignore[union-attr]
+    until = site.clock.now() + timedelta(days=1)
+    return site.node.identity.create_token(account.person, "guion", ["read", "publish"], until)[1]
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("Host", "[::1"),
+        ("Host", "\x7f[]"),
+        ("Origin", "http://[::1"),
+        ("Origin", "http://[x]"),
+        ("Origin", "//℀"),
+    ],
+)
+def test_a_header_that_names_no_place_is_refused(whole: Site, header: str, value: str) -> None:
+    with whole.client() as client:
+        answer = client.post("/api/v1/session", json={}, headers={header: value.encode("utf-8")})
+        assert answer.status_code == (400 if header == "Host" else 403)
+        assert client.get("/sign-in", headers={header: value.encode("utf-8")}).status_code in (200, 400)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/session", "/sign-in", "/federation/v1/join"])
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=b"])
+def test_a_sender_that_leaves_in_the_middle_is_no_defect(whole: Site, path: str, kind: str) -> None:
+    with structlog.testing.capture_logs() as lines:
+        sent = Sending(
+            whole, "POST", path, {"Content-Type": kind}, piece=b"--b\r\nContent-", pieces=2, leaves=True
+        ).run()
+    assert sent.status == 400
+    assert lines == []

@@ -11,11 +11,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from litestar import Request
 from litestar.concurrency import sync_to_thread
 from litestar.connection import ASGIConnection
+from litestar.enums import RequestEncodingType
 from litestar.exceptions import ImproperlyConfiguredException
 from litestar.handlers import BaseRouteHandler
 
@@ -73,6 +74,7 @@ class Door:
         assert isinstance(connection, Request)
         request = connection
         self.greet(request.scope)
+        _check_text(request)
         self._check_host(request)
         secret, by_cookie, principal = await self._who(request, handler)
         asker: Asker = request.scope["state"]["asker"]
@@ -88,6 +90,8 @@ class Door:
         # Last, for it may read the whole body: nobody whom the route does not admit gets that far.
         if is_change:
             await _check_form_token(request, secret, by_cookie)
+        if _takes_files(handler):
+            await request.form()  # here, where what is wrong with it has words: the framework's own has none
 
     def greet(self, scope: Any) -> None:
         """Put an anonymous asker in place: language, zone, address. Serves error pages too."""
@@ -105,8 +109,8 @@ class Door:
         scope["state"]["asker"] = Asker(Anonymous(), language, zone, address, "", path)
 
     def _check_host(self, request: Request[Any, Any, Any]) -> None:
-        name = (urlsplit("//" + request.headers.get("host", "")).hostname or "").lower()
-        if name not in self._hosts:
+        parts = _split("//" + request.headers.get("host", ""))
+        if parts is None or (parts.hostname or "").lower() not in self._hosts:
             raise InvalidInput("web.wrong_host")
 
     async def _who(
@@ -158,7 +162,8 @@ def _check_origin(request: Request[Any, Any, Any]) -> None:
     """A change must come from our own page: the browser's word for it."""
     site, origin = request.headers.get("sec-fetch-site", ""), request.headers.get("origin", "")
     # Our own pages send no referrer, so a browser writes "null" for their origin.
-    is_ours = urlsplit(origin).netloc == request.headers.get("host") if origin != "null" else bool(site)
+    parts = _split(origin)
+    is_ours = bool(site) if origin == "null" else parts and parts.netloc == request.headers.get("host")
     if site not in ("", "same-origin", "none") or (origin and not is_ours):
         raise NotAllowed("web.other_site")
 
@@ -173,6 +178,25 @@ async def _check_form_token(request: Request[Any, Any, Any], secret: str, by_coo
         given = str((await request.form()).get(csrf.FIELD, ""))
     if not csrf.is_valid(secret, given):
         raise NotAllowed("web.form_expired")
+
+
+def _check_text(request: Request[Any, Any, Any]) -> None:
+    """NUL names nothing, and PostgreSQL keeps no text that holds it: the same answer on every database."""
+    if "\0" in request.scope["path"] or b"%00" in request.scope.get("query_string", b""):
+        raise InvalidInput("web.bad_request")
+
+
+def _takes_files(handler: BaseRouteHandler) -> bool:
+    data = handler.parsed_data_field
+    return getattr(data and data.kwarg_definition, "media_type", "") == RequestEncodingType.MULTI_PART
+
+
+def _split(url: str) -> SplitResult | None:
+    """A URL in its parts; None where it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
 
 
 def _url(request: Request[Any, Any, Any]) -> str:
