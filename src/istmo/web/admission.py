@@ -27,8 +27,8 @@ from istmo.kit.asking import Asker
 from istmo.kit.i18n import negotiate
 from istmo.kit.pages import Faces
 from istmo.kit.signed import Presented
+from istmo.kit.unread import announces_body
 from istmo.policy.principals import Anonymous, Operator, Peer, Person, Principal, TokenHolder
-from istmo.web.bodies import announces_body
 
 SESSION: Final = "session"
 VISIT: Final = "visit"

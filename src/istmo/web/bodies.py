@@ -6,7 +6,7 @@ name to send such a body, so each is an answer of 400 here, without a traceback 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from litestar import Request
@@ -14,6 +14,7 @@ from litestar.datastructures.multi_dicts import FormMultiDict
 from litestar.exceptions import ClientException, InternalServerException
 
 from istmo.errors import InvalidInput
+from istmo.kit.unread import announces_body
 
 SMALL_FORM: Final = 64 << 10
 """Bytes of a form that anybody may send, known or not: a name, a password, a language."""
@@ -53,13 +54,8 @@ class Asked(Request[Any, Any, Any]):
             raise InvalidInput("web.bad_request") from None
 
 
-def announces_body(headers: Mapping[str, str]) -> bool:
-    """Whether a request says that a body follows it."""
-    return "transfer-encoding" in headers or headers.get("content-length", "0").strip() != "0"
-
-
 def is_unread(scope: Any) -> bool:
-    """Whether a request's body, or a part of it, has not been read."""
+    """Whether a body was announced and has not been read to its end."""
     if scope.get("state", {}).get(_WHOLE):
         return False
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
