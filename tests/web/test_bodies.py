@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import structlog
+from litestar._parsers import parse_url_encoded_form_data
 from web_site import HOST, Site, make_site
 
 from istmo.clock import ManualClock
@@ -137,6 +138,17 @@ class TestWhoseBodyIsRead:
             assert (sent.status, sent.taken) == (413, 2), path
 
 
+def test_no_form_is_kept_after_its_answer(whole: Site) -> None:
+    """A thousand forms of strangers would fill the memory, and each holds a password."""
+    before = parse_url_encoded_form_data.cache_info().misses
+    with whole.client() as client:
+        whole.sign_in(client)
+        headers = {"X-CSRF": client.get("/api/v1/me").json()["csrf"]}
+        assert client.post("/preferences", data={"language": "en"}, headers=headers).status_code == 200
+        assert client.post("/sign-in", data={"name": "x", "csrf": "x"}).status_code == 403
+    assert parse_url_encoded_form_data.cache_info().misses == before
+
+
 BROKEN_JSON = {
     "not UTF-8": b'{"a":"\xff"}',
     "a key that is not UTF-8": b'{"\xff":1}',
@@ -235,8 +247,16 @@ def test_a_header_that_names_no_place_is_refused(whole: Site, header: str, value
         assert client.get("/sign-in", headers={header: value.encode("utf-8")}).status_code in (200, 400)
 
 
-@pytest.mark.parametrize("path", ["/api/v1/session", "/sign-in", "/federation/v1/join"])
-@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=b"])
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/api/v1/session", "application/json"),
+        ("/federation/v1/join", "application/octet-stream"),
+        ("/sign-in", "application/x-www-form-urlencoded"),
+        ("/sign-in", "multipart/form-data; boundary=b"),
+        ("/api/v1/session", "multipart/form-data; boundary=b"),
+    ],
+)
 def test_a_sender_that_leaves_in_the_middle_is_no_defect(whole: Site, path: str, kind: str) -> None:
     with structlog.testing.capture_logs() as lines:
         sent = Sending(

@@ -90,8 +90,8 @@ class Door:
         # Last, for it may read the whole body: nobody whom the route does not admit gets that far.
         if is_change:
             await _check_form_token(request, secret, by_cookie)
-        if _takes_files(handler):
-            await request.form()  # here, where what is wrong with it has words: the framework's own has none
+        if _takes_form(handler):
+            await request.form()  # with a reader of our own: what the framework reads itself has no words
 
     def greet(self, scope: Any) -> None:
         """Put an anonymous asker in place: language, zone, address. Serves error pages too."""
@@ -186,9 +186,10 @@ def _check_text(request: Request[Any, Any, Any]) -> None:
         raise InvalidInput("web.bad_request")
 
 
-def _takes_files(handler: BaseRouteHandler) -> bool:
+def _takes_form(handler: BaseRouteHandler) -> bool:
     data = handler.parsed_data_field
-    return getattr(data and data.kwarg_definition, "media_type", "") == RequestEncodingType.MULTI_PART
+    kind = getattr(data and data.kwarg_definition, "media_type", "")
+    return kind in (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
 
 
 def _split(url: str) -> SplitResult | None:

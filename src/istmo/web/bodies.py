@@ -6,12 +6,17 @@ name to send such a body, so each is an answer of 400 here, without a traceback 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncGenerator
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from litestar import Request
 from litestar.datastructures.multi_dicts import FormMultiDict
+from litestar.enums import RequestEncodingType
 from litestar.exceptions import ClientException, InternalServerException
+from litestar.types import Empty
+from litestar.utils.scope.state import ScopeState
 
 from istmo.errors import InvalidInput
 from istmo.kit.unread import announces_body
@@ -47,11 +52,24 @@ class Asked(Request[Any, Any, Any]):
         return value
 
     async def form(self) -> FormMultiDict:
-        """The fields of a form."""
+        """The fields of a form.
+
+        Read here, because the framework keeps the last thousand that it reads: passwords, and memory.
+        """
+        state = ScopeState.from_scope(self.scope)
+        if self.content_type[0] == RequestEncodingType.URL_ENCODED and state.form is Empty:
+            state.form = _fields(await self.body())
         try:
             return await super().form()
         except (ValueError, LookupError):  # not the charset that a part claims, or none that exists
             raise InvalidInput("web.bad_request") from None
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for name, value in parse_qsl(body.decode("latin-1"), keep_blank_values=True):
+        found[name].append(value)
+    return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
 
 
 def is_unread(scope: Any) -> bool:
