@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, event, insert, select, text, update
 
-from istmo.errors import Unavailable
+from istmo.errors import InvalidInput, Unavailable
 from istmo.store.changes import Change
 from istmo.store.engine import Store, Transaction
 from machine import missing
@@ -147,6 +147,34 @@ def test_a_savepoint_survives_a_statement_that_the_database_refuses(store: Store
     assert value(store) == 1
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a" * 3 + "\udfff"])
+def test_a_text_that_is_none_is_refused_as_input(store: Store, name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"store\.impossible_value"), store.read() as connection:
+        connection.execute(select(counters).where(counters.c.name == name)).all()
+    with pytest.raises(InvalidInput, match=r"store\.impossible_value"), store.write() as tx:
+        tx.connection.execute(insert(counters).values(name=name, value=1))
+    assert value(store) == 0
+
+
+def test_a_number_that_no_column_holds_is_refused_as_input_and_the_rest_goes_on(store: Store) -> None:
+    with store.write() as tx:
+        with pytest.raises(InvalidInput, match=r"store\.impossible_value"), tx.savepoint():
+            tx.connection.execute(update(counters).values(value=1 << 63))
+        bump(tx)
+    assert value(store) == 1
+
+
+def test_a_nul_names_nothing(store: Store) -> None:
+    """PostgreSQL keeps no text that holds it; SQLite knows no such name."""
+    found = []
+    try:
+        with store.read() as connection:
+            found = connection.execute(select(counters).where(counters.c.name == "a\0")).all()
+    except InvalidInput as error:
+        assert error.code == "store.impossible_value"
+    assert found == []
+
+
 def test_a_failing_after_commit_action_costs_neither_the_answer_nor_the_others(store: Store) -> None:
     heard: list[str] = []
     store.changes.subscribe(lambda change: heard.append(change.subject), "thing")
@@ -243,7 +271,7 @@ def test_a_full_disk_is_told_in_words_and_what_was_there_is_kept(sqlite_store: S
 
 FULL_DISK = """
 import sys
-from istmo.errors import Unavailable
+from istmo.errors import InvalidInput, Unavailable
 from istmo.store.engine import Store
 from sqlalchemy import text
 store = Store("sqlite:///" + sys.argv[1] + "/node.db")

@@ -188,12 +188,21 @@ class Federation:
         Raises what ``signed.Verifier.verify`` raises. A clock that differs is written on the link.
         """
         proven = self.verifier.verify(request, self._key_of)
-        if proven.keyid == self.keys.keyid:
+        principal = self._holder(proven.keyid)
+        if isinstance(principal, Peer):
+            self.links.set_skew(principal.member, proven.skew)
+        return principal
+
+    def signer(self, request: Presented) -> Principal:
+        """Whose key signed a request's headers, before its body is read: ``signed.Verifier.signer``."""
+        return self._holder(self.verifier.signer(request, self._key_of))
+
+    def _holder(self, keyid: str) -> Principal:
+        if keyid == self.keys.keyid:
             return Operator()
-        member = self.region.by_keyid(proven.keyid)
+        member = self.region.by_keyid(keyid)
         if member is None:
-            raise Unauthenticated("signed.unknown_key", keyid=proven.keyid)
-        self.links.set_skew(member.id, proven.skew)
+            raise Unauthenticated("signed.unknown_key", keyid=keyid)
         return Peer(member.id)
 
     def _key_of(self, keyid: str) -> bytes | None:

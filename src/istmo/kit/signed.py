@@ -122,20 +122,25 @@ class Verifier:
         ``signed.bad_signature``, ``signed.bad_digest``, ``signed.replayed``, or ``signed.stale`` with
         the ``challenge`` to sign anew with; RateLimited ``signed.too_many``.
         """
-        covered, raw, parameters, signature = _read(request.headers)
+        covered, parameters = _check_headers(request, key_of)
+        keyid, nonce = parameters["keyid"], parameters["nonce"]
         if request.body and _DIGEST not in covered:
             raise InvalidInput("signed.malformed", part="content-digest")
-        keyid, nonce = parameters["keyid"], parameters["nonce"]
-        public = key_of(keyid)
-        if public is None or not hmac.compare_digest(node_keys.keyid(public), keyid):
-            raise Unauthenticated("signed.unknown_key", keyid=keyid[:64])
-        digest = request.headers.get(_DIGEST, "")
-        if not node_keys.verify(public, _base(covered, raw, request.method, request.url, digest), signature):
-            raise Unauthenticated("signed.bad_signature")
-        if _DIGEST in covered and not _is_digest_of(digest, request.body):
+        if _DIGEST in covered and not _is_digest_of(request.headers.get(_DIGEST, ""), request.body):
             raise Unauthenticated("signed.bad_digest")
         self._check_fresh(keyid, nonce)
         return Proven(keyid, nonce, int(parameters["created"]) - self._clock.now().timestamp())
+
+    def signer(self, request: Presented, key_of: Callable[[str], bytes | None]) -> str:
+        """The key id that signed a request's headers, its body not looked at: whether to read that at all.
+
+        It proves neither the body nor that the request is fresh: ``verify`` does. Raises InvalidInput
+        ``signed.malformed``; Unauthenticated ``signed.unknown_key``, ``signed.bad_signature``.
+        """
+        covered, parameters = _check_headers(request, key_of)
+        if _DIGEST not in covered:
+            raise InvalidInput("signed.malformed", part="content-digest")
+        return parameters["keyid"]
 
     def _check_fresh(self, keyid: str, nonce: str) -> None:
         now = self._window()
@@ -236,6 +241,21 @@ def _read(headers: Mapping[str, str]) -> tuple[list[str], str, dict[str, str], b
     if signed is None:
         raise InvalidInput("signed.malformed", part="signature")
     return covered, found[1], parameters, base64.b64decode(signed[1])
+
+
+def _check_headers(
+    request: Presented, key_of: Callable[[str], bytes | None]
+) -> tuple[list[str], dict[str, str]]:
+    """Covered components and parameters, proven to be signed by a known key."""
+    covered, raw, parameters, signature = _read(request.headers)
+    keyid = parameters["keyid"]
+    public = key_of(keyid)
+    if public is None or not hmac.compare_digest(node_keys.keyid(public), keyid):
+        raise Unauthenticated("signed.unknown_key", keyid=keyid[:64])
+    digest = request.headers.get(_DIGEST, "")
+    if not node_keys.verify(public, _base(covered, raw, request.method, request.url, digest), signature):
+        raise Unauthenticated("signed.bad_signature")
+    return covered, parameters
 
 
 def _base(covered: list[str], parameters: str, method: str, url: str, digest: str) -> bytes:

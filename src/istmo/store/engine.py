@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, text
+from sqlalchemy import Connection, Engine, ExceptionContext, MetaData, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from istmo.errors import IstmoError, Unavailable
+from istmo.errors import InvalidInput, IstmoError, Unavailable
 from istmo.store.changes import Change, Changes
 
 log = structlog.get_logger(__name__)
@@ -35,6 +35,9 @@ NAMING = {
 
 metadata = MetaData(naming_convention=NAMING)
 """Every room's ``records.py`` declares its tables on this one registry."""
+
+_IMPOSSIBLE = ("22003", "22021", "22P05")
+"""PostgreSQL's states for a number out of range and a character that is not in the encoding."""
 
 _ADVISORY_LOCK = 0x6973746D6F  # "istmo": one writer at a time on PostgreSQL too, so log order is commit order
 
@@ -111,12 +114,17 @@ class Store:
             )
         else:
             self.engine = self.reader = _postgresql_engine(url)
+        for engine in {self.engine, self.reader}:
+            event.listen(engine, "handle_error", _refuse_impossible)
         self._turn = threading.RLock()
         self._writing = threading.local()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A read-only snapshot: one instant of the whole database; a write through it fails."""
+        """A read-only snapshot: one instant of the whole database; a write through it fails.
+
+        A statement raises InvalidInput ``store.impossible_value`` for what no column can hold.
+        """
         with _explained(), self.reader.connect() as connection:
             if not self.is_sqlite:
                 connection = connection.execution_options(
@@ -129,7 +137,8 @@ class Store:
     def write(self) -> Iterator[Transaction]:
         """The writer's turn: commits on leaving, rolls back on an exception. Not re-entrant.
 
-        Raises Unavailable when the disk is full or the database cannot be reached.
+        Raises Unavailable when the disk is full or the database cannot be reached; a statement raises
+        InvalidInput ``store.impossible_value`` for what no column can hold.
         """
         with self._turn, _explained():
             if getattr(self._writing, "now", False):
@@ -164,6 +173,19 @@ def _explained() -> Iterator[None]:
             raise
         log.error("database_unavailable", code=problem.code, error=str(error.orig))
         raise problem from error
+
+
+def _refuse_impossible(context: ExceptionContext) -> None:
+    """A number past 64 bits, or a text that is none (NUL, half a character): the caller's, not a defect.
+
+    At this depth, because any number or name of a request may come as far as a statement.
+    """
+    error = context.original_exception
+    state = getattr(error, "sqlstate", "")
+    # psycopg refuses NUL before the server sees it: a DataError without a state of the server's.
+    is_ours = state is None and type(error).__name__ == "DataError"
+    if isinstance(error, (OverflowError, UnicodeEncodeError)) or is_ours or state in _IMPOSSIBLE:
+        raise InvalidInput("store.impossible_value")
 
 
 def _in_words(error: DBAPIError) -> IstmoError | None:

@@ -23,6 +23,7 @@ from istmo.kit.pages import faces_of
 from istmo.model import instants
 from istmo.policy.principals import Person, Principal, TokenHolder, told
 from istmo.web.admission import SESSION
+from istmo.web.bodies import SMALL_FORM
 from istmo.web.shapes import (
     AccountChanged,
     AccountList,
@@ -88,7 +89,14 @@ class NewToken(msgspec.Struct, forbid_unknown_fields=True):
     """RFC 3339, at most a year away; 90 days from now when empty."""
 
 
-@post("/api/v1/session", opt=PUBLIC, status_code=201, sync_to_thread=True, tags=["people"])
+@post(
+    "/api/v1/session",
+    opt=PUBLIC,
+    status_code=201,
+    sync_to_thread=True,
+    tags=["people"],
+    request_max_body_size=SMALL_FORM,
+)
 def sign_in(
     request: Request[Any, Any, Any], asker: Asker, identity: Identity, data: SignIn
 ) -> Response[SignedIn]:

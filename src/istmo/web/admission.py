@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from litestar import Request
 from litestar.concurrency import sync_to_thread
 from litestar.connection import ASGIConnection
+from litestar.enums import RequestEncodingType
 from litestar.exceptions import ImproperlyConfiguredException
 from litestar.handlers import BaseRouteHandler
 
@@ -26,6 +27,7 @@ from istmo.kit.asking import Asker
 from istmo.kit.i18n import negotiate
 from istmo.kit.pages import Faces
 from istmo.kit.signed import Presented
+from istmo.kit.unread import announces_body
 from istmo.policy.principals import Anonymous, Operator, Peer, Person, Principal, TokenHolder
 
 SESSION: Final = "session"
@@ -50,10 +52,12 @@ class Keepers:
     """Who knows the asker: by session token, by API token, by signature. Each may touch the database.
 
     The flag says whether the secret is used: merely looking whether it is good keeps no session alive.
+    ``signer`` looks at a signed request's headers alone, ``signature`` at all of it.
     """
 
     session: Callable[[str, bool], Person | None]
     token: Callable[[str, bool], TokenHolder | None]
+    signer: Callable[[Presented], Principal]
     signature: Callable[[Presented], Principal]
 
 
@@ -70,22 +74,27 @@ class Door:
 
     async def admit(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """Find out who asks, then open or refuse. Raises Unauthenticated, NotAllowed or InvalidInput."""
-        request = Request[Any, Any, Any](connection.scope, connection.receive, connection.send)
+        assert isinstance(connection, Request)
+        request = connection
         self.greet(request.scope)
+        _check_text(request)
         self._check_host(request)
-        secret, by_cookie, principal, again = await self._who(request)
+        secret, by_cookie, principal, again = await self._who(request, handler)
         asker: Asker = request.scope["state"]["asker"]
         request.scope["state"]["asker"] = Asker(
             principal, asker.language, asker.zone, asker.address, csrf.token(secret), asker.path, again
         )
-        if request.method not in _SAFE:
-            await self._check_origin(request, principal, secret, by_cookie)
-        kind = handler.opt.get(ACCESS, "public" if request.method == "OPTIONS" else "nobody")
-        if kind == "public" or isinstance(principal, _ADMITTED.get(kind, ())):
-            return
-        if isinstance(principal, Anonymous):
-            raise Unauthenticated("web.sign_in_first")
-        raise NotAllowed("web.not_for_you")
+        # A token or a signature: no browser adds those by itself.
+        is_browser = by_cookie or isinstance(principal, Anonymous)
+        is_change = is_browser and request.method not in _SAFE
+        if is_change:
+            _check_origin(request)
+        _check_access(request, handler, principal)
+        # Last, for it may read the whole body: nobody whom the route does not admit gets that far.
+        if is_change:
+            await _check_form_token(request, secret, by_cookie)
+        if _takes_form(handler):
+            await request.form()  # with a reader of our own: what the framework reads itself has no words
 
     def greet(self, scope: Any) -> None:
         """Put an anonymous asker in place: language, zone, address. Serves error pages too."""
@@ -103,11 +112,13 @@ class Door:
         scope["state"]["asker"] = Asker(Anonymous(), language, zone, address, "", path)
 
     def _check_host(self, request: Request[Any, Any, Any]) -> None:
-        name = (urlsplit("//" + request.headers.get("host", "")).hostname or "").lower()
-        if name not in self._hosts:
+        parts = _split("//" + request.headers.get("host", ""))
+        if parts is None or (parts.hostname or "").lower() not in self._hosts:
             raise InvalidInput("web.wrong_host")
 
-    async def _who(self, request: Request[Any, Any, Any]) -> tuple[str, bool, Principal, _Again | None]:
+    async def _who(
+        self, request: Request[Any, Any, Any], handler: BaseRouteHandler
+    ) -> tuple[str, bool, Principal, _Again | None]:
         """The secret that forms are bound to, whether a cookie spoke, who asks, and how to ask that again."""
         authorization = request.headers.get("authorization", "")
         if authorization:
@@ -119,8 +130,7 @@ class Door:
                 raise Unauthenticated("web.token_unknown")
             return "", False, holder, _again(self._keepers.token, value.strip(), "web.token_unknown")
         if "signature-input" in request.headers:
-            signed = Presented(request.method, _url(request), dict(request.headers), await request.body())
-            return "", False, await sync_to_thread(self._keepers.signature, signed), None
+            return "", False, await self._signed(request, handler), None
         token = request.cookies.get(self._faces.cookie(SESSION), "")
         if token:
             person = await sync_to_thread(self._keepers.session, token, True)
@@ -132,25 +142,65 @@ class Door:
             request.scope["state"][NEW_VISIT] = visit
         return visit, False, Anonymous(), None
 
-    async def _check_origin(
-        self, request: Request[Any, Any, Any], principal: Principal, secret: str, by_cookie: bool
-    ) -> None:
-        """A change must come from our own page: the browser's word for it, and the page's own token."""
-        if not by_cookie and not isinstance(principal, Anonymous):
-            return  # a token or a signature: no browser adds those by itself
-        site, origin = request.headers.get("sec-fetch-site", ""), request.headers.get("origin", "")
-        # Our own pages send no referrer, so a browser writes "null" for their origin.
-        is_ours = urlsplit(origin).netloc == request.headers.get("host") if origin != "null" else bool(site)
-        if site not in ("", "same-origin", "none") or (origin and not is_ours):
-            raise NotAllowed("web.other_site")
-        is_form = request.headers.get("content-type", "").lower().startswith(_FORMS)
-        if not (by_cookie or is_form):
-            return
-        given = request.headers.get(csrf.HEADER, "")
-        if not given and is_form:
-            given = str((await request.form()).get(csrf.FIELD, ""))
-        if not csrf.is_valid(secret, given):
-            raise NotAllowed("web.form_expired")
+    async def _signed(self, request: Request[Any, Any, Any], handler: BaseRouteHandler) -> Principal:
+        """Who signed. A body is read only for a key that we know, on a route that admits its holder."""
+        signed = Presented(request.method, _url(request), dict(request.headers))
+        if announces_body(signed.headers):
+            holder = await sync_to_thread(self._keepers.signer, signed)
+            _check_access(request, handler, holder)
+            signed = replace(signed, body=await request.body())
+        return await sync_to_thread(self._keepers.signature, signed)
+
+
+def _check_access(request: Request[Any, Any, Any], handler: BaseRouteHandler, principal: Principal) -> None:
+    kind = handler.opt.get(ACCESS, "public" if request.method == "OPTIONS" else "nobody")
+    if kind == "public" or isinstance(principal, _ADMITTED.get(kind, ())):
+        return
+    if isinstance(principal, Anonymous):
+        raise Unauthenticated("web.sign_in_first")
+    raise NotAllowed("web.not_for_you")
+
+
+def _check_origin(request: Request[Any, Any, Any]) -> None:
+    """A change must come from our own page: the browser's word for it."""
+    site, origin = request.headers.get("sec-fetch-site", ""), request.headers.get("origin", "")
+    # Our own pages send no referrer, so a browser writes "null" for their origin.
+    parts = _split(origin)
+    is_ours = bool(site) if origin == "null" else parts and parts.netloc == request.headers.get("host")
+    if site not in ("", "same-origin", "none") or (origin and not is_ours):
+        raise NotAllowed("web.other_site")
+
+
+async def _check_form_token(request: Request[Any, Any, Any], secret: str, by_cookie: bool) -> None:
+    """And the page's own token: a browser adds the cookie to any site's form by itself, never this."""
+    is_form = request.headers.get("content-type", "").lower().startswith(_FORMS)
+    if not (by_cookie or is_form):
+        return
+    given = request.headers.get(csrf.HEADER, "")
+    if not given and is_form:
+        given = str((await request.form()).get(csrf.FIELD, ""))
+    if not csrf.is_valid(secret, given):
+        raise NotAllowed("web.form_expired")
+
+
+def _check_text(request: Request[Any, Any, Any]) -> None:
+    """NUL names nothing, and PostgreSQL keeps no text that holds it: the same answer on every database."""
+    if "\0" in request.scope["path"] or b"%00" in request.scope.get("query_string", b""):
+        raise InvalidInput("web.bad_request")
+
+
+def _takes_form(handler: BaseRouteHandler) -> bool:
+    data = handler.parsed_data_field
+    kind = getattr(data and data.kwarg_definition, "media_type", "")
+    return kind in (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
+
+
+def _split(url: str) -> SplitResult | None:
+    """A URL in its parts; None where it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
 
 
 def _again(find: Callable[[str, bool], Principal | None], secret: str, code: str) -> _Again:

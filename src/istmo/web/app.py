@@ -24,6 +24,7 @@ from istmo.kit.asking import Asker
 from istmo.kit.pages import Faces, asker_of
 from istmo.web import live, statics
 from istmo.web.admission import Door, check_access_declared
+from istmo.web.bodies import Asked
 from istmo.web.document import Document
 from istmo.web.headers import header_hook
 from istmo.web.keeping import Keeping
@@ -116,6 +117,7 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
             ),
             render_plugins=[Document(path="/")],
         ),
+        request_class=Asked,
         request_max_body_size=node.settings.limits.body_bytes,
         multipart_form_part_limit=50,
         on_startup=[_more_threads],

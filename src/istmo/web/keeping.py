@@ -10,7 +10,6 @@ from istmo.identity import audit
 from istmo.identity.strangers import Strangers
 from istmo.intel.objects import Retraction
 from istmo.kit.asking import Asker
-from istmo.kit.signed import Presented
 from istmo.model.markings import Tlp
 from istmo.policy.actions import Action
 from istmo.policy.decisions import Context, Reason, Resource, decide
@@ -31,7 +30,8 @@ class Keeping:
 
     def keepers(self) -> Keepers:
         """The three ways to be known."""
-        return Keepers(self._session, self._token, self._signature)
+        federation = self._node.federation
+        return Keepers(self._session, self._token, federation.signer, federation.who_signed)
 
     def may(self, principal: Principal, action: Action) -> bool:
         """Whether the asker's role opens this kind of thing at all: what the navigation shows."""
@@ -81,9 +81,6 @@ class Keeping:
 
     def _token(self, secret: str, is_used: bool) -> TokenHolder | None:
         return self._node.identity.token(secret, is_used=is_used)
-
-    def _signature(self, signed: Presented) -> Principal:
-        return self._node.federation.who_signed(signed)
 
     def _may_know_case(self, principal: Principal, case: str) -> bool:
         try:

@@ -12,11 +12,12 @@ from istmo.kit.forms import Sent, one
 from istmo.kit.i18n import LANGUAGES
 from istmo.kit.pages import back_to, faces_of, local_path
 from istmo.web.admission import LANGUAGE, ZONE
+from istmo.web.bodies import SMALL_FORM
 
 _YEAR = 365 * 86_400
 
 
-@post("/preferences", opt=PUBLIC, sync_to_thread=True)
+@post("/preferences", opt=PUBLIC, sync_to_thread=True, request_max_body_size=SMALL_FORM)
 def save(request: Request[Any, Any, Any], data: Sent) -> Response[Any]:
     """Keep what is known of; anything else is left as it was."""
     faces, answer = faces_of(request), back_to(request, local_path(one(data, "next")))

@@ -14,6 +14,7 @@ from istmo.kit.forms import Form, Sent, one
 from istmo.kit.pages import back_to, faces_of, local_path, page, told
 from istmo.policy.principals import Anonymous
 from istmo.web.admission import SESSION
+from istmo.web.bodies import SMALL_FORM
 
 
 @get("/sign-in", opt=PUBLIC, sync_to_thread=True)
@@ -25,7 +26,7 @@ def sign_in_page(request: Request[Any, Any, Any], asker: Asker) -> Response[Any]
     return page(request, "web/sign_in.html", form=Form({"next": following}))
 
 
-@post("/sign-in", opt=PUBLIC, sync_to_thread=True)
+@post("/sign-in", opt=PUBLIC, sync_to_thread=True, request_max_body_size=SMALL_FORM)
 def sign_in(request: Request[Any, Any, Any], data: Sent, asker: Asker, identity: Identity) -> Response[Any]:
     """Check name and password; the answer is the same whether the account exists or not."""
     name, following = one(data, "name", longest=200), local_path(one(data, "next"))
@@ -46,7 +47,7 @@ def sign_in(request: Request[Any, Any, Any], data: Sent, asker: Asker, identity:
     return answer
 
 
-@post("/sign-out", opt=PUBLIC, sync_to_thread=True)
+@post("/sign-out", opt=PUBLIC, sync_to_thread=True, request_max_body_size=SMALL_FORM)
 def sign_out(request: Request[Any, Any, Any], asker: Asker, identity: Identity) -> Response[Any]:
     """End the session here and in the database."""
     faces = faces_of(request)
