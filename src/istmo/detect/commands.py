@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from istmo.detect.reading import FileProblem, Found, open_events, open_stream
 from istmo.errors import InvalidInput, IstmoError
 from istmo.kit.cli import CATALOGUE, Teller, argument, command, option, say, spoken, told
 from istmo.kit.client import checked_url
+from istmo.kit.streams import standard_input
 from istmo.kit.visible import printable_json
 from istmo.model import instants
 from istmo.settings import Limits, Settings, load_settings
@@ -40,6 +40,8 @@ def ingest(teller: Teller, files: tuple[str, ...], intake: str) -> None:
     if not where:
         raise InvalidInput("detect.no_intake", url=teller.url)
     checked_url(where)  # before a source is made for it
+    if STDIN in files:
+        standard_input()
     with teller.client() as node:
         secret, source = os.environ.get(TOKEN, ""), ""
         if not secret:
@@ -73,7 +75,7 @@ def intake_url(settings: Settings) -> str:
 def _found(files: tuple[str, ...], limits: Limits) -> Iterator[Found]:
     for name in files:
         if name == STDIN:
-            yield from open_stream(sys.stdin.buffer, STDIN, limits)
+            yield from open_stream(standard_input().buffer, STDIN, limits)
         else:
             yield from open_events(Path(name), limits)
 
