@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from istmo.kit.i18n import Catalogue
+from istmo.settings import load_settings
 
 from .running import ISTMO, WAIT, new_node, started
 
@@ -114,6 +115,28 @@ def test_a_file_name_that_is_no_utf_8_has_its_result(node: Path, tmp_path: Path)
     told = json.loads(done.stdout.decode())
     assert told["accepted"] == 1
     assert any("da\ufffdado" in one["place"] for one in told["refused"])
+
+
+@pytest.mark.parametrize("lang", ["es", "en"])
+def test_a_line_that_nests_too_deep_is_told_with_the_limit(node: Path, tmp_path: Path, lang: str) -> None:
+    depth = load_settings(node).limits.json_depth
+    (tmp_path / "deep.json").write_text('{"a":' * (depth + 1) + "1" + "}" * (depth + 1) + "\n")
+    done = run(node, "ingest", str(tmp_path / "deep.json"), lang=lang)
+    told = Catalogue().text(lang, "error.detect.line_too_deep", limit=depth)
+    assert told in done.stderr.decode()
+
+
+@pytest.mark.parametrize("lang", ["es", "en"])
+def test_a_file_that_ends_early_is_told_by_its_name(node: Path, tmp_path: Path, lang: str) -> None:
+    path = tmp_path / "cut.json"
+    path.write_text(
+        '{"type":"bundle","id":"bundle--6f9e2f0c-3f1b-4a52-9d11-0c7e5a6d0a11","objects":[{"a":1},'
+    )
+    done = run(node, "import", str(path), lang=lang)
+    said = done.stderr.decode()
+    assert done.returncode == 1
+    assert f"! {path}" in said
+    assert "! -1" not in said
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def ingest(teller: Teller, files: tuple[str, ...], intake: str) -> None:
             sender.close()
             if source:
                 node.delete(f"/api/v1/sources/{source}")
-    _show(teller, outcome)
+    _show(teller, outcome, settings.limits if settings else None)
 
 
 def _passing_source() -> dict[str, str]:
@@ -80,12 +80,12 @@ def _found(files: tuple[str, ...], limits: Limits) -> Iterator[Found]:
             yield from open_events(Path(name), limits)
 
 
-def _show(teller: Teller, outcome: Outcome) -> None:
+def _show(teller: Teller, outcome: Outcome, limits: Limits | None) -> None:
     if teller.json:
         teller.print_json(
             {
                 "accepted": outcome.accepted,
-                "refused": [one | _refused(one["code"]) for one in outcome.refused],
+                "refused": [one | _refused(one["code"], limits) for one in outcome.refused],
                 "refused_total": outcome.refused_total,
                 "problems": [_problem(one) for one in outcome.problems],
             }
@@ -94,7 +94,7 @@ def _show(teller: Teller, outcome: Outcome) -> None:
         for problem in outcome.problems[:SHOWN]:
             teller.note("detect.ingest.problem", message=_problem(problem)["message"])
         for one in outcome.refused[:SHOWN]:
-            message = _refused(one["code"])["message"]
+            message = _refused(one["code"], limits)["message"]
             teller.note("detect.ingest.refused", place=one["place"], line=one["line"], message=message)
         unseen = outcome.refused_total + len(outcome.problems)
         unseen -= len(outcome.refused[:SHOWN]) + len(outcome.problems[:SHOWN])
@@ -115,11 +115,18 @@ def _words(error: IstmoError) -> dict[str, str]:
     return {"message": told_.message, "remedy": told_.remedy}
 
 
-def _refused(code: str) -> dict[str, str]:
-    """The words of a refused line; the node tells its code alone, so a limit in it is left open."""
+def _refused(code: str, limits: Limits | None) -> dict[str, str]:
+    """The words of a refused line.
+
+    A node tells the code alone: its limit is known where it is our own, and left open where it is elsewhere.
+    """
     key = f"error.{code}"
     texts = {"message": key, "remedy": f"{key}.remedy"}
-    return {name: CATALOGUE.outline(spoken(), text) for name, text in texts.items()}
+    known = {}
+    if limits is not None:
+        of_code = {"detect.line_too_deep": limits.json_depth, "detect.line_too_long": limits.line_bytes}
+        known = {"limit": of_code[code]} if code in of_code else {}
+    return {name: CATALOGUE.outline(spoken(), text, **known) for name, text in texts.items()}
 
 
 @command("search", help="detect.command.search")

@@ -255,12 +255,12 @@ def _sees_all(node: RunningNode, count: int) -> bool:
 
 
 @contextmanager
-def running(nodes: Iterable[RunningNode]) -> Iterator[None]:
+def running(nodes: Iterable[RunningNode], environment: Mapping[str, str] | None = None) -> Iterator[None]:
     """Start the nodes side by side; stop them all on leaving, whatever happened."""
     nodes = list(nodes)
     try:
         for node in nodes:
-            node.launch()
+            node.launch(environment)
         for node in nodes:
             node.wait_ready()
         yield
