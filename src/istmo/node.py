@@ -23,11 +23,11 @@ from istmo.ledger import keys as node_keys
 from istmo.ledger.keys import NodeKeys
 from istmo.ledger.log import Ledger
 from istmo.ledger.log_files import LogFiles
+from istmo.ledger.stored import open_to_run
 from istmo.policy.principals import Principal
 from istmo.respond.objects import AlertSnapshot, ObjectSnapshot
 from istmo.respond.service import Respond
 from istmo.settings import Settings
-from istmo.store import migrations
 from istmo.store.engine import Store
 from istmo.store.jobs import JobRunner
 
@@ -66,11 +66,10 @@ class Node:
 def create_node(settings: Settings, clock: Clock) -> Node:
     """Open the node in ``settings.data`` and wire its rooms.
 
-    Raises what reading keys raises, and Conflict ``store.newer_database``.
+    Raises what reading keys raises, and as ``open_to_run`` where the database is not this node's any more.
     """
     keys = node_keys.load(settings.keys)
-    store = Store(settings.database_url)
-    migrations.upgrade(store)
+    store = open_to_run(settings, keys)
     identity = Identity(store, clock, settings.space)
     ledger = Ledger(store, keys, settings.member, clock, settings.log_files)
     federation = Federation(store, ledger, keys, settings, clock)

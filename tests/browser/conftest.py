@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT))
 from scenes import Scene, fill  # noqa: E402
 from web_site import PASSWORD, Site, make_site  # noqa: E402
 
+from machine import missing  # noqa: E402
+
 WIDTHS = (360, 1440)
 LANGUAGES = {"es": "es-GT", "en": "en-GB"}
 
@@ -36,8 +38,6 @@ def chromium() -> Iterator[Any]:
         (found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None
     )
     if program is None:
-        from conftest import missing
-
         missing("needs Chromium")
     from playwright.sync_api import sync_playwright
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from answering import answering
+from istmo.cli.demo import command as demo
 from istmo.cli.demo.command import clear_away
 from istmo.cli.demo.play import Material, Play, StepFailed
 from istmo.cli.demo.region import RunningNode, Source
@@ -137,3 +138,16 @@ def test_the_demo_has_nodes_of_its_own_and_takes_no_other(option: tuple[str, str
     done = istmo("demo", "--once", *option)
     assert done.returncode == 2
     assert option[0] in done.stderr
+
+
+def test_the_nodes_of_the_demo_speak_as_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    def started(_nodes: object, environment: dict[str, str]) -> None:
+        raise Unavailable("demo.region_slow", seconds=environment["ISTMO_LANG"])
+
+    monkeypatch.setattr(demo, "make_node", lambda *_: None)
+    monkeypatch.setattr(demo, "running", started)
+    with pytest.raises(Unavailable) as caught:
+        demo._show(Teller(), tmp_path, True)
+    assert caught.value.params["seconds"] == language

@@ -140,6 +140,43 @@ def test_a_database_that_is_torn_is_found_and_is_no_defect(copy: Path) -> None:
         assert "Traceback" not in done.stderr, done.stderr[-2000:]
 
 
+@pytest.mark.parametrize("lang", ["es", "en"])
+@pytest.mark.parametrize("left", ["nothing", "an empty file"])
+def test_a_node_whose_database_is_gone_does_not_begin_anew(copy: Path, lang: str, left: str) -> None:
+    for path in copy.glob("node.db*"):
+        path.unlink()
+    if left != "nothing":
+        (copy / "node.db").touch()
+    before = sorted(path.name for path in copy.iterdir())
+    signed = (copy / "log" / "checkpoint").read_bytes()
+    assert signed.splitlines()[1] != b"0"
+
+    for command in (("serve",), ("ledger", "verify")):
+        refused = istmo(*command, "--data", copy, lang=lang)
+        assert refused.returncode == 1
+        assert "Traceback" not in refused.stderr, refused.stderr
+        words = Catalogue().text(lang, "error.ledger.no_database.remedy")
+        assert words in refused.stderr
+
+    status, found, said = examine(copy)
+    assert (status, found["database"], found["ledger"]) == (1, "bad", "bad"), said
+    assert (copy / "log" / "checkpoint").read_bytes() == signed
+    if left == "nothing":
+        assert sorted(path.name for path in copy.iterdir()) in (before, sorted([*before, "node.lock"]))
+
+
+def test_a_database_from_before_what_the_node_has_signed_is_not_run(copy: Path) -> None:
+    with sqlite3.connect(copy / "node.db") as db:
+        db.execute("DELETE FROM log_entries")
+    db.close()
+    signed = (copy / "log" / "checkpoint").read_bytes()
+    refused = istmo("serve", "--data", copy)
+    assert refused.returncode == 1
+    assert Catalogue().text("en", "error.ledger.database_behind.remedy") in refused.stderr
+    assert (copy / "log" / "checkpoint").read_bytes() == signed
+    assert examine(copy)[1]["ledger"] == "bad"
+
+
 def test_a_flipped_byte_in_the_log_files_is_found(copy: Path) -> None:
     tiles = [path for path in (copy / "log").rglob("*") if path.is_file() and path.name != "checkpoint"]
     assert tiles, "the log stands as plain files"

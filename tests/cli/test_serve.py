@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from istmo.cli.demo import region
 from istmo.kit.i18n import Catalogue
 from istmo.settings import load_settings
 
@@ -80,6 +82,37 @@ def test_a_supervised_node_ends_with_whoever_started_it(tmp_path: Path) -> None:
         while family & {pid for pid, _ in sessions()} - {starting.process.pid}:
             assert time.monotonic() < deadline
             time.sleep(0.02)  # the pace of looking
+
+
+def test_the_worker_ends_with_a_web_process_that_is_killed(tmp_path: Path) -> None:
+    new_node(tmp_path / "node")
+    for _ in range(5):  # the end of the socket and of the input come in one order or the other
+        with started("serve", "--data", tmp_path / "node") as node:
+            node.says("worker_connected")
+            node.process.kill()
+            node.process.wait(10)
+            deadline = time.monotonic() + 15
+            while node.family():
+                assert time.monotonic() < deadline, "the worker lives on"
+                time.sleep(0.02)  # the pace of looking
+
+
+def test_stopping_a_node_ends_its_worker_where_the_web_process_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(region, "STOP_SECONDS", 0.2)
+    node = region.make_node(tmp_path / "node", "CSIRT Prueba", "GT")
+    node.start()
+    assert node.process is not None
+    first, worker = node.pids()
+    os.kill(worker, signal.SIGSTOP)  # it does not hear that its input has ended
+    node.process.kill()
+    node.process.wait(10)
+    node.stop()
+    deadline = time.monotonic() + 10
+    while {pid for pid, session in sessions() if session == first}:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # the pace of looking
 
 
 @pytest.mark.parametrize("lang", ["es", "en"])

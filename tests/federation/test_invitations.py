@@ -20,11 +20,11 @@ from istmo.policy.principals import Person, Role
 from .sites import OPERATOR, Site, eventually, is_settled, join
 
 
-def code_of(call: Any) -> tuple[str, str]:
-    """The code of an error, and what the other side called it."""
+def code_of(call: Any) -> str:
+    """The code of an error."""
     with pytest.raises(IstmoError) as caught:
         call()
-    return caught.value.code, str(caught.value.params.get("answer", ""))
+    return caught.value.code
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_without_it_a_person_has_to_compare_first(founded) -> None:
     assert members(gt) == {gt.id}
     wrong = gt.keys.fingerprint
     refused = code_of(lambda: gt.federation.confirm(OPERATOR, hn.id, wrong))
-    assert refused[0] == "federation.fingerprint_mismatch"
+    assert refused == "federation.fingerprint_mismatch"
     assert members(gt) == {gt.id}
     gt.federation.confirm(OPERATOR, hn.id, hn.keys.fingerprint.lower())
     eventually(lambda: members(hn) == {gt.id, hn.id}, "joined")
@@ -82,7 +82,7 @@ def test_the_wrong_key_is_not_let_in(founded, make_site) -> None:
     sv = make_site("El Salvador")
     _, code = gt.federation.invite(OPERATOR, "CSIRT-HN", hn.keys.fingerprint)
     refused = code_of(lambda: sv.federation.accept(OPERATOR, code))
-    assert refused == ("federation.peer_refused", "federation.fingerprint_mismatch")
+    assert refused == "federation.not_invited"
     assert members(gt) == {gt.id}
     assert hn.federation.accept(OPERATOR, code).state == "joined", "the right one still can"
 
@@ -93,7 +93,7 @@ def test_a_code_works_once(founded, make_site) -> None:
     _, code = gt.federation.invite(OPERATOR, "CSIRT-HN")
     hn.federation.accept(OPERATOR, code)
     refused = code_of(lambda: sv.federation.accept(OPERATOR, code))
-    assert refused == ("federation.peer_refused", "federation.code_used")
+    assert refused == "federation.code_used"
 
 
 def test_a_code_runs_out_after_a_day(make_site, clock: ManualClock) -> None:
@@ -102,7 +102,7 @@ def test_a_code_runs_out_after_a_day(make_site, clock: ManualClock) -> None:
     _, code = gt.federation.invite(OPERATOR, "CSIRT-HN", hn.keys.fingerprint)
     clock.advance(24 * 3600 + 1)
     refused = code_of(lambda: hn.federation.accept(OPERATOR, code))
-    assert refused == ("federation.peer_refused", "federation.code_expired")
+    assert refused == "federation.code_expired"
 
 
 @pytest.mark.parametrize("name", ["", " ", "\0", "CSIRT\x1b[2J", "a\nb", "a" * 201])
@@ -117,14 +117,14 @@ def test_a_withdrawn_invitation_is_no_more(founded) -> None:
     invitation, code = gt.federation.invite(OPERATOR, "CSIRT-HN", hn.keys.fingerprint)
     gt.federation.withdraw(OPERATOR, invitation.id)
     refused = code_of(lambda: hn.federation.accept(OPERATOR, code))
-    assert refused == ("federation.peer_refused", "federation.code_unknown")
+    assert refused == "federation.code_unknown"
 
 
 def test_a_code_of_ones_own_making_is_refused(founded) -> None:
     gt, hn = founded
     forged = new_code(gt.settings.url, gt.keys.fingerprint).encode()
     refused = code_of(lambda: hn.federation.accept(OPERATOR, forged))
-    assert refused == ("federation.peer_refused", "federation.code_unknown")
+    assert refused == "federation.code_unknown"
 
 
 def test_another_node_at_the_inviters_address_is_found_out(founded) -> None:
@@ -132,7 +132,7 @@ def test_another_node_at_the_inviters_address_is_found_out(founded) -> None:
     _, code = gt.federation.invite(OPERATOR, "CSIRT-HN", hn.keys.fingerprint)
     meant = Code.decode(code)
     elsewhere = Code(meant.url, hn.keys.fingerprint, meant.secret).encode()
-    assert code_of(lambda: hn.federation.accept(OPERATOR, elsewhere))[0] == "federation.inviter_mismatch"
+    assert code_of(lambda: hn.federation.accept(OPERATOR, elsewhere)) == "federation.inviter_mismatch"
 
 
 def test_the_code_itself_rests_nowhere(founded) -> None:
@@ -157,14 +157,14 @@ def test_a_node_belongs_to_one_region(founded, make_site) -> None:
     sv = make_site("El Salvador")
     sv.federation.found(OPERATOR, "Otra")
     _, code = sv.federation.invite(OPERATOR, "X", hn.keys.fingerprint)
-    assert code_of(lambda: hn.federation.accept(OPERATOR, code))[0] == "federation.already_in_region"
-    assert code_of(lambda: gt.federation.found(OPERATOR, "Otra"))[0] == "federation.already_in_region"
+    assert code_of(lambda: hn.federation.accept(OPERATOR, code)) == "federation.already_in_region"
+    assert code_of(lambda: gt.federation.found(OPERATOR, "Otra")) == "federation.already_in_region"
 
 
 def test_who_does_not_sign_the_charter_cannot_invite(founded) -> None:
     gt, hn = founded
     join(gt, hn)
-    assert code_of(lambda: hn.federation.invite(OPERATOR, "X"))[0] == "federation.not_signer"
+    assert code_of(lambda: hn.federation.invite(OPERATOR, "X")) == "federation.not_signer"
 
 
 @pytest.mark.parametrize("role", [Role.ANALYST, Role.OBSERVER])
@@ -261,7 +261,7 @@ def test_wrong_proofs_are_counted_and_end_the_invitation(founded) -> None:
     wrong = orjson.dumps(
         {"request": line.decode(), "proof": base64.b64encode(other.prove(line)).decode("ascii")}
     )
-    codes = [code_of(lambda: gt.federation.inviting.answer(wrong))[0] for _ in range(TRIES + 1)]
+    codes = [code_of(lambda: gt.federation.inviting.answer(wrong)) for _ in range(TRIES + 1)]
     assert codes == ["federation.code_wrong"] * TRIES + ["federation.code_unknown"]
     assert gt.federation.invitations(OPERATOR)[0].state == "withdrawn"
     assert invitation.state == "open"

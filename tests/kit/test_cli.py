@@ -78,7 +78,10 @@ def test_json_means_the_same_and_steers_nothing(capsys: pytest.CaptureFixture[st
     assert not set("\x1b\x07\x9b\u202e") & set(first + second)
 
 
-def test_long_work_shows_that_it_goes_on_and_with_what() -> None:
+def test_long_work_shows_that_it_goes_on_and_with_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "TERM", "xterm"
+    )  # without one, rich takes every terminal for one that cannot be drawn on
     screen = io.StringIO()
     teller = Teller(err=Console(file=screen, force_terminal=True, width=100))
     with teller.working("intel.command.import.progress", file="[red]sigma\x1b[2J.zip"):

@@ -17,7 +17,7 @@ from istmo.kit.client import NodeClient
 from istmo.ledger import keys as node_keys
 from istmo.ledger.verify_node import verify_settings
 from istmo.settings import Settings, load_settings
-from istmo.store.health import database_problem, needs_upgrade
+from istmo.store.health import database_problem, is_empty, is_missing, needs_upgrade
 
 LOW_DISK_GB = 2.0
 MOST_NAMED = 5
@@ -93,9 +93,14 @@ def check_keys(settings: Settings) -> Iterator[Finding]:
 
 def check_database(settings: Settings) -> Iterator[Finding]:
     """Whether the database is sound and has the shape that this program knows."""
+    if is_missing(settings.database_url):  # looked at further, it would be made
+        yield Finding("database", "bad", "database.none")
+        return
     problem = database_problem(settings.database_url)
     if problem:
         yield Finding("database", "bad", "database.bad", {"problem": problem})
+    elif is_empty(settings.database_url):
+        yield Finding("database", "bad", "database.none")
     elif needs_upgrade(settings.database_url):
         yield Finding("database", "warn", "database.old")
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -13,6 +12,7 @@ from istmo.clock import SystemClock
 from istmo.errors import InvalidInput
 from istmo.founding import found_node
 from istmo.kit.cli import Teller, command, option, told_here
+from istmo.kit.streams import standard_input
 from istmo.settings import Settings
 
 PORT = click.IntRange(1, 65535)
@@ -48,7 +48,7 @@ def init(
     """Ask for what is missing, make folder, keys, database and first administrator, say what comes next."""
     name = name or _ask(teller, "cli.init.ask_name", "--name")
     country = country or _ask(teller, "cli.init.ask_country", "--country")
-    password = sys.stdin.readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(12)
+    password = standard_input().readline().rstrip("\n") if password_stdin else secrets.token_urlsafe(12)
     settings = found_node(
         Settings(
             data=Path(teller.data).absolute(),
@@ -88,10 +88,10 @@ def _address(host: str, port: int, tls: str) -> str:
 
 
 def _ask(teller: Teller, key: str, option_name: str) -> str:
-    if teller.json or not sys.stdin.isatty():
+    if teller.json or not standard_input().isatty():
         raise InvalidInput("cli.init_needs", option=option_name)
     teller.tell(key)
-    answer = sys.stdin.readline()
+    answer = standard_input().readline()
     return answer.strip()
 
 

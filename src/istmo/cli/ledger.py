@@ -18,8 +18,9 @@ from istmo.ledger import records
 from istmo.ledger.entry import Entry, entry_of
 from istmo.ledger.export import export_log
 from istmo.ledger.report import Report
+from istmo.ledger.stored import open_stored
 from istmo.ledger.verify import verify_folder
-from istmo.ledger.verify_node import open_stored, verify_settings
+from istmo.ledger.verify_node import verify_settings
 from istmo.model import instants
 from istmo.settings import load_settings
 

@@ -11,8 +11,19 @@ import click
 import structlog
 
 from istmo import __version__
-from istmo.kit.cli import Group, Option, language_of, option, say, speak, translate_click
+from istmo.kit.cli import (
+    Group,
+    Option,
+    Teller,
+    language_of,
+    machine_refused,
+    option,
+    say,
+    speak,
+    translate_click,
+)
 from istmo.kit.i18n import LANGUAGES
+from istmo.kit.streams import prepare
 
 # One line a command: where it stands, and its help. A command's module is read only when the command
 # is used, so that `istmo --help` answers at once on an old machine.
@@ -62,6 +73,7 @@ def istmo(lang: str | None) -> None:
 
 def main() -> None:
     """Entry point: choose the language, then hand over to click."""
+    prepare()
     speak(language_of(sys.argv[1:], dict(os.environ)))
     translate_click()
     # stdout belongs to the result; ``serve`` sets up a log of its own
@@ -69,4 +81,10 @@ def main() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
     )
-    istmo(prog_name="istmo")
+    try:
+        try:
+            istmo(prog_name="istmo")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:  # help or version, to where it cannot be written
+        Teller().fail(machine_refused(error))

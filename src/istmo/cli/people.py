@@ -17,6 +17,7 @@ from istmo.clock import SystemClock
 from istmo.identity.service import LONGEST_TOKEN, TOKEN_SCOPES
 from istmo.kit.cli import Command, Group, Teller, argument, group, option, say, told
 from istmo.kit.cli import command as kit_command
+from istmo.kit.streams import standard_input
 from istmo.model import instants
 from istmo.policy.principals import Role
 
@@ -150,7 +151,7 @@ def token_revoke(teller: Teller, token_id: str) -> None:
 
 
 def _from_stdin(asked: bool) -> str:
-    return sys.stdin.readline().rstrip("\r\n") if asked else ""
+    return standard_input().readline().rstrip("\r\n") if asked else ""
 
 
 def _tell_password(teller: Teller, made: dict[str, Any], name: str) -> None:

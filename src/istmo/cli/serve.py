@@ -22,6 +22,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from istmo.clock import SystemClock
 from istmo.errors import Conflict, IstmoError, Unavailable
 from istmo.kit.cli import Teller, command, option, told_here
+from istmo.kit.streams import settle_output, standard_input
 from istmo.ledger.keys import NodeKeys
 from istmo.node import create_node
 from istmo.settings import Settings, load_settings
@@ -42,14 +43,19 @@ def serve(teller: Teller, supervised: bool) -> None:
     settings = load_settings(teller.data)
     configure_log()
     if supervised:
-        threading.Thread(target=_end_with_input, name="supervised", daemon=True).start()
+        watched = standard_input().fileno()
+        threading.Thread(target=_end_with_input, args=[watched], name="supervised", daemon=True).start()
     with _interruptible(), suppress(KeyboardInterrupt), _alone(settings), _bound(settings) as bound:
         node = create_node(settings, SystemClock())
         config = _config(node.keys, settings, create_app(node))
         with node.running():
-            _Server(config, lambda: teller.tell("cli.serve.ready", name=settings.name, url=settings.url)).run(
-                [bound]
-            )
+            _Server(config, lambda: _tell_ready(teller, settings)).run([bound])
+
+
+def _tell_ready(teller: Teller, settings: Settings) -> None:
+    with suppress(OSError):  # a stdout that is closed or full is no reason not to run
+        teller.tell("cli.serve.ready", name=settings.name, url=settings.url)
+    settle_output()
 
 
 class _Server(uvicorn.Server):
@@ -71,8 +77,8 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _end_with_input() -> None:
-    while os.read(sys.stdin.fileno(), 1024):
+def _end_with_input(watched: int) -> None:
+    while os.read(watched, 1024):
         pass  # nothing is meant to be said there: only its end counts
     os.kill(os.getpid(), signal.SIGTERM)
 

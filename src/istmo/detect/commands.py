@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from istmo.detect.reading import FileProblem, Found, open_events, open_stream
 from istmo.errors import InvalidInput, IstmoError
 from istmo.kit.cli import CATALOGUE, Teller, argument, command, option, say, spoken, told
 from istmo.kit.client import checked_url
+from istmo.kit.streams import standard_input
 from istmo.kit.visible import printable_json
 from istmo.model import instants
 from istmo.settings import Limits, Settings, load_settings
@@ -40,6 +40,8 @@ def ingest(teller: Teller, files: tuple[str, ...], intake: str) -> None:
     if not where:
         raise InvalidInput("detect.no_intake", url=teller.url)
     checked_url(where)  # before a source is made for it
+    if STDIN in files:
+        standard_input()
     with teller.client() as node:
         secret, source = os.environ.get(TOKEN, ""), ""
         if not secret:
@@ -53,7 +55,7 @@ def ingest(teller: Teller, files: tuple[str, ...], intake: str) -> None:
             sender.close()
             if source:
                 node.delete(f"/api/v1/sources/{source}")
-    _show(teller, outcome)
+    _show(teller, outcome, settings.limits if settings else None)
 
 
 def _passing_source() -> dict[str, str]:
@@ -73,17 +75,17 @@ def intake_url(settings: Settings) -> str:
 def _found(files: tuple[str, ...], limits: Limits) -> Iterator[Found]:
     for name in files:
         if name == STDIN:
-            yield from open_stream(sys.stdin.buffer, STDIN, limits)
+            yield from open_stream(standard_input().buffer, STDIN, limits)
         else:
             yield from open_events(Path(name), limits)
 
 
-def _show(teller: Teller, outcome: Outcome) -> None:
+def _show(teller: Teller, outcome: Outcome, limits: Limits | None) -> None:
     if teller.json:
         teller.print_json(
             {
                 "accepted": outcome.accepted,
-                "refused": [one | _refused(one["code"]) for one in outcome.refused],
+                "refused": [one | _refused(one["code"], limits) for one in outcome.refused],
                 "refused_total": outcome.refused_total,
                 "problems": [_problem(one) for one in outcome.problems],
             }
@@ -92,7 +94,7 @@ def _show(teller: Teller, outcome: Outcome) -> None:
         for problem in outcome.problems[:SHOWN]:
             teller.note("detect.ingest.problem", message=_problem(problem)["message"])
         for one in outcome.refused[:SHOWN]:
-            message = _refused(one["code"])["message"]
+            message = _refused(one["code"], limits)["message"]
             teller.note("detect.ingest.refused", place=one["place"], line=one["line"], message=message)
         unseen = outcome.refused_total + len(outcome.problems)
         unseen -= len(outcome.refused[:SHOWN]) + len(outcome.problems[:SHOWN])
@@ -113,11 +115,18 @@ def _words(error: IstmoError) -> dict[str, str]:
     return {"message": told_.message, "remedy": told_.remedy}
 
 
-def _refused(code: str) -> dict[str, str]:
-    """The words of a refused line; the node tells its code alone, so a limit in it is left open."""
+def _refused(code: str, limits: Limits | None) -> dict[str, str]:
+    """The words of a refused line.
+
+    A node tells the code alone: its limit is known where it is our own, and left open where it is elsewhere.
+    """
     key = f"error.{code}"
     texts = {"message": key, "remedy": f"{key}.remedy"}
-    return {name: CATALOGUE.outline(spoken(), text) for name, text in texts.items()}
+    known = {}
+    if limits is not None:
+        of_code = {"detect.line_too_deep": limits.json_depth, "detect.line_too_long": limits.line_bytes}
+        known = {"limit": of_code[code]} if code in of_code else {}
+    return {name: CATALOGUE.outline(spoken(), text, **known) for name, text in texts.items()}
 
 
 @command("search", help="detect.command.search")

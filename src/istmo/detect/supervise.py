@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -76,7 +77,13 @@ class Supervisor:
     def _spawn(self) -> subprocess.Popen[bytes]:
         # Two arenas: the worker has few threads, and glibc would else keep memory for each.
         environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, env=environment)
+        # Held back for good in the worker and in what it starts: Ctrl-C in a terminal reaches them too,
+        # while they still read their modules perhaps. It is ours to heed; their input ends then.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, env=environment)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self.starts += 1
         return self._process
 

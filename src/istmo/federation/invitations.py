@@ -43,6 +43,13 @@ LIFETIME = timedelta(hours=24)
 TRIES = 10
 """Wrong proofs after which an invitation is withdrawn."""
 LONGEST_NAME = 200
+_REFUSALS: dict[str, type[IstmoError]] = {
+    "federation.code_unknown": NotFound,
+    "federation.code_expired": Conflict,
+    "federation.code_used": Conflict,
+    "federation.code_wrong": InvalidInput,
+}
+"""What an inviter may say of a code, and what it is here: a wrong code is nobody's failed sign-in."""
 _STATEMENT_LIMIT = 2 << 20
 _REQUEST_LIMIT = 16 << 10
 
@@ -221,7 +228,10 @@ class Joiner:
                 {"request": line.decode("utf-8"), "proof": base64.b64encode(code.prove(line)).decode("ascii")}
             )
             joining = Joining(code.url, inviter, body, self._clock.now(), PENDING, None)
-            return self._ask(http, joining)
+            try:
+                return self._ask(http, joining)
+            except wire.PeerAnswered as error:
+                raise self._in_our_words(error) from error
 
     def pending(self) -> Joining | None:
         """The request that waits for an answer, if there is one."""
@@ -238,8 +248,15 @@ class Joiner:
                 return self._ask(http, joining)
         except wire.PeerAnswered as error:
             if error.answer_status < 500:
-                return self._keep(joining, REFUSED, error)
+                return self._keep(joining, REFUSED, self._in_our_words(error))
             raise
+
+    def _in_our_words(self, error: wire.PeerAnswered) -> IstmoError:
+        """What the inviter refused, as people here can read it; as it was told where it is something else."""
+        if error.answer_code == "federation.fingerprint_mismatch":
+            return Conflict("federation.not_invited", found=self._region.keys.fingerprint)
+        kind = _REFUSALS.get(error.answer_code)
+        return error if kind is None else kind(error.answer_code)
 
     def _meet(self, code: Code) -> tuple[httpx.Client, Mapping[str, Any]]:
         """The inviter, verified by the fingerprint in the code, and a connection to it and nobody else."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from istmo.kit.cli import Teller
+from istmo.kit.cli import Teller, say
 
 SHOWN = 30
 """Lines of each kind before the rest is only counted."""
@@ -32,8 +32,15 @@ def tell_problems(teller: Teller, plan: dict[str, Any]) -> None:
     """A line for each object that was refused, and for each problem in the bundle."""
     refused = [item for item in plan["items"] if item["problem"]]
     lines = [(item["id"], item["problem"]["text"]) for item in refused]
-    lines += [(f"{one['id'] or one['index']} {one['path']}".strip(), one["text"]) for one in plan["problems"]]
+    lines += [(_place(one, plan), one["text"]) for one in plan["problems"]]
     tell_lines(teller, lines)
+
+
+def _place(problem: dict[str, Any], plan: dict[str, Any]) -> str:
+    """Where a bundle's problem is: an object by id or number, or the whole file, by name where it has one."""
+    if problem["id"] or problem["index"] >= 0:
+        return f"{problem['id'] or problem['index']} {problem['path']}".strip()
+    return str(plan.get("file") or say("intel.command.whole_file"))
 
 
 def tell_lines(teller: Teller, lines: Sequence[tuple[str, str]]) -> None:

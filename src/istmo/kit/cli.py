@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,13 +41,16 @@ from rich.table import Table
 from istmo.errors import InvalidInput, IstmoError, Unavailable
 from istmo.kit.client import NodeClient
 from istmo.kit.i18n import LANGUAGES, Catalogue, plain
-from istmo.kit.visible import printable, printable_json, printable_line
+from istmo.kit.streams import drop_output, json_document, settle_output
+from istmo.kit.visible import printable, printable_line
 from istmo.settings import load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 CATALOGUE = Catalogue()
 _language = [LANGUAGES[0]]
+_WIDE = 10_000
+"""Of a table that no person reads from a screen: an id must stay in one piece for the next program."""
 
 
 def speak(language: str) -> None:
@@ -215,13 +219,12 @@ class Teller:
 
     def print_json(self, result: Any) -> None:
         """One JSON document on stdout."""
-        document = orjson.dumps(result, option=orjson.OPT_INDENT_2, default=str).decode()
-        sys.stdout.write(printable_json(document) + "\n")
+        sys.stdout.write(json_document(result, orjson.OPT_INDENT_2) + "\n")
         sys.stdout.flush()
 
     def print_json_line(self, result: Any) -> None:
         """One JSON document on a line of stdout, of as many as there are."""
-        sys.stdout.write(printable_json(orjson.dumps(result).decode()) + "\n")
+        sys.stdout.write(json_document(result) + "\n")
 
     def confirm(self, key: str, /, **params: Any) -> None:
         """Ask before something that cannot be undone; ends the command unless the answer is yes.
@@ -229,12 +232,12 @@ class Teller:
         A program that gave ``--json`` and no answer is told so in its one document.
         """
         self.err.print(sentence(key, **params), say("cli.yes_or_no"), end=" ")
-        answer = sys.stdin.readline()
+        answer = sys.stdin.readline() if sys.stdin else ""
         if not answer.endswith("\n"):
             self.err.print()
         # an answer in either language will do: people type what their fingers know
         if answer.strip().casefold() not in {"y", "yes", "s", "si", "sí"}:
-            if self.json:
+            if self.json or not sys.stdin:
                 self.fail(InvalidInput("cli.not_confirmed"))
             raise click.Abort
 
@@ -279,11 +282,15 @@ class Teller:
     def fail(self, error: IstmoError) -> None:
         """What happened and what to do, then the end with exit status 1."""
         told_ = told_of(error)
+        settle_output()
         if self.json:
-            self.print_json({"error": told_})
-        self.err.print(printable(f"{say('cli.error')} {told_['message']}"), style="red")
-        if told_["remedy"]:
-            self.err.print(printable(told_["remedy"]))
+            with suppress(OSError):  # stdout itself may be what has failed
+                self.print_json({"error": told_})
+            settle_output()
+        with suppress(OSError):
+            self.err.print(printable(f"{say('cli.error')} {told_['message']}"), style="red")
+            if told_["remedy"]:
+                self.err.print(printable(told_["remedy"]))
         raise SystemExit(1)
 
 
@@ -297,7 +304,10 @@ def told_of(error: IstmoError) -> dict[str, str]:
 
 def _console(*, stderr: bool = False) -> Console:
     """A console that prints what it is given: left alone, rich reads ``[red]`` and an address's ``:a:``."""
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    if not stderr and not console.is_terminal:
+        console.width = _WIDE
+    return console
 
 
 def _language_option(function: F) -> F:
@@ -336,21 +346,33 @@ def _teller_given(function: F) -> F:
     @_language_option
     @functools.wraps(function)
     def body(*args: Any, json_: bool, data: Path | None = None, url: str = "", **kwargs: Any) -> Any:
+        _heed_interrupts()
         teller = Teller(json=json_, data=data or default_data(), url=url)
         try:
             if data and url:
                 raise InvalidInput("cli.two_nodes")
-            return function(teller, *args, **kwargs)
+            result = function(teller, *args, **kwargs)
+            sys.stdout.flush()  # what cannot be written is told here, not at Python's own end
+            return result
         except IstmoError as error:
             return teller.fail(error)
+        except UnicodeEncodeError:
+            # a byte that is no text, in an argument or on standard input
+            return teller.fail(InvalidInput("cli.not_utf8"))
         except BrokenPipeError:
             # whoever read has gone: nothing more to say, and nothing to flush at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            drop_output()
             raise SystemExit(141) from None
         except OSError as error:
             return teller.fail(machine_refused(error))
 
     return body  # type: ignore[return-value]
+
+
+def _heed_interrupts() -> None:
+    """Let Ctrl-C unwind a command again, after it could end the reading of modules without a word."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def machine_refused(error: OSError) -> IstmoError:

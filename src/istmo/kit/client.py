@@ -159,7 +159,10 @@ def _encode(body: Body) -> tuple[bytes | None, dict[str, str]]:
         return None, {}
     if isinstance(body, bytes):
         return body, {"Content-Type": "application/octet-stream"}
-    return orjson.dumps(body), {"Content-Type": "application/json"}
+    try:
+        return orjson.dumps(body), {"Content-Type": "application/json"}
+    except orjson.JSONEncodeError:
+        raise InvalidInput("cli.not_utf8") from None
 
 
 def checked_url(url: str) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row
-from sqlalchemy.engine import make_url
 
-from istmo.errors import IstmoError, NotFound
+from istmo.errors import IstmoError
 from istmo.ledger import keys, records
 from istmo.ledger.check import LogCheck
 from istmo.ledger.checkpoint import Checkpoint, origin_line, read_checkpoint
@@ -19,10 +17,10 @@ from istmo.ledger.keys import NodeKeys
 from istmo.ledger.merkle import CompactRange, leaf_hash, root_of
 from istmo.ledger.records import ERASED, Chain
 from istmo.ledger.report import Progress, Report
+from istmo.ledger.stored import open_stored
 from istmo.ledger.tiles import CHECKPOINT
 from istmo.ledger.verify import check_bundles, check_tiles
 from istmo.settings import Settings
-from istmo.store.engine import Store
 
 _PAGE = 256
 
@@ -32,19 +30,6 @@ def verify_settings(settings: Settings, progress: Progress = lambda done: None) 
     loaded = keys.load(settings.keys)
     with open_stored(settings) as store, store.read() as connection:
         return verify_node(connection, loaded, settings.member, settings.log_files, progress)
-
-
-@contextmanager
-def open_stored(settings: Settings) -> Iterator[Store]:
-    """A node's database, to read from; NotFound ``ledger.no_database`` where there is none."""
-    path = make_url(settings.database_url).database
-    if settings.database_url.startswith("sqlite") and not (path and Path(path).is_file()):
-        raise NotFound("ledger.no_database", file=str(path))
-    store = Store(settings.database_url)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def verify_node(

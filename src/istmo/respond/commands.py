@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from istmo.kit.cli import Command, Teller, argument, group, option, say, told
 from istmo.kit.cli import command as kit_command
+from istmo.kit.streams import standard_input
 
 PATH = "/api/v1/cases"
 LIMIT = click.IntRange(1, 200)
@@ -104,7 +104,7 @@ def open_case(teller: Teller, title: str, severity: str, tlp: str, note: str, al
 @told
 def note(teller: Teller, case_id: str, text: str) -> None:
     """Add a note; ``-`` reads it from standard input."""
-    said = sys.stdin.read() if text == "-" else text
+    said = standard_input().read() if text == "-" else text
     found = teller.client().post(f"{PATH}/{case_id}/entries", {"kind": "note", "text": said})
     teller.show(found, "respond.command.note.done", members=found["readers"])
 

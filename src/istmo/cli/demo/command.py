@@ -69,7 +69,7 @@ def _show(teller: Teller, folder: Path, once: bool) -> bool:
     began = time.monotonic()
     teller.tell("demo.opening")
     nodes = [make_node(folder / country.lower(), name, country) for name, country in NATIONS]
-    with running(nodes):
+    with running(nodes, {"ISTMO_LANG": spoken()}):  # what they print is for the same person
         teller.tell("demo.started", n=len(nodes), seconds=f"{time.monotonic() - began:.1f}")
         join_region(nodes, say("demo.region"))
         teller.tell("demo.joined")

@@ -98,16 +98,17 @@ class RunningNode:
         return "\n".join(line if len(line) <= 400 else f"{line[:100]} … {line[-300:]}" for line in last)
 
     def stop(self) -> None:
-        """End the node as an administrator would, harder only if that is not heard."""
+        """End the node as an administrator would, harder only if that is not heard.
+
+        All of its processes: a web process that has ended, however it did, may have left its worker.
+        """
         if self.process is None:
             return
         for number, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5.0)):
-            if self.process.poll() is not None:
-                break
             with _gone_is_fine():
                 os.killpg(self.process.pid, number)
-            with _late_is_fine():
-                self.process.wait(patience)
+            if _has_ended(self.process, patience):
+                break
         self.process = None
 
     def kill(self) -> None:
@@ -254,12 +255,12 @@ def _sees_all(node: RunningNode, count: int) -> bool:
 
 
 @contextmanager
-def running(nodes: Iterable[RunningNode]) -> Iterator[None]:
+def running(nodes: Iterable[RunningNode], environment: Mapping[str, str] | None = None) -> Iterator[None]:
     """Start the nodes side by side; stop them all on leaving, whatever happened."""
     nodes = list(nodes)
     try:
         for node in nodes:
-            node.launch()
+            node.launch(environment)
         for node in nodes:
             node.wait_ready()
         yield
@@ -280,9 +281,16 @@ def _gone_is_fine() -> Iterator[None]:
         return
 
 
-@contextmanager
-def _late_is_fine() -> Iterator[None]:
-    try:
-        yield
-    except subprocess.TimeoutExpired:
-        return
+def _has_ended(process: subprocess.Popen[bytes], patience: float) -> bool:
+    """Whether a process and all that it started have ended within ``patience`` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        # The first of a group stays in it until its status is taken.
+        if process.poll() is not None:
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.02)

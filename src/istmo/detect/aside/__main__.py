@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +80,7 @@ def _earlier(one: int | None, other: int | None) -> int | None:
 
 def main() -> None:
     """Serve jobs from standard input; the log goes to standard error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the node's to heed: our input ends with it
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     os.nice(_NICE)
     folder = EventFolder(Path(sys.argv[1]))

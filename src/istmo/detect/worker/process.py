@@ -166,16 +166,20 @@ class Worker:
         finally:
             self._connection = None
             connection.is_lost = True
-            await self._rest()
-            await requests.close()
+            try:
+                await self._rest()
+            finally:
+                await requests.close()
 
     async def _rest(self) -> None:
         self._sigma.pause()
-        if self._following is not None:
-            self._following.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._following
-            self._following = None
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
+            # Waited for, not awaited: its cancellation must not be taken for ours, nor ours for its own.
+            await asyncio.wait([following])
+            if not following.cancelled():
+                following.result()
 
     async def _hear(self, message: ToWorker, connection: Connection, requests: Requests) -> None:
         match message:
