@@ -11,13 +11,18 @@ from typing import Any
 
 import uvicorn
 
+from istmo.kit.heads import BoundedHeads
+
 
 @contextmanager
 def listening(app: Any) -> Iterator[int]:
     """Serve an application as a node does; the port."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    # With its protocol named, asyncio switches off the waiting for full packets (TCP_NODELAY).
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
     config = uvicorn.Config(
-        app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False
+        app, http=BoundedHeads, ws="none", lifespan="off", log_config=None, access_log=False
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

@@ -22,6 +22,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from istmo.clock import SystemClock
 from istmo.errors import Conflict, IstmoError, Unavailable
 from istmo.kit.cli import Teller, command, option, told_here
+from istmo.kit.heads import BoundedHeads
 from istmo.kit.streams import settle_output, standard_input
 from istmo.ledger.keys import NodeKeys
 from istmo.node import create_node
@@ -144,7 +145,7 @@ def _config(keys: NodeKeys, settings: Settings, app: object) -> uvicorn.Config:
         app,  # type: ignore[arg-type]
         host=settings.host,
         port=settings.port,
-        http="auto",
+        http=BoundedHeads,
         ws="none",
         lifespan="on",
         log_config=None,
