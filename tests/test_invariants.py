@@ -201,6 +201,7 @@ def test_house_invariant_6_every_door_of_the_federation_is_among_those_tried() -
         "start",
         "stop",
         "who_signed",
+        "signer",
         "members",
         "member",
         "name_of",

@@ -183,6 +183,10 @@ class WorkerLink:
         """Wait until the worker watches for an indicator."""
         return self._outgoing.wait(lambda: self._outgoing.has_acknowledged(indicator), timeout)
 
+    def wait_sources(self, timeout: float) -> bool:
+        """Wait until the worker, where there is one, goes by the intake tokens as they are now."""
+        return self._outgoing.wait(self._outgoing.has_sources, timeout)
+
     def wait_settled(self, timeout: float) -> bool:
         """Wait until every change is in force, every hunt has ended and what was found is stored."""
         is_settled = self._outgoing.wait(lambda: self._outgoing.is_settled, timeout)

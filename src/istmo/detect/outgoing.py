@@ -100,6 +100,8 @@ class Outgoing:
         """By generation: what is being put, what is being dropped."""
         self._acknowledged = Roster()
         self._hunts = Hunts()
+        self._sources_sent = 0
+        """The generation in which the intake tokens were last sent."""
         self._request = 0
 
     # --- asked by any thread -------------------------------------------------------------------
@@ -131,6 +133,14 @@ class Outgoing:
             if indicator in self._wanted.objects or indicator in self._in_hand.objects:
                 return False
             return not any(indicator in put for put, _ in self._on_the_way.values())
+
+    def has_sources(self) -> bool:
+        """Whether the worker goes by the intake tokens as they are now; or there is none to go by them."""
+        with self._turn:
+            if self._channel is None:
+                return True
+            is_sent = not (self._wanted.sources or self._in_hand.sources) and self._is_synced()
+            return is_sent and self._live.get(wire.SOURCES, 0) >= self._sources_sent
 
     def has_dropped(self, indicator: str) -> bool:
         """Whether no worker watches for this indicator any more."""
@@ -373,6 +383,8 @@ class Outgoing:
         with self._store.read() as connection:
             valid = sources.valid_digests(connection, self._clock.now())
         generation = self._next_generation()
+        with self._turn:
+            self._sources_sent = generation
         told = [
             WireSource(
                 one.id, one.name, digest, [SUBMIT], None if one.expires is None else to_micros(one.expires)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -125,6 +126,27 @@ def test_what_is_published_reaches_the_worker_within_milliseconds(linked: Room) 
         peer.expect(PutIndicators)
         took.append(time.perf_counter() - began)
     assert sorted(took)[len(took) // 2] < 0.2, took
+
+
+def test_a_source_is_handed_out_once_the_intake_opens_to_it_and_closed_once_it_is_shut(linked: Room) -> None:
+    peer = Peer(linked)
+    peer.expect(Synced)
+    assert linked.link.wait_ready(5)
+    peer.answers = False
+    made: list[str] = []
+
+    def make() -> None:
+        source, _ = linked.detect.create_source(ADMINISTRATOR, "aduana")
+        made.append(source.id)
+
+    for action in (make, lambda: linked.detect.revoke_source(ADMINISTRATOR, made[0])):
+        doing = threading.Thread(target=action)
+        doing.start()
+        told = peer.expect(PutSources)
+        assert doing.is_alive(), "the worker has not said that it goes by them"
+        peer.acknowledge(told)
+        doing.join(1.5)
+        assert not doing.is_alive()
 
 
 def test_every_newly_live_indicator_is_hunted_for_once(linked: Room) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from istmo.clock import Clock
 from istmo.detect import wire
 from istmo.detect.link import WorkerLink
-from istmo.detect.objects import IndicatorSource, WorkerState
+from istmo.detect.objects import IndicatorSource, Source, WorkerState
 from istmo.detect.records import positions
 from istmo.detect.records import sources as source_records
 from istmo.detect.service.alerts import Alerts
@@ -22,6 +23,9 @@ from istmo.model.ids import is_id
 from istmo.policy import Action, Principal, decide
 from istmo.settings import Settings
 from istmo.store.engine import Store
+
+_TOLD_SECONDS: Final = 2.0
+"""For which a new source waits until the worker knows it. A worker that is busy longer learns of it later."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,21 @@ class Detect(Alerts, Rules, Sources):
         super().__init__(store, settings, clock, member, members)
         self._link, self._indicators = link, indicators
         self._measured: tuple[float, int] | None = None
+
+    # --- intake sources, as the worker knows them ------------------------------------------------
+
+    def create_source(
+        self, principal: Principal, name: str, *, expires: datetime | None = None
+    ) -> tuple[Source, str]:
+        """``Sources.create_source``; when it answers, the intake opens to the secret."""
+        made = super().create_source(principal, name, expires=expires)
+        self._link.wait_sources(_TOLD_SECONDS)
+        return made
+
+    def revoke_source(self, principal: Principal, source: str) -> None:
+        """``Sources.revoke_source``; when it answers, the intake is closed to the source."""
+        super().revoke_source(principal, source)
+        self._link.wait_sources(_TOLD_SECONDS)
 
     # --- stored events and the worker ----------------------------------------------------------
 
