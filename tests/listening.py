@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 
 from istmo.kit.heads import BoundedHeads
+from istmo.kit.unread import HearsOut
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def listening(app: Any) -> Iterator[int]:
     listener.bind(("127.0.0.1", 0))
     listener.listen()
     config = uvicorn.Config(
-        app, http=BoundedHeads, ws="none", lifespan="off", log_config=None, access_log=False
+        HearsOut(app), http=BoundedHeads, ws="none", lifespan="off", log_config=None, access_log=False
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

@@ -16,6 +16,7 @@ from types import FrameType
 
 import structlog
 import uvicorn
+from litestar import Litestar
 from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 
@@ -24,6 +25,7 @@ from istmo.errors import Conflict, IstmoError, Unavailable
 from istmo.kit.cli import Teller, command, option, told_here
 from istmo.kit.heads import BoundedHeads
 from istmo.kit.streams import settle_output, standard_input
+from istmo.kit.unread import HearsOut
 from istmo.ledger.keys import NodeKeys
 from istmo.node import create_node
 from istmo.settings import Settings, load_settings
@@ -140,9 +142,9 @@ def _cannot_listen(settings: Settings, error: Exception) -> IstmoError:
     return Unavailable("cli.cannot_listen", host=settings.host, port=settings.port, detail=detail)
 
 
-def _config(keys: NodeKeys, settings: Settings, app: object) -> uvicorn.Config:
+def _config(keys: NodeKeys, settings: Settings, app: Litestar) -> uvicorn.Config:
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        HearsOut(app),
         host=settings.host,
         port=settings.port,
         http=BoundedHeads,

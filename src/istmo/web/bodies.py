@@ -1,4 +1,4 @@
-"""What a request carries: read once, told in the node's own errors, and known to have been read or not.
+"""What a request carries: read once, and told in the node's own errors.
 
 The framework's readers let a few malformed bodies through as defects of the program. Nobody needs a
 name to send such a body, so each is an answer of 400 here, without a traceback in the journal.
@@ -19,12 +19,9 @@ from litestar.types import Empty
 from litestar.utils.scope.state import ScopeState
 
 from istmo.errors import InvalidInput
-from istmo.kit.unread import announces_body
 
 SMALL_FORM: Final = 64 << 10
 """Bytes of a form that anybody may send, known or not: a name, a password, a language."""
-
-_WHOLE = "whole_body"
 
 
 class Asked(Request[Any, Any, Any]):
@@ -34,8 +31,6 @@ class Asked(Request[Any, Any, Any]):
         """The body in pieces; a sender that leaves in the middle is nobody's defect (400, told to no one)."""
         try:
             async for piece in super().stream():
-                if not self.is_connected:
-                    self.scope["state"][_WHOLE] = True
                 yield piece
         except InternalServerException as error:
             raise ClientException(error.detail) from None
@@ -70,14 +65,6 @@ def _fields(body: bytes) -> dict[str, Any]:
     for name, value in parse_qsl(body.decode("latin-1"), keep_blank_values=True):
         found[name].append(value)
     return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
-
-
-def is_unread(scope: Any) -> bool:
-    """Whether a body was announced and has not been read to its end."""
-    if scope.get("state", {}).get(_WHOLE):
-        return False
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return announces_body(headers)
 
 
 def _holds_nul(value: Any) -> bool:

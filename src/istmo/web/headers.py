@@ -1,7 +1,4 @@
-"""What every answer carries: no foreign code, no framing, no guessing of types, no referrer; the end.
-
-The end of the connection, that is, where the answer did not wait for the whole body (``kit.unread``).
-"""
+"""What every answer carries: no foreign code, no framing, no guessing of types, no referrer."""
 
 from __future__ import annotations
 
@@ -12,7 +9,6 @@ from litestar.datastructures import MutableScopeHeaders
 
 from istmo.kit.pages import Faces
 from istmo.web.admission import NEW_VISIT, VISIT
-from istmo.web.bodies import is_unread
 
 POLICY = "; ".join(
     (
@@ -52,8 +48,6 @@ def header_hook(faces: Faces) -> Callable[[Any, Any], Awaitable[None]]:
             headers["strict-transport-security"] = "max-age=31536000"
         if "cache-control" not in headers:
             headers["cache-control"] = "no-store"
-        if is_unread(scope):
-            headers["connection"] = "close"
         visit = scope.get("state", {}).get(NEW_VISIT)
         if visit and "html" in headers.get("content-type", ""):
             headers.add("set-cookie", faces.bake(VISIT, visit).to_header(header=""))

@@ -149,6 +149,11 @@ class Rig:
         self.say(wire.AskStats(self._generation))
         return self.hear(wire.Stats)
 
+    def settle_stored(self) -> None:
+        """Wait until the indicator stage has seen all that is stored: from there on only a hunt finds it."""
+        while self.stats().behind["indicators"]:
+            pass
+
     def post(
         self, body: bytes, secret: str = SECRET, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, Any]]:

@@ -125,8 +125,7 @@ def test_segments_close_by_themselves_and_are_searched_and_hunted(make_rig: Call
     while len(folder.closed_segments()) < 3 or len(folder.wal_segments()) > 1:
         assert time.monotonic() < deadline
         time.sleep(0.05)  # the pace of polling
-    while rig.stats().behind["indicators"]:
-        assert time.monotonic() < deadline
+    rig.settle_stored()
     rows, problem = rig.search("DestinationIp:10.1.2.3")
     assert problem is None
     assert [orjson.loads(row.raw)["n"] for row in rows] == [515]

@@ -116,6 +116,7 @@ def test_a_search_ends_in_time_and_says_so(make_rig: Callable[..., Rig]) -> None
 
 def test_many_hunts_at_once_share_their_way(rig: Rig) -> None:
     rig.send(*({"DestinationIp": f"203.0.113.{n}"} for n in range(200)))
+    rig.settle_stored()
     rig.put(*(wire.WireIndicator(f"indicator--{n}", [("ipv4", f"203.0.113.{n}")]) for n in range(200)))
     for n in range(200):
         rig.say(wire.Hunt(1000 + n, [f"indicator--{n}"]))
@@ -146,6 +147,7 @@ def test_too_many_senders_are_asked_to_come_back_and_none_is_lost(make_rig: Call
         sender.start()
     for sender in senders:
         sender.join()
+    assert len(answers) == 30, "who is refused in the middle of a body is told so"
     assert set(answers) <= {200, 429}
     assert rig.stats().events == 200 * answers.count(200) > 0
     assert rig.process is not None

@@ -81,8 +81,7 @@ def test_a_trickle_of_events_costs_the_database_one_position_a_second(rig: Rig) 
 def test_a_hunt_finds_what_is_stored_and_live_detection_what_comes(rig: Rig) -> None:
     old = [EVENT | {"UtcTime": f"2026-03-0{day} 09:00:00.000"} for day in (3, 1, 2)]
     rig.send(*old, EVENT | {"DestinationIp": "203.0.113.70"})
-    while rig.stats().behind["indicators"]:
-        pass  # until then the stage itself would find them
+    rig.settle_stored()
     rig.put(BAD)
     rig.send(EVENT)
     found = rig.hunt("indicator--1", "indicator--unknown")

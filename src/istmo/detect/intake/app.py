@@ -29,7 +29,6 @@ from istmo.errors import (
     Unavailable,
 )
 from istmo.kit.i18n import LANGUAGES, Catalogue, negotiate
-from istmo.kit.unread import announces_body
 from istmo.settings import Limits
 
 log = structlog.get_logger(__name__)
@@ -96,9 +95,8 @@ class Intake:
         if scope["type"] != "http":
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        hearing = _Hearing(receive)
         try:
-            status, answer = await self._answer(scope, headers, hearing.receive)
+            status, answer = await self._answer(scope, headers, receive)
         except IstmoError as error:
             if isinstance(error, (Unauthenticated, NotAllowed)):
                 self._denials.count(error.code, (scope.get("client") or ("",))[0])
@@ -109,7 +107,7 @@ class Intake:
             log.exception("intake_failed")
             failed = Unavailable("detect.store_failed")
             status, answer = failed.status, self._told(failed, headers)
-        await _send(send, status, answer, is_last=announces_body(headers) and not hearing.is_whole)
+        await _send(send, status, answer)
 
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Answer:
         path, method = scope["path"], scope["method"]
@@ -225,20 +223,6 @@ class _SenderGone(Exception):
     """The connection broke before the body ended: nobody is there to be answered."""
 
 
-class _Hearing:
-    """Takes what a request sends, and knows whether that was all."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self.is_whole = False
-
-    async def receive(self) -> Message:
-        """The next message."""
-        message = await self._receive()
-        self.is_whole = not message.get("more_body")
-        return message
-
-
 async def _live(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
@@ -248,8 +232,7 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
-async def _send(send: Send, status: int, answer: dict[str, Any], *, is_last: bool) -> None:
-    """Answer; ``is_last`` ends the connection."""
+async def _send(send: Send, status: int, answer: dict[str, Any]) -> None:
     body = orjson.dumps(answer)
     headers = [
         (b"content-type", b"application/json"),
@@ -259,8 +242,6 @@ async def _send(send: Send, status: int, answer: dict[str, Any], *, is_last: boo
     after = answer.get("error", {}).get("params", {}).get("retry_after")
     if after is not None:
         headers.append((b"retry-after", b"%d" % after))
-    if is_last:
-        headers.append((b"connection", b"close"))
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -52,6 +52,7 @@ from istmo.detect.worker.link import Connection, Link, LinkLost
 from istmo.detect.worker.rules import SigmaStage
 from istmo.errors import Unavailable
 from istmo.kit.heads import BoundedHeads
+from istmo.kit.unread import HearsOut
 from istmo.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -292,7 +293,7 @@ class _Server(uvicorn.Server):
 
 def _server_config(app: Intake, certificate: Certificate | None) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
+        HearsOut(app),
         http=BoundedHeads,
         log_config=None,
         access_log=False,
