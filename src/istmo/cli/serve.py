@@ -16,7 +16,6 @@ from types import FrameType
 
 import structlog
 import uvicorn
-from litestar import Litestar
 from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 
@@ -25,7 +24,7 @@ from istmo.errors import Conflict, IstmoError, Unavailable
 from istmo.kit.cli import Teller, command, option, told_here
 from istmo.kit.heads import BoundedHeads
 from istmo.kit.streams import settle_output, standard_input
-from istmo.kit.unread import HearsOut
+from istmo.kit.unread import Application, HearsOut
 from istmo.ledger.keys import NodeKeys
 from istmo.node import create_node
 from istmo.settings import Settings, load_settings
@@ -50,9 +49,10 @@ def serve(teller: Teller, supervised: bool) -> None:
         threading.Thread(target=_end_with_input, args=[watched], name="supervised", daemon=True).start()
     with _interruptible(), suppress(KeyboardInterrupt), _alone(settings), _bound(settings) as bound:
         node = create_node(settings, SystemClock())
-        config = _config(node.keys, settings, create_app(node))
+        app = create_app(node)
+        config = _config(node.keys, settings, app)
         with node.running():
-            _Server(config, lambda: _tell_ready(teller, settings)).run([bound])
+            _Server(config, lambda: _tell_ready(teller, settings), app.state.stopping.set).run([bound])
 
 
 def _tell_ready(teller: Teller, settings: Settings) -> None:
@@ -64,9 +64,12 @@ def _tell_ready(teller: Teller, settings: Settings) -> None:
 class _Server(uvicorn.Server):
     """Ends open streams at once when told to stop: a console that watches must not hold the node up."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], end_streams: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._end_streams = end_streams
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
@@ -76,7 +79,7 @@ class _Server(uvicorn.Server):
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.config.app.state.stopping.set()  # type: ignore[union-attr]
+        self._end_streams()
         await super().shutdown(sockets)
 
 
@@ -142,7 +145,7 @@ def _cannot_listen(settings: Settings, error: Exception) -> IstmoError:
     return Unavailable("cli.cannot_listen", host=settings.host, port=settings.port, detail=detail)
 
 
-def _config(keys: NodeKeys, settings: Settings, app: Litestar) -> uvicorn.Config:
+def _config(keys: NodeKeys, settings: Settings, app: Application) -> uvicorn.Config:
     return uvicorn.Config(
         HearsOut(app),
         host=settings.host,
