@@ -106,8 +106,7 @@ class Recorder(Proxy):
         """How often each event of a stream is passed on."""
         self.events: list[bytes] = []
         """The events with envelopes in them, as they were carried: HTTP chunks."""
-        self.requests: list[bytearray] = []
-        """All that the dialling side said, connection by connection."""
+        self.connections: list[_Recorded] = []
         self.replayed = 0
         self._is_replaying = False
         super().__init__()
@@ -128,11 +127,14 @@ class Recorder(Proxy):
         return b"".join(self.events)
 
     def ask_again(self, path: str) -> list[int]:
-        """Send the recorded requests for ``path`` anew, byte for byte; the statuses that they are given."""
+        """Send the recorded requests for ``path`` anew, byte for byte; the statuses that they are given.
+
+        Those alone that were answered: what a cut kept from arriving would arrive for the first time.
+        """
         found = [
             (head, body)
-            for said in self.requests
-            for head, body in requests_in(bytes(said))
+            for one in self.connections
+            for head, body in requests_in(bytes(one.said))[: one.answers]
             if head.split(b" ", 2)[1].split(b"?")[0] == path.encode() and b"signature-input:" in head.lower()
         ]
         statuses = []
@@ -161,17 +163,22 @@ class _Recorded(Carried):
     """One connection: its requests are kept; where its answer is an event stream, so are its events."""
 
     def __init__(self, line: Recorder) -> None:
-        self._line, self._said = line, bytearray()
-        line.requests.append(self._said)
+        self._line, self.said = line, bytearray()
+        """All that the dialling side said."""
+        self.answers = 0
+        """Requests that an answer has begun to."""
+        line.connections.append(self)
         self._held = b""
         self._is_stream = False
 
     def asked(self, data: bytes) -> bytes:
-        self._said += data
+        self.said += data
         return data
 
     def answered(self, data: bytes) -> bytes:
         out = b""
+        if not self._is_stream and data.startswith(b"HTTP/1.1 "):
+            self.answers += 1
         if not self._is_stream:
             head, end, rest = data.partition(b"\r\n\r\n")
             if b"text/event-stream" not in head:

@@ -37,7 +37,15 @@ def run(
         ["/bin/sh", "-c", f'exec "$@" {redirect}', "sh", *ISTMO, *words],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        env={**os.environ, "ISTMO_LANG": lang, "ISTMO_DATA": str(node), **environment},
+        # Buffered as for everybody, whatever the machine of the tests is set to: a buffer that was not
+        # taken is tried again at Python's end.
+        env={
+            **os.environ,
+            "PYTHONUNBUFFERED": "",
+            "ISTMO_LANG": lang,
+            "ISTMO_DATA": str(node),
+            **environment,
+        },
         timeout=WAIT,
         check=False,
     )
@@ -106,6 +114,17 @@ def test_output_that_cannot_be_written_is_told_once(
 def test_nothing_at_all_can_be_said_and_the_status_says_it(node: Path) -> None:
     assert run(node, "doctor", "--json", redirect=">&- 2>&-").returncode == 1
     assert run(node, "doctor", "--json", redirect=">/dev/full 2>/dev/full").returncode == 1
+
+
+def test_so_it_does_where_a_command_ends_with_a_status_of_its_own(node: Path) -> None:
+    key = next(one for one in (node / "keys").iterdir() if one.stat().st_mode & 0o777 == 0o600)
+    key.chmod(0o644)
+    try:
+        assert run(node, "doctor", "--json", redirect="").returncode == 1, "it found something"
+        assert run(node, "doctor", "--json", redirect=">/dev/full 2>/dev/full").returncode == 1
+        assert b"\n" in run(node, "doctor", "--json", redirect=">/dev/full").stderr
+    finally:
+        key.chmod(0o600)
 
 
 def test_a_file_name_that_is_no_utf_8_has_its_result(node: Path, tmp_path: Path) -> None:

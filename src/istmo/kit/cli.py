@@ -291,6 +291,7 @@ class Teller:
             self.err.print(printable(f"{say('cli.error')} {told_['message']}"), style="red")
             if told_["remedy"]:
                 self.err.print(printable(told_["remedy"]))
+        settle_output()
         raise SystemExit(1)
 
 
@@ -351,8 +352,13 @@ def _teller_given(function: F) -> F:
         try:
             if data and url:
                 raise InvalidInput("cli.two_nodes")
-            result = function(teller, *args, **kwargs)
-            sys.stdout.flush()  # what cannot be written is told here, not at Python's own end
+            # What cannot be written is told here, not at Python's own end, which has a status of its own.
+            try:
+                result = function(teller, *args, **kwargs)
+            except SystemExit:
+                sys.stdout.flush()
+                raise
+            sys.stdout.flush()
             return result
         except IstmoError as error:
             return teller.fail(error)

@@ -45,17 +45,22 @@ def standard_input() -> TextIO:
 
 
 def settle_output() -> None:
-    """Flush stdout; forget what it does not take, which Python would else try again at the end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        drop_output()
+    """Flush stdout and stderr; forget what they do not take, which Python would else try again at the end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _drop(stream)
 
 
 def drop_output() -> None:
     """From now on, let what goes to stdout go nowhere."""
+    _drop(sys.stdout)
+
+
+def _drop(stream: TextIO) -> None:
     with suppress(OSError):  # a stream of a test has no number
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def json_document(result: Any, option: int = 0) -> str:
