@@ -82,7 +82,7 @@ class EventView:
                 for value in (
                     self.values[name]
                     if not isinstance(self.fields[name], (Mapping, list))
-                    else map(FieldValue, _leaves(self.fields[name], 0))
+                    else map(FieldValue, leaves(self.fields[name]))
                 )
             )
         return self._all
@@ -108,14 +108,14 @@ def _scalars(raw: Any, depth: int) -> Iterator[Any]:
         yield raw
 
 
-def _leaves(raw: Any, depth: int) -> Iterator[Any]:
+def leaves(raw: Any, depth: int = 0) -> Iterator[Any]:
     """Every value inside, objects and lists alike."""
     if isinstance(raw, Mapping):
         raw = list(raw.values())
     if isinstance(raw, (list, tuple)):
         if depth < DEPTH:
             for one in raw:
-                yield from _leaves(one, depth + 1)
+                yield from leaves(one, depth + 1)
     elif raw is not None:
         yield raw
 

@@ -1,0 +1,120 @@
+"""The fast engine: many events against many rules at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol
+
+from istmo.detect.sigma.detections import Item
+from istmo.detect.sigma.engine.classes import EventClass
+from istmo.detect.sigma.evaluator import Match, RuleMatcher
+from istmo.detect.sigma.fields import EventView
+from istmo.detect.sigma.logsources import Logsource
+from istmo.detect.sigma.rules import Rule
+from istmo.detect.sigma.ruleset import RuleSet
+from istmo.detect.sigma.values import Number
+
+_TRAIN_AFTER: Final = 500
+"""Events of a class after which its witnesses are chosen anew, by what those events held."""
+_MOST_CLASSES: Final = 4096
+_EVENT_ID: Final = "EventID"
+_Key = tuple[tuple[Logsource, ...], int | None]
+"""A class of events: its log sources, and its event id where a rule for them names it."""
+
+
+class Event(Protocol):
+    """What rules are asked about."""
+
+    @property
+    def fields(self) -> dict[str, Any]: ...
+    @property
+    def logsources(self) -> tuple[Logsource, ...]: ...
+
+
+class Engine:
+    """A rule set asked about batches of events; the same answers as :class:`Evaluator`, sooner.
+
+    ``previous`` lends what it has made for rules that are still the same. Not safe to share between threads.
+    """
+
+    def __init__(self, ruleset: RuleSet, previous: Engine | None = None) -> None:
+        self.ruleset = ruleset
+        lent: dict[str, RuleMatcher] = {} if previous is None else previous._matchers
+        self._matchers: dict[str, RuleMatcher] = {
+            rule.id: lent[rule.id] if rule.id in lent and lent[rule.id].rule is rule else RuleMatcher(rule)
+            for rule in ruleset.rules
+        }
+        self._classes: dict[_Key, EventClass] = {}
+        self._samples: dict[_Key, list[dict[str, Any]]] = {}
+        self._numbers: dict[tuple[Logsource, ...], frozenset[int]] = {}
+
+    def find(self, events: Sequence[Event]) -> list[tuple[int, Rule]]:
+        """Every match: the event's place in the batch and the rule, in the order of both."""
+        groups: dict[_Key, list[int]] = {}
+        numbers = self._numbers
+        for place, event in enumerate(events):
+            sources = event.logsources
+            named = numbers.get(sources)
+            if named is None:
+                named = numbers[sources] = self._numbers_of(sources)
+            number = event.fields.get(_EVENT_ID)
+            key = (sources, number if number.__class__ is int and number in named else None)
+            group = groups.get(key)
+            if group is None:
+                groups[key] = [place]
+            else:
+                group.append(place)
+        found: list[tuple[int, Rule]] = []
+        for key, places in groups.items():
+            one = self._class(key)
+            if not one.matchers:
+                continue
+            fields = [events[place].fields for place in places]
+            found += [(places[at], matcher.rule) for at, matcher in one.find(fields)]
+            self._learn(key, one, fields)
+        if len(groups) > 1:
+            found.sort(key=lambda match: match[0])
+        return found
+
+    def explain(self, rule_id: str, event: Event) -> Match:
+        """By what a rule that was found holds."""
+        return self._matchers[rule_id].match(EventView(event.fields))
+
+    def _class(self, key: _Key) -> EventClass:
+        found = self._classes.get(key)
+        if found is None:
+            if len(self._classes) >= _MOST_CLASSES:
+                self._classes.clear()
+                self._samples.clear()
+            sources, number = key
+            known: dict[str, Any] = {} if number is None else {_EVENT_ID: number}
+            found = self._classes[key] = EventClass(self._meant_for(sources), known)
+        return found
+
+    def _meant_for(self, sources: tuple[Logsource, ...]) -> Iterable[RuleMatcher]:
+        return (self._matchers[rule.id] for rule in self.ruleset.rules if rule.logsource.covers_any(sources))
+
+    def _numbers_of(self, sources: tuple[Logsource, ...]) -> frozenset[int]:
+        """Event ids that a rule for these log sources names: each makes a class of its own."""
+        return frozenset(
+            int(value.value)
+            for matcher in self._meant_for(sources)
+            for item in items_of(matcher.rule)
+            if item.field == _EVENT_ID
+            for value in item.values
+            if isinstance(value, Number) and float(value.value).is_integer()
+        )
+
+    def _learn(self, key: _Key, one: EventClass, fields: list[dict[str, Any]]) -> None:
+        if one.is_trained:
+            return
+        sample = self._samples.setdefault(key, [])
+        sample += fields[: _TRAIN_AFTER - len(sample)]
+        if len(sample) >= _TRAIN_AFTER:
+            one.train(sample)
+            del self._samples[key]
+
+
+def items_of(rule: Rule) -> Iterable[Item]:
+    """Every item of a rule's searches."""
+    return (item for search in rule.searches.values() for group in search.groups for item in group)

@@ -1,0 +1,120 @@
+"""Looking for many literals in many values at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from itertools import product
+from typing import Any, Final, Protocol
+
+from istmo.detect.sigma.engine.patterns import BEGIN, END
+from istmo.detect.sigma.texts import fold_character
+
+hyperscan: Any = None
+with suppress(ImportError):  # no wheel for this platform
+    hyperscan = import_module("hyperscan")
+
+SEPARATOR: Final = END + BEGIN
+_MOST_SPELLINGS: Final = 64
+
+Found = list[tuple[int, int]]
+"""Number of a literal and the offset at which it ends, in the order of the offsets."""
+
+
+class Scanner(Protocol):
+    """Finds literals, in any case of ASCII letters, wherever they end."""
+
+    def scan(self, data: bytes) -> Found: ...
+
+
+class HyperscanScanner:
+    """All literals in one pass. Not safe to share between threads."""
+
+    def __init__(self, literals: Sequence[str]) -> None:
+        spelled = [(number, one) for number, literal in enumerate(literals) for one in spellings(literal)]
+        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        self._database.compile(
+            expressions=[_escaped(one) for _, one in spelled],
+            ids=[number for number, _ in spelled],
+            flags=hyperscan.HS_FLAG_CASELESS,
+        )
+        self._found: Found = []
+        found = self._found
+
+        def note(number: int, _start: int, end: int, _flags: int, _context: Any) -> None:
+            found.append((number, end))
+
+        self._note = note
+
+    def scan(self, data: bytes) -> Found:
+        """What is found in the bytes; valid until the next scan."""
+        self._found.clear()
+        self._database.scan(data, self._note)
+        return self._found
+
+
+class PlainScanner:
+    """One literal after the other: the same answers where Hyperscan is not to be had."""
+
+    def __init__(self, literals: Sequence[str]) -> None:
+        self._literals = [
+            (number, one.lower()) for number, literal in enumerate(literals) for one in spellings(literal)
+        ]
+
+    def scan(self, data: bytes) -> Found:
+        """What is found in the bytes."""
+        text = data.lower()
+        found: Found = []
+        for number, literal in self._literals:
+            at = text.find(literal)
+            while at >= 0:
+                found.append((number, at + len(literal)))
+                at = text.find(literal, at + 1)
+        found.sort(key=lambda one: one[1])
+        return found
+
+
+def make_scanner(literals: Sequence[str]) -> Scanner:
+    """The quickest scanner that this machine has."""
+    return HyperscanScanner(literals) if hyperscan is not None else PlainScanner(literals)
+
+
+def spellings(literal: str) -> list[bytes]:
+    """The UTF-8 of every text that folds to the literal, but for the case of ASCII letters.
+
+    A literal with too many of them is cut short: what is left of it still has to be there.
+    """
+    choices: list[tuple[str, ...]] = []
+    count = 1
+    for character in literal:
+        folded = (character,) if character.isascii() else _unfolded()[character]
+        count *= len(folded)
+        if count > _MOST_SPELLINGS:
+            break
+        choices.append(folded)
+    return ["".join(chosen).encode("utf-8", "surrogatepass") for chosen in product(*choices)]
+
+
+class _Unfolding(dict[str, tuple[str, ...]]):
+    def __missing__(self, character: str) -> tuple[str, ...]:
+        return (character,)
+
+
+@cache
+def _unfolded() -> _Unfolding:
+    """Characters by what they fold to, where that is not themselves alone. Takes a moment; rarely asked."""
+    found: dict[str, list[str]] = {}
+    for code in range(0x80, 0x1E944):  # past the last letter that has a case
+        character = chr(code)
+        folded = fold_character(character)
+        if folded != character:
+            found.setdefault(folded, [folded]).append(character)
+    return _Unfolding((folded, tuple(characters)) for folded, characters in found.items())
+
+
+def _escaped(literal: bytes) -> bytes:
+    return b"".join(
+        bytes((code,)) if chr(code).isalnum() and code < 0x80 else b"\\x%02x" % code for code in literal
+    )

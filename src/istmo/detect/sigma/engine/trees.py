@@ -1,0 +1,102 @@
+"""What is left of a rule once something about the event is known: a tree over its items.
+
+Most rules ask for a channel's event by its number. Events of one class share that number, so for a
+class those items are answered once, and most rules vanish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from istmo.detect.sigma.conditions import And, Condition, Name, Not
+from istmo.detect.sigma.detections import Item, ItemMatcher, Search
+from istmo.detect.sigma.fields import EventView
+from istmo.detect.sigma.rules import Rule
+from istmo.detect.sigma.values import FieldReference
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One field's test."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class Negated:
+    of: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    of: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    of: tuple[Node, ...]
+
+
+Node = Leaf | Negated | Every | Some
+
+
+def simplify(rule: Rule, known: Mapping[str, Any]) -> Node | bool:
+    """What is left of a rule for events with these values in these fields; a bool where they decide."""
+    view = EventView(known)
+    searches: dict[str, Node | bool] = {}
+
+    def of_condition(condition: Condition) -> Node | bool:
+        if isinstance(condition, Name):
+            if condition.name not in searches:
+                searches[condition.name] = _of_search(rule.searches[condition.name], view)
+            return searches[condition.name]
+        if isinstance(condition, Not):
+            inner = of_condition(condition.of)
+            return not inner if isinstance(inner, bool) else negated(inner)
+        parts = map(of_condition, condition.of)
+        return every(parts) if isinstance(condition, And) else some(parts)
+
+    return of_condition(rule.condition)
+
+
+def _of_search(search: Search, view: EventView) -> Node | bool:
+    return some(every(_of_item(item, view) for item in group) for group in search.groups)
+
+
+def _of_item(item: Item, view: EventView) -> Node | bool:
+    if item.field in view.fields and not any(isinstance(value, FieldReference) for value in item.values):
+        return ItemMatcher(item).holds(view)
+    return Leaf(item)
+
+
+def negated(node: Node) -> Node:
+    """Its opposite; twice is nothing."""
+    return node.of if isinstance(node, Negated) else Negated(node)
+
+
+def every(parts: Iterable[Node | bool]) -> Node | bool:
+    """All of them: what holds anyway is left out."""
+    left: list[Node] = []
+    for part in parts:
+        if part is False:
+            return False
+        if isinstance(part, Every):
+            left += part.of
+        elif part is not True:
+            left.append(part)
+    return Every(tuple(left)) if len(left) > 1 else left[0] if left else True
+
+
+def some(parts: Iterable[Node | bool]) -> Node | bool:
+    """One of them: what cannot hold is left out."""
+    left: list[Node] = []
+    for part in parts:
+        if part is True:
+            return True
+        if isinstance(part, Some):
+            left += part.of
+        elif part is not False:
+            left.append(part)
+    return Some(tuple(left)) if len(left) > 1 else left[0] if left else False

@@ -1,0 +1,148 @@
+"""The fast engine gives the oracle's answers, whatever the rules and the events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from istmo.detect.normalise import normalise
+from istmo.detect.sigma import Evaluator, RuleSet, load_rules
+from istmo.detect.sigma.engine import Engine, classes, scanners
+from istmo.detect.sigma.engine import engine as engines
+
+from ..recordings import recorded_events  # noqa: TID252 - works with and without tests as a package
+from .worlds import SOURCE, Asked, events, rulesets
+
+Found = list[tuple[int, str]]
+
+
+def by_engine(engine: Engine, asked: Sequence[Asked], portion: int = 1000) -> Found:
+    """Matches as places and rule ids."""
+    return [
+        (start + place, rule.id)
+        for start in range(0, len(asked), portion)
+        for place, rule in engine.find(asked[start : start + portion])
+    ]
+
+
+def by_oracle(ruleset: RuleSet, asked: Iterable[Asked]) -> Found:
+    evaluator = Evaluator(ruleset)
+    return [
+        (place, match.rule_id)
+        for place, one in enumerate(asked)
+        for match in evaluator.match(one.fields, one.logsources)
+    ]
+
+
+@pytest.fixture(params=["hyperscan", "plain"])
+def scanner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each of the scanners there are."""
+    if request.param == "plain":
+        monkeypatch.setattr(scanners, "hyperscan", None)
+    else:
+        assert scanners.hyperscan is not None, "installed wherever the tests run"
+    return str(request.param)
+
+
+@given(rulesets(), st.lists(events, min_size=1, max_size=8), st.integers(1, 5))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_for_all_rules_and_events_the_answers_are_the_oracles(
+    scanner: str, ruleset: RuleSet, asked: list[Asked], portion: int
+) -> None:
+    assert by_engine(Engine(ruleset), asked, portion) == by_oracle(ruleset, asked)
+
+
+@given(rulesets(), st.lists(events, min_size=1, max_size=4), st.lists(events, min_size=1, max_size=6))
+@settings(max_examples=200, deadline=None)
+def test_so_they_are_once_witnesses_were_chosen_by_other_events(
+    ruleset: RuleSet, before: list[Asked], asked: list[Asked]
+) -> None:
+    engine = Engine(ruleset)
+    engine.find(before)
+    for one in engine._classes.values():
+        one.train([event.fields for event in before])
+    assert by_engine(engine, asked) == by_oracle(ruleset, asked)
+
+
+@pytest.mark.shared_data
+def test_on_all_recordings_the_answers_are_the_oracles(released_rules: RuleSet, shared_data: Path) -> None:
+    asked = [normalise(event) for _, event in recorded_events(shared_data)]
+    engine = Engine(released_rules)
+    found = by_engine(engine, asked)  # type: ignore[arg-type]
+    assert found == by_oracle(released_rules, asked)  # type: ignore[arg-type]
+    assert len(found) > 400
+    assert any(one.is_trained for one in engine._classes.values()), (
+        "some on chosen, some on assumed witnesses"
+    )
+
+
+def test_what_the_match_rests_on_is_the_oracles_word() -> None:
+    ruleset = load_rules(
+        b"title: t\nid: r1\nlogsource: {category: test}\ndetection: {s: {A|contains: x}, condition: s}\n"
+    )
+    event = Asked({"A": "axb", "B": 1})
+    engine = Engine(ruleset)
+    assert [rule.id for _, rule in engine.find([event])] == ["r1"]
+    assert engine.explain("r1", event) == Evaluator(ruleset).match(event.fields, SOURCE)[0]
+
+
+def test_a_change_of_one_rule_keeps_what_was_made_for_the_others() -> None:
+    def text(value: str) -> bytes:
+        return b"---\n".join(
+            b"title: t\nid: r%d\nlogsource: {category: test}\ndetection: {s: {A: %b}, condition: s}\n"
+            % (n, one)
+            for n, one in enumerate((b"x", value.encode()))
+        )
+
+    before, after = load_rules(text("y")), load_rules(text("z"))
+    kept = RuleSet((before.rules[0], after.rules[1]))
+    engine = Engine(before)
+    engine.find([Asked({"A": "x"})])
+    changed = Engine(kept, engine)
+    assert changed._matchers["r0"] is engine._matchers["r0"]
+    assert by_engine(changed, [Asked({"A": one}) for one in "xyz"]) == [(0, "r0"), (2, "r1")]
+
+
+def test_who_invents_event_ids_makes_no_classes() -> None:
+    ruleset = load_rules(
+        b"title: t\nid: r1\nlogsource: {category: test}\n"
+        b"detection: {s: {EventID: [4688, '4689', 5.0]}, condition: s}\n"
+    )
+    engine = Engine(ruleset)
+    asked = [
+        Asked({"EventID": one}) for one in [*range(4000, 6000), "4688", "4689", 4688.0, 5, True, None, [4688]]
+    ]
+    assert by_engine(engine, asked) == by_oracle(ruleset, asked)
+    assert len(engine._classes) == 3
+
+
+def test_classes_that_are_too_many_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_MOST_CLASSES", 2)
+    ruleset = load_rules(
+        b"title: t\nid: r1\nlogsource: {category: test}\n"
+        b"detection: {s: {EventID: [1, 2, 3, 4]}, condition: s}\n"
+    )
+    engine = Engine(ruleset)
+    asked = [Asked({"EventID": one}) for one in (1, 2, 3, 4, 5, 1)]
+    assert by_engine(engine, asked, 1) == by_oracle(ruleset, asked)
+    assert len(engine._classes) <= 2
+
+
+def test_a_class_learns_which_literals_are_rare() -> None:
+    """``.exe`` ends every image: what is looked for after learning is the other literal."""
+    ruleset = load_rules(
+        b"title: t\nid: r1\nlogsource: {category: test}\n"
+        b"detection: {s: {Image|endswith: .commonly.exe, CommandLine|contains: zq}, condition: s}\n"
+    )
+    engine = Engine(ruleset)
+    common = [Asked({"Image": "C:\\a.commonly.exe", "CommandLine": "a b c"})] * 600
+    (one,) = [engine._class((SOURCE, None))]
+    engine.find(common[:1])
+    assert [watched.field for watched in one._watched or ()] == ["Image"]
+    engine.find(common)
+    assert [watched.field for watched in one._watched or ()] == ["CommandLine"]
+    assert classes._candidates(one._watched or (), [event.fields for event in common]) == {}
