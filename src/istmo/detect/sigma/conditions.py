@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+
+import msgspec
 
 from istmo.detect.sigma.limits import STANDARD, RuleLimits
 from istmo.detect.sigma.problems import Refused
@@ -15,25 +16,21 @@ from istmo.detect.sigma.values import Part, Parts, Wildcard
 from istmo.detect.sigma.wildcards import matches_wildcards, split_segments
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(msgspec.Struct, frozen=True, tag=True):
     """A search identifier."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(msgspec.Struct, frozen=True, tag=True):
     of: Condition
 
 
-@dataclass(frozen=True, slots=True)
-class And:
+class And(msgspec.Struct, frozen=True, tag=True):
     of: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(msgspec.Struct, frozen=True, tag=True):
     of: tuple[Condition, ...]
 
 

@@ -7,8 +7,9 @@ a name (``'|all'``), are keywords: looked for in every value of the event.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from istmo.detect.sigma.documents import List, Map
 from istmo.detect.sigma.fields import EventView
@@ -25,8 +26,7 @@ Link = Callable[[Iterable[object]], bool]
 """``all`` or ``any``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One field with what it must hold; without a name, keywords."""
 
     field: str
@@ -35,8 +35,7 @@ class Item:
     is_negated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(msgspec.Struct, frozen=True):
     """A search identifier: one of these groups must hold, each item of a group."""
 
     groups: tuple[tuple[Item, ...], ...]

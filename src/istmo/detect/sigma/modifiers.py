@@ -51,6 +51,18 @@ KNOWN = TRANSFORMATIONS | TYPES | LINKING | frozenset(EXPRESSION_FLAGS)
 _PLACEHOLDER = re.compile(r"(?<!\\)%(\w+)%")
 
 
+DraftPart = str | bytes | Wildcard
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A text between two modifiers: what an encoding has made of it is bytes."""
+
+    parts: tuple[DraftPart, ...]
+    is_cased: bool = False
+    has_any_dash: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """What a field's modifiers and values come to."""
@@ -123,7 +135,7 @@ def networks(names: Sequence[str], written: Sequence[Any]) -> list[Value]:
     values: list[Value] = []
     for one in written:
         try:
-            values.append(Network(ipaddress.ip_network(spelling(one), strict=False)))
+            values.append(Network(str(ipaddress.ip_network(spelling(one), strict=False))))
         except ValueError:
             raise Refused("not_a_network", value=spelling(one)) from None
     return values
@@ -202,7 +214,7 @@ def texts(
         if number is not None and not transformations and not is_keyword:
             values.append(Number(number, frozenset({spelling(one), canonical(number)})))
             continue
-        drafts = [Text(parse_text(filled)) for filled in fill(one, "expand" in names, placeholders, limits)]
+        drafts = [Draft(parse_text(filled)) for filled in fill(one, "expand" in names, placeholders, limits)]
         for name in transformations:
             drafts = [made for draft in drafts for made in transform(name, draft, limits)]
             if len(drafts) > limits.values:
@@ -232,7 +244,7 @@ def fill(one: Any, is_expanded: bool, placeholders: Placeholders, limits: RuleLi
     return ["".join(chosen) for chosen in itertools.product(*choices)]
 
 
-def transform(name: str, text: Text, limits: RuleLimits) -> list[Text]:
+def transform(name: str, text: Draft, limits: RuleLimits) -> list[Draft]:
     """One transformation modifier on one text; some make several of it."""
     if name in PLACEMENT:
         parts = text.parts
@@ -240,7 +252,7 @@ def transform(name: str, text: Text, limits: RuleLimits) -> list[Text]:
             parts = (Wildcard.MANY, *parts)
         if name != "endswith" and parts[-1:] != (Wildcard.MANY,):
             parts = (*parts, Wildcard.MANY)
-        return [text.with_parts(parts)]
+        return [replace(text, parts=parts)]
     if name == "cased":
         return [replace(text, is_cased=True)]
     if name == "windash":
@@ -255,9 +267,9 @@ def transform(name: str, text: Text, limits: RuleLimits) -> list[Text]:
     return [made for one in spelled for made in encode_base64(one, name)]
 
 
-def spell_dashes(text: Text, limits: RuleLimits) -> list[Text]:
+def spell_dashes(text: Draft, limits: RuleLimits) -> list[Draft]:
     """Each permutation of dashes as a text of its own: needed once bytes are what is compared."""
-    choices: list[list[Part]] = [[]]
+    choices: list[list[DraftPart]] = [[]]
     for part in text.parts:
         if not isinstance(part, str):
             choices = [[*chosen, part] for chosen in choices]
@@ -270,9 +282,9 @@ def spell_dashes(text: Text, limits: RuleLimits) -> list[Text]:
     return [replace(text, parts=tuple(chosen), has_any_dash=False) for chosen in choices]
 
 
-def encode(text: Text, charset: str, mark: bytes) -> Text:
+def encode(text: Draft, charset: str, mark: bytes) -> Draft:
     """UTF-16 of the literal pieces; wildcards stay between them."""
-    parts: list[Part] = [mark] if mark else []
+    parts: list[DraftPart] = [mark] if mark else []
     for part in text.parts:
         if isinstance(part, bytes):
             raise Refused("encoded_twice")
@@ -280,10 +292,10 @@ def encode(text: Text, charset: str, mark: bytes) -> Text:
             parts.append(part)
         else:
             parts.append(part.encode(charset, "surrogatepass"))
-    return text.with_parts(tuple(parts))
+    return replace(text, parts=tuple(parts))
 
 
-def encode_base64(text: Text, name: str) -> list[Text]:
+def encode_base64(text: Draft, name: str) -> list[Draft]:
     """``base64``: the whole value. ``base64offset``: what of it is the same at each of three offsets."""
     data = b""
     for part in text.parts:
@@ -291,8 +303,8 @@ def encode_base64(text: Text, name: str) -> list[Text]:
             raise Refused("wildcard_not_allowed", modifier=name, value=show(text.parts))
         data += part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
     if name == "base64":
-        return [text.with_parts((base64.b64encode(data).decode("ascii"),))]
-    found: list[Text] = []
+        return [replace(text, parts=(base64.b64encode(data).decode("ascii"),))]
+    found: list[Draft] = []
     for offset in range(3):
         # Bits of the bytes before and after share the first and last character: leave those out.
         shifted = base64.b64encode(bytes(offset) + data).decode("ascii")
@@ -301,13 +313,13 @@ def encode_base64(text: Text, name: str) -> list[Text]:
         kept = shifted[start:end]
         if not kept:
             raise Refused("too_short_for_base64offset", value=show(text.parts))
-        found.append(text.with_parts((kept,)))
+        found.append(replace(text, parts=(kept,)))
     return found
 
 
-def finish(text: Text, is_keyword: bool) -> Text:
+def finish(draft: Draft, is_keyword: bool) -> Text:
     """Bytes that no base64 followed are compared as characters; a keyword may stand anywhere."""
-    parts: Parts = tuple(part.decode("latin-1") if isinstance(part, bytes) else part for part in text.parts)
+    parts: Parts = tuple(part.decode("latin-1") if isinstance(part, bytes) else part for part in draft.parts)
     if is_keyword:
         if parts[:1] != (Wildcard.MANY,):
             parts = (Wildcard.MANY, *parts)
@@ -319,7 +331,7 @@ def finish(text: Text, is_keyword: bool) -> Text:
             joined[-1] += part
         else:
             joined.append(part)
-    return text.with_parts(tuple(joined))
+    return Text(tuple(joined), draft.is_cased, draft.has_any_dash)
 
 
 def spelling(one: Any) -> str:
@@ -344,6 +356,6 @@ def canonical(number: float) -> str:
     return str(int(number)) if float(number).is_integer() and abs(number) < 1e15 else str(number)
 
 
-def show(parts: Parts) -> str:
+def show(parts: tuple[DraftPart, ...]) -> str:
     """A text for a message."""
-    return "".join(part.value if isinstance(part, Wildcard) else str(part) for part in parts)[:200]
+    return "".join(part.sign if isinstance(part, Wildcard) else str(part) for part in parts)[:200]

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-from dataclasses import dataclass, replace
+
+import msgspec
 
 
 class Wildcard(enum.Enum):
-    """``*`` any characters, none too; ``?`` exactly one."""
+    """``*`` any characters, none too; ``?`` exactly one. Numbers, lest a stored text be taken for one."""
 
-    MANY = "*"
-    ONE = "?"
+    MANY = 1
+    ONE = 2
+
+    @property
+    def sign(self) -> str:
+        """As it is written."""
+        return "*" if self is Wildcard.MANY else "?"
 
 
-Part = str | bytes | Wildcard
+Part = str | Wildcard
 Parts = tuple[Part, ...]
 
 
@@ -45,7 +51,7 @@ def parse_text(written: str) -> Parts:
                 parts.append("".join(literal))
                 literal.clear()
             if not (character == "*" and parts and parts[-1] is Wildcard.MANY):
-                parts.append(Wildcard(character))
+                parts.append(Wildcard.MANY if character == "*" else Wildcard.ONE)
         else:
             literal.append(character)
     if literal:
@@ -53,8 +59,7 @@ def parse_text(written: str) -> Parts:
     return tuple(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True, tag=True):
     """Text that a field's value must be, wildcards and all."""
 
     parts: Parts
@@ -66,32 +71,25 @@ class Text:
     def has_wildcards(self) -> bool:
         return any(isinstance(part, Wildcard) for part in self.parts)
 
-    def with_parts(self, parts: Parts) -> Text:
-        return replace(self, parts=parts)
 
-
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(msgspec.Struct, frozen=True, tag=True):
     """A number without quotes: equal as a number, or as text in one of its spellings."""
 
     value: float
     spellings: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Null:
+class Null(msgspec.Struct, frozen=True, tag=True):
     """``null``: the field is absent, or has no value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exists:
+class Exists(msgspec.Struct, frozen=True, tag=True):
     """``exists``: the field is there, whatever it holds."""
 
     wanted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(msgspec.Struct, frozen=True, tag=True):
     """``re``: a regular expression, found anywhere in the value."""
 
     pattern: str
@@ -99,15 +97,19 @@ class Expression:
     """Of ``i``, ``m`` and ``s``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(msgspec.Struct, frozen=True, tag=True):
     """``cidr``: an address inside the range."""
 
-    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+    range: str
+    """In the form that :mod:`ipaddress` writes it."""
+
+    @property
+    def network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+        """The range as a thing to ask."""
+        return ipaddress.ip_network(self.range)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True, tag=True):
     """``lt``, ``lte``, ``gt``, ``gte`` and, for parts of a date, ``eq``."""
 
     operator: str
@@ -116,8 +118,7 @@ class Comparison:
     """``minute`` … ``year``: compare this part of a date."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldReference:
+class FieldReference(msgspec.Struct, frozen=True, tag=True):
     """``fieldref``: the value of another field of the same event."""
 
     field: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -15,14 +15,16 @@ from istmo.detect.eventstore.follow import Follower
 from istmo.detect.eventstore.lines import StoredEvent
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.hits import rule_hit
-from istmo.detect.sigma import Evaluator, Match, Rule, RuleFile, RuleSet, collect_rules
+from istmo.detect.normalise import NormalEvent
+from istmo.detect.sigma import Match, Rule, RuleFile, RuleSet, collect_rules
+from istmo.detect.sigma.engine import Engine
 from istmo.detect.sigma.fields import EventView
 from istmo.detect.wire import SIGMA, Hits, Live, Position, Problem, WireHit, WireRule
 from istmo.detect.worker.link import Connection, LinkLost
 
 log = structlog.get_logger(__name__)
 
-_PORTION: Final = 50
+_PORTION: Final = 500
 _TOLD_SECONDS: Final = 1.0
 _MOST_PROBLEMS: Final = 1000
 
@@ -33,7 +35,7 @@ class RuleTable:
     def __init__(self) -> None:
         self._rules: dict[str, tuple[Rule, ...]] = {}
         self._texts: dict[str, int] = {}
-        self.evaluator = Evaluator(RuleSet())
+        self.engine = Engine(RuleSet())
         self.keys: dict[str, str] = {}
         """The web process's key by the rule's own id."""
 
@@ -70,7 +72,7 @@ class RuleTable:
     def _build(self) -> None:
         first = {rule.id: (key, rule) for key, rules in reversed(self._rules.items()) for rule in rules}
         self.keys = {id_: key for id_, (key, _) in first.items()}
-        self.evaluator = Evaluator(RuleSet(tuple(rule for _, rule in first.values())))
+        self.engine = Engine(RuleSet(tuple(rule for _, rule in first.values())), self.engine)
 
 
 def _told(subject: str, code: str, line: int, params: Any) -> Problem:
@@ -177,7 +179,7 @@ class SigmaStage:
             self._told_at = self._clock.monotonic()
         events = block.events
         for start in range(0, len(events), _PORTION):
-            hits = [hit for event in events[start : start + _PORTION] for hit in self._hits(event)]
+            hits = self._hits(events[start : start + _PORTION])
             done = start + _PORTION
             if done < len(events):
                 segment, _, line = events[done].id.partition("-")
@@ -208,35 +210,39 @@ class SigmaStage:
                 if not has_more:
                     self._turn.wait(pause)
 
-    def _hits(self, event: StoredEvent) -> list[WireHit]:
-        try:
-            normal = event.normal
-        except Exception:
-            log.exception("event_not_normalised", event=event.id)
-            return []
+    def _hits(self, events: Sequence[StoredEvent]) -> list[WireHit]:
+        asked: list[tuple[StoredEvent, NormalEvent]] = []
+        for event in events:
+            try:
+                asked.append((event, event.normal))
+            except Exception:
+                log.exception("event_not_normalised", event=event.id)
         hits = []
-        for match in self._matches(event):
+        for place, match in self._matches(asked):
+            event, normal = asked[place]
             fields = {name: _text(value) for name, value in match.matched.items()}
             hits.append(rule_hit(self._table.keys[match.rule_id], event, normal, fields))
         return hits
 
-    def _matches(self, event: StoredEvent) -> list[Match]:
-        normal = event.normal
+    def _matches(self, asked: Sequence[tuple[StoredEvent, NormalEvent]]) -> list[tuple[int, Match]]:
+        engine = self._table.engine
+        normals = [normal for _, normal in asked]
         try:
-            return self._table.evaluator.match(normal.fields, normal.logsources)
+            return [(place, engine.explain(rule.id, normals[place])) for place, rule in engine.find(normals)]
         except Exception:
-            log.exception("rules_failed_on_event", event=event.id)
-        # One of them cannot bear this event: ask each alone.
+            log.exception("rules_failed_on_events", first=asked[0][0].id, events=len(asked))
+        # One of them cannot bear one of these events: ask each alone.
         found = []
-        view = EventView(normal.fields)
-        for matcher in self._table.evaluator.rules_for(normal.logsources):
-            try:
-                if matcher.holds(view):
-                    found.append(matcher.match(view))
-            except Exception:
-                if matcher.rule.id not in self._failed:
-                    self._failed.add(matcher.rule.id)
-                    log.exception("rule_failed", rule=matcher.rule.id, event=event.id)
+        for place, (event, normal) in enumerate(asked):
+            view = EventView(normal.fields)
+            for matcher in engine.meant_for(normal.logsources):
+                try:
+                    if matcher.holds(view):
+                        found.append((place, matcher.match(view)))
+                except Exception:
+                    if matcher.rule.id not in self._failed:
+                        self._failed.add(matcher.rule.id)
+                        log.exception("rule_failed", rule=matcher.rule.id, event=event.id)
         return found
 
     def _say_live(self, connection: Connection, generation: int, problems: list[Problem]) -> None:

@@ -88,17 +88,18 @@ class Engine:
                 self._samples.clear()
             sources, number = key
             known: dict[str, Any] = {} if number is None else {_EVENT_ID: number}
-            found = self._classes[key] = EventClass(self._meant_for(sources), known)
+            found = self._classes[key] = EventClass(self.meant_for(sources), known)
         return found
 
-    def _meant_for(self, sources: tuple[Logsource, ...]) -> Iterable[RuleMatcher]:
+    def meant_for(self, sources: tuple[Logsource, ...]) -> Iterable[RuleMatcher]:
+        """The rules for events of these log sources, in order."""
         return (self._matchers[rule.id] for rule in self.ruleset.rules if rule.logsource.covers_any(sources))
 
     def _numbers_of(self, sources: tuple[Logsource, ...]) -> frozenset[int]:
         """Event ids that a rule for these log sources names: each makes a class of its own."""
         return frozenset(
             int(value.value)
-            for matcher in self._meant_for(sources)
+            for matcher in self.meant_for(sources)
             for item in items_of(matcher.rule)
             if item.field == _EVENT_ID
             for value in item.values
