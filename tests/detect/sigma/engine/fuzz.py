@@ -33,8 +33,8 @@ def main() -> None:
         expected = by_oracle(ruleset, asked)
         engine = Engine(ruleset)
         assert by_engine(engine, asked, 3) == expected
-        for one in engine._classes.values():
-            one.train([event.fields for event in asked])
+        for key in list(engine._classes):
+            engine._make(key, [event.fields for event in asked])
         assert by_engine(engine, asked) == expected
         counts["cases"] += len(ruleset.rules) * len(asked)
         counts["matches"] += len(expected)

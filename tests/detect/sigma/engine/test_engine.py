@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from istmo.detect.normalise import normalise
 from istmo.detect.sigma import Evaluator, RuleSet, load_rules
-from istmo.detect.sigma.engine import Engine, classes, scanners
+from istmo.detect.sigma.engine import Engine, scanners
 from istmo.detect.sigma.engine import engine as engines
+from istmo.detect.sigma.engine.classes import candidates_in
 
 from ..recordings import recorded_events  # noqa: TID252 - works with and without tests as a package
 from .worlds import SOURCE, Asked, events, rulesets
@@ -63,8 +64,8 @@ def test_so_they_are_once_witnesses_were_chosen_by_other_events(
 ) -> None:
     engine = Engine(ruleset)
     engine.find(before)
-    for one in engine._classes.values():
-        one.train([event.fields for event in before])
+    for key in list(engine._classes):
+        engine._make(key, [event.fields for event in before])
     assert by_engine(engine, asked) == by_oracle(ruleset, asked)
 
 
@@ -140,9 +141,9 @@ def test_a_class_learns_which_literals_are_rare() -> None:
     )
     engine = Engine(ruleset)
     common = [Asked({"Image": "C:\\a.commonly.exe", "CommandLine": "a b c"})] * 600
-    (one,) = [engine._class((SOURCE, None))]
     engine.find(common[:1])
-    assert [watched.field for watched in one._watched or ()] == ["Image"]
+    assert [watched.field for watched in engine._classes[SOURCE, None].watched] == ["Image"]
     engine.find(common)
-    assert [watched.field for watched in one._watched or ()] == ["CommandLine"]
-    assert classes._candidates(one._watched or (), [event.fields for event in common]) == {}
+    (watched,) = engine._classes[SOURCE, None].watched
+    assert watched.field == "CommandLine"
+    assert candidates_in([watched], [event.fields for event in common]) == {}

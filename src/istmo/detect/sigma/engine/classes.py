@@ -15,14 +15,15 @@ from istmo.detect.sigma.engine.patterns import (
     needs_of,
     patterns_of,
 )
+from istmo.detect.sigma.engine.plans import Plan, WatchedPlan
 from istmo.detect.sigma.engine.scanners import Scanner, make_scanner
 from istmo.detect.sigma.engine.trees import simplify
 from istmo.detect.sigma.evaluator import RuleMatcher
 from istmo.detect.sigma.fields import EventView
+from istmo.detect.sigma.rules import Rule
+from istmo.detect.sigma.ruleset import RuleSet
 
 Fields = Mapping[str, Any]
-Frequencies = Mapping[Pattern, float]
-"""The share of a sample's events that hold a pattern."""
 
 _FRAME: Final = 2
 """Bytes around each event's values."""
@@ -34,82 +35,109 @@ class Watched(NamedTuple):
     """One field's literals, and the rules that each makes a candidate."""
 
     field: str
+    literals: list[str]
     scanner: Scanner
-    rules: list[tuple[int, ...]]
+    slots: list[tuple[int, ...]]
+
+
+class Matchers(dict[str, RuleMatcher]):
+    """Matchers by rule id, made when a rule is first asked: most never are."""
+
+    def __init__(self, ruleset: RuleSet) -> None:
+        super().__init__()
+        self._rules = ruleset.by_id
+
+    def __missing__(self, rule_id: str) -> RuleMatcher:
+        made = self[rule_id] = RuleMatcher(self._rules[rule_id])
+        return made
 
 
 class EventClass:
-    """``matchers``: every rule that is meant for the class; ``known``: what all its events hold.
+    """The rules that events of one class can match, ready to be asked. Not safe to share between threads."""
 
-    Not safe to share between threads.
-    """
-
-    def __init__(self, matchers: Iterable[RuleMatcher], known: Fields) -> None:
-        self.matchers: list[RuleMatcher] = []
-        self._needs: list[Needs | None] = []
-        self._certain: list[int] = []
-        for matcher in matchers:
-            left = simplify(matcher.rule, known)
-            if left is False:
-                continue
-            if left is True:
-                self._certain.append(len(self.matchers))
-                self._needs.append(None)
-            else:
-                self._needs.append(needs_of(left))
-            self.matchers.append(matcher)
-        certain = frozenset(self._certain)
-        self._always = [
-            slot for slot, needs in enumerate(self._needs) if needs is None and slot not in certain
+    def __init__(self, plan: Plan, rules: Mapping[str, Rule], matchers: Matchers) -> None:
+        self.rules = [rules[rule_id] for rule_id in plan.rules]
+        self.is_trained = plan.is_trained
+        self.watched = [
+            Watched(one.field, one.literals, make_scanner(one.literals, one.compiled), one.slots)
+            for one in plan.watched
         ]
-        self._watched: list[Watched] | None = None
-        self.is_trained = False
+        self._certain = plan.certain
+        self._always = plan.always
+        self._matchers = matchers
 
-    def train(self, sample: Sequence[Fields]) -> None:
-        """Choose witnesses by how often each pattern occurs in a sample of the class's events."""
-        possible = {pattern for needs in self._needs if needs is not None for pattern in patterns_of(needs)}
-        numbered = sorted(possible)
-        watched = _watch({pattern: (number,) for number, pattern in enumerate(numbered)})
-        counts: Counter[int] = Counter()
-        for met in _candidates(watched, sample).values():
-            counts.update(met)
-        share = {numbered[number]: count / len(sample) for number, count in counts.items()}
-        self._choose(share)
-        self.is_trained = True
+    def plan(self) -> Plan:
+        """What the class can be made of again."""
+        watched = [
+            WatchedPlan(one.field, one.literals, one.slots, one.scanner.compiled) for one in self.watched
+        ]
+        ids = [rule.id for rule in self.rules]
+        return Plan(ids, self._certain, self._always, watched, self.is_trained)
 
-    def find(self, events: Sequence[Fields]) -> list[tuple[int, RuleMatcher]]:
+    def find(self, events: Sequence[Fields]) -> list[tuple[int, Rule]]:
         """Every match among events of the class: the event's place, and the rule."""
-        if not self.matchers:
-            return []
-        if self._watched is None:
-            self._choose({})
-        assert self._watched is not None
-        candidates = _candidates(self._watched, events)
-        found: list[tuple[int, RuleMatcher]] = []
-        matchers, always = self.matchers, self._always
-        places = range(len(events)) if always or self._certain else sorted(candidates)
-        for place in places:
+        found: list[tuple[int, Rule]] = []
+        candidates = candidates_in(self.watched, events)
+        rules, matchers = self.rules, self._matchers
+        always, certain = self._always, self._certain
+        for place in range(len(events)) if always or certain else sorted(candidates):
             slots = candidates.get(place)
+            held = certain
             if slots or always:
                 view = EventView(events[place])
-                held = [slot for slot in {*(slots or ()), *always} if matchers[slot].holds(view)]
-                held += self._certain
-                held.sort()
-            else:
-                held = self._certain
-            found += [(place, matchers[slot]) for slot in held]
+                asked = sorted(slots.union(always)) if slots else always
+                held = [slot for slot in asked if matchers[rules[slot].id].holds(view)]
+                if certain:
+                    held = sorted((*held, *certain))
+            found += [(place, rules[slot]) for slot in held]
         return found
 
-    def _choose(self, share: Frequencies) -> None:
-        def cost(pattern: Pattern) -> float:
-            return share.get(pattern, 0.0) + _prior(pattern)
 
-        by_pattern: dict[Pattern, list[int]] = {}
-        for slot, needs in enumerate(self._needs):
-            if needs is not None:
-                for pattern in cheapest(needs, cost)[1]:
-                    by_pattern.setdefault(pattern, []).append(slot)
-        self._watched = _watch({pattern: tuple(slots) for pattern, slots in by_pattern.items()})
+def make_plan(rules: Iterable[Rule], known: Fields, sample: Sequence[Fields] = ()) -> Plan:
+    """How these rules are best looked for among events that hold what is known.
+
+    ``sample``: events of the class, by which literals are chosen that seldom occur in it.
+    """
+    kept: list[str] = []
+    certain: list[int] = []
+    always: list[int] = []
+    needed: dict[int, Needs] = {}
+    for rule in rules:
+        left = simplify(rule, known)
+        if left is False:
+            continue
+        slot = len(kept)
+        kept.append(rule.id)
+        needs = None if left is True else needs_of(left)
+        if left is True:
+            certain.append(slot)
+        elif needs is None:
+            always.append(slot)
+        else:
+            needed[slot] = needs
+    share = _shares(needed.values(), sample) if sample else {}
+
+    def cost(pattern: Pattern) -> float:
+        return share.get(pattern, 0.0) + _prior(pattern)
+
+    by_pattern: dict[Pattern, list[int]] = {}
+    for slot, needs in needed.items():
+        for pattern in cheapest(needs, cost)[1]:
+            by_pattern.setdefault(pattern, []).append(slot)
+    watched = [
+        WatchedPlan(one.field, one.literals, one.slots, one.scanner.compiled) for one in _watch(by_pattern)
+    ]
+    return Plan(kept, certain, always, watched, bool(sample))
+
+
+def _shares(needed: Iterable[Needs], sample: Sequence[Fields]) -> dict[Pattern, float]:
+    """The share of a sample's events that hold each pattern that may be chosen."""
+    possible = sorted({pattern for needs in needed for pattern in patterns_of(needs)})
+    watched = _watch({pattern: (number,) for number, pattern in enumerate(possible)})
+    counts: Counter[int] = Counter()
+    for met in candidates_in(watched, sample).values():
+        counts.update(met)
+    return {possible[number]: count / len(sample) for number, count in counts.items()}
 
 
 def _prior(pattern: Pattern) -> float:
@@ -118,24 +146,22 @@ def _prior(pattern: Pattern) -> float:
     return 0.01 * rarity + (_KEYWORD_COST if pattern.field == KEYWORDS else 0)
 
 
-def _watch(slots_by_pattern: Mapping[Pattern, tuple[int, ...]]) -> list[Watched]:
+def _watch(slots_by_pattern: Mapping[Pattern, Sequence[int]]) -> list[Watched]:
     by_field: dict[str, list[Pattern]] = {}
     for pattern in sorted(slots_by_pattern):
         by_field.setdefault(pattern.field, []).append(pattern)
-    return [
-        Watched(
-            field,
-            make_scanner([pattern.literal for pattern in patterns]),
-            [slots_by_pattern[pattern] for pattern in patterns],
-        )
-        for field, patterns in by_field.items()
-    ]
+    watched = []
+    for field, patterns in by_field.items():
+        literals = [pattern.literal for pattern in patterns]
+        slots = [tuple(slots_by_pattern[pattern]) for pattern in patterns]
+        watched.append(Watched(field, literals, make_scanner(literals), slots))
+    return watched
 
 
-def _candidates(watched: Sequence[Watched], events: Sequence[Fields]) -> dict[int, set[int]]:
+def candidates_in(watched: Sequence[Watched], events: Sequence[Fields]) -> dict[int, set[int]]:
     """By the event's place, what the literals found in it stand for."""
     candidates: dict[int, set[int]] = {}
-    for field, scanner, rules in watched:
+    for field, _, scanner, slots in watched:
         data, lengths = frame(field, events)
         place, end_of_place = 0, lengths[0] + _FRAME
         for number, end in scanner.scan(data):
@@ -144,7 +170,7 @@ def _candidates(watched: Sequence[Watched], events: Sequence[Fields]) -> dict[in
                 end_of_place += lengths[place] + _FRAME
             known = candidates.get(place)
             if known is None:
-                candidates[place] = set(rules[number])
+                candidates[place] = set(slots[number])
             else:
-                known.update(rules[number])
+                known.update(slots[number])
     return candidates

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, Protocol
 
 from istmo.detect.sigma.detections import Item
-from istmo.detect.sigma.engine.classes import EventClass
+from istmo.detect.sigma.engine.classes import EventClass, Matchers, make_plan
+from istmo.detect.sigma.engine.plans import PlanFolder, plan_name
 from istmo.detect.sigma.evaluator import Match, RuleMatcher
 from istmo.detect.sigma.fields import EventView
 from istmo.detect.sigma.logsources import Logsource
@@ -34,18 +36,23 @@ class Event(Protocol):
 class Engine:
     """A rule set asked about batches of events; the same answers as :class:`Evaluator`, sooner.
 
-    ``previous`` lends what it has made for rules that are still the same. Not safe to share between threads.
+    ``previous`` lends what it has made for rules that are still the same; ``plans`` keeps compiled classes
+    from one run to the next. Not safe to share between threads.
     """
 
-    def __init__(self, ruleset: RuleSet, previous: Engine | None = None) -> None:
+    def __init__(
+        self, ruleset: RuleSet, previous: Engine | None = None, plans: PlanFolder | None = None
+    ) -> None:
         self.ruleset = ruleset
-        lent: dict[str, RuleMatcher] = {} if previous is None else previous._matchers
-        self._matchers: dict[str, RuleMatcher] = {
-            rule.id: lent[rule.id] if rule.id in lent and lent[rule.id].rule is rule else RuleMatcher(rule)
-            for rule in ruleset.rules
-        }
+        self._plans = plans
+        self._matchers = Matchers(ruleset)
+        if previous is not None:
+            by_id = ruleset.by_id
+            self._matchers.update(
+                (id_, one) for id_, one in previous._matchers.items() if by_id.get(id_) is one.rule
+            )
         self._classes: dict[_Key, EventClass] = {}
-        self._samples: dict[_Key, list[dict[str, Any]]] = {}
+        self._samples: dict[_Key, list[Mapping[str, Any]]] = {}
         self._numbers: dict[tuple[Logsource, ...], frozenset[int]] = {}
 
     def find(self, events: Sequence[Event]) -> list[tuple[int, Rule]]:
@@ -66,53 +73,61 @@ class Engine:
                 group.append(place)
         found: list[tuple[int, Rule]] = []
         for key, places in groups.items():
-            one = self._class(key)
-            if not one.matchers:
+            one = self._classes.get(key) or self._make(key)
+            if not one.rules:
                 continue
             fields = [events[place].fields for place in places]
-            found += [(places[at], matcher.rule) for at, matcher in one.find(fields)]
-            self._learn(key, one, fields)
+            found += [(places[at], rule) for at, rule in one.find(fields)]
+            if not one.is_trained:
+                self._learn(key, fields)
         if len(groups) > 1:
-            found.sort(key=lambda match: match[0])
+            found.sort(key=itemgetter(0))
         return found
 
     def explain(self, rule_id: str, event: Event) -> Match:
         """By what a rule that was found holds."""
         return self._matchers[rule_id].match(EventView(event.fields))
 
-    def _class(self, key: _Key) -> EventClass:
-        found = self._classes.get(key)
-        if found is None:
-            if len(self._classes) >= _MOST_CLASSES:
-                self._classes.clear()
-                self._samples.clear()
-            sources, number = key
-            known: dict[str, Any] = {} if number is None else {_EVENT_ID: number}
-            found = self._classes[key] = EventClass(self.meant_for(sources), known)
-        return found
+    def meant_for(self, sources: tuple[Logsource, ...]) -> list[RuleMatcher]:
+        """The rules for events of these log sources, in order, each to be asked alone."""
+        return [self._matchers[rule.id] for rule in self._rules_for(sources)]
 
-    def meant_for(self, sources: tuple[Logsource, ...]) -> Iterable[RuleMatcher]:
-        """The rules for events of these log sources, in order."""
-        return (self._matchers[rule.id] for rule in self.ruleset.rules if rule.logsource.covers_any(sources))
+    def _rules_for(self, sources: tuple[Logsource, ...]) -> list[Rule]:
+        return [rule for rule in self.ruleset.rules if rule.logsource.covers_any(sources)]
+
+    def _make(self, key: _Key, sample: Sequence[Mapping[str, Any]] = ()) -> EventClass:
+        """The class of a key, and keep its plan. One that learns replaces the one before."""
+        if key not in self._classes and len(self._classes) >= _MOST_CLASSES:
+            self._classes.clear()
+            self._samples.clear()
+        sources, number = key
+        rules = self._rules_for(sources)
+        name = plan_name(sources, number, rules) if self._plans is not None else ""
+        plan = self._plans.get(name) if self._plans is not None and not sample else None
+        if plan is None:
+            known: dict[str, Any] = {} if number is None else {_EVENT_ID: number}
+            plan = make_plan(rules, known, sample)
+            if self._plans is not None and plan.rules:
+                self._plans.put(name, plan)
+        made = self._classes[key] = EventClass(plan, self.ruleset.by_id, self._matchers)
+        return made
 
     def _numbers_of(self, sources: tuple[Logsource, ...]) -> frozenset[int]:
         """Event ids that a rule for these log sources names: each makes a class of its own."""
         return frozenset(
             int(value.value)
-            for matcher in self.meant_for(sources)
-            for item in items_of(matcher.rule)
+            for rule in self._rules_for(sources)
+            for item in items_of(rule)
             if item.field == _EVENT_ID
             for value in item.values
             if isinstance(value, Number) and float(value.value).is_integer()
         )
 
-    def _learn(self, key: _Key, one: EventClass, fields: list[dict[str, Any]]) -> None:
-        if one.is_trained:
-            return
+    def _learn(self, key: _Key, fields: Sequence[Mapping[str, Any]]) -> None:
         sample = self._samples.setdefault(key, [])
         sample += fields[: _TRAIN_AFTER - len(sample)]
         if len(sample) >= _TRAIN_AFTER:
-            one.train(sample)
+            self._make(key, sample)
             del self._samples[key]
 
 

@@ -23,8 +23,17 @@ Found = list[tuple[int, int]]
 """Number of a literal and the offset at which it ends, in the order of the offsets."""
 
 
+SCANNER: Final = f"hyperscan {hyperscan.__version__}" if hyperscan is not None else "plain"
+"""What compiled forms are good for."""
+
+
 class Scanner(Protocol):
     """Finds literals, in any case of ASCII letters, wherever they end."""
+
+    @property
+    def compiled(self) -> bytes:
+        """Its compiled form; empty where it has none."""
+        ...
 
     def scan(self, data: bytes) -> Found: ...
 
@@ -32,14 +41,9 @@ class Scanner(Protocol):
 class HyperscanScanner:
     """All literals in one pass. Not safe to share between threads."""
 
-    def __init__(self, literals: Sequence[str]) -> None:
-        spelled = [(number, one) for number, literal in enumerate(literals) for one in spellings(literal)]
-        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        self._database.compile(
-            expressions=[_escaped(one) for _, one in spelled],
-            ids=[number for number, _ in spelled],
-            flags=hyperscan.HS_FLAG_CASELESS,
-        )
+    def __init__(self, literals: Sequence[str], compiled: bytes = b"") -> None:
+        """``compiled``: what a scanner of the same literals said of itself, from a place to be trusted."""
+        self._database = self._load(compiled) if compiled else self._compile(literals)
         self._found: Found = []
         found = self._found
 
@@ -47,6 +51,29 @@ class HyperscanScanner:
             found.append((number, end))
 
         self._note = note
+
+    @staticmethod
+    def _compile(literals: Sequence[str]) -> Any:
+        spelled = [(number, one) for number, literal in enumerate(literals) for one in spellings(literal)]
+        database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        database.compile(
+            expressions=[_escaped(one) for _, one in spelled],
+            ids=[number for number, _ in spelled],
+            flags=hyperscan.HS_FLAG_CASELESS,
+        )
+        return database
+
+    @staticmethod
+    def _load(compiled: bytes) -> Any:
+        database = hyperscan.loadb(compiled, hyperscan.HS_MODE_BLOCK)
+        database.scratch = hyperscan.Scratch(database)
+        return database
+
+    @property
+    def compiled(self) -> bytes:
+        """The database; good on a processor of the same kind."""
+        found: bytes = hyperscan.dumpb(self._database)
+        return found
 
     def scan(self, data: bytes) -> Found:
         """What is found in the bytes; valid until the next scan."""
@@ -62,6 +89,7 @@ class PlainScanner:
         self._literals = [
             (number, one.lower()) for number, literal in enumerate(literals) for one in spellings(literal)
         ]
+        self.compiled = b""
 
     def scan(self, data: bytes) -> Found:
         """What is found in the bytes."""
@@ -76,9 +104,14 @@ class PlainScanner:
         return found
 
 
-def make_scanner(literals: Sequence[str]) -> Scanner:
-    """The quickest scanner that this machine has."""
-    return HyperscanScanner(literals) if hyperscan is not None else PlainScanner(literals)
+def make_scanner(literals: Sequence[str], compiled: bytes = b"") -> Scanner:
+    """The quickest scanner that this machine has. A compiled form that it cannot use is compiled anew."""
+    if hyperscan is None:
+        return PlainScanner(literals)
+    if compiled:
+        with suppress(hyperscan.HyperscanError):
+            return HyperscanScanner(literals, compiled)
+    return HyperscanScanner(literals)
 
 
 def spellings(literal: str) -> list[bytes]:
