@@ -74,6 +74,11 @@ class Settings:
         return self.data / "events"
 
     @property
+    def plans(self) -> Path:
+        """Sigma rules as detection has compiled them: may be deleted, and is made anew."""
+        return self.data / "plans"
+
+    @property
     def log_files(self) -> Path:
         """The Merkle log as plain files (C2SP tlog-tiles)."""
         return self.data / "log"

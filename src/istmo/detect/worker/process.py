@@ -23,6 +23,7 @@ from istmo.detect.eventstore.log import SEGMENT_BYTES, EventLog
 from istmo.detect.intake.app import Intake
 from istmo.detect.intake.denials import Denials
 from istmo.detect.intake.sources import Sources
+from istmo.detect.sigma.engine import PlanFolder
 from istmo.detect.wire import (
     INDICATORS,
     SIGMA,
@@ -110,7 +111,7 @@ class Worker:
         self._sources = Sources(settings.space)
         self._denials = Denials(self._clock)
         self._stage = IndicatorStage(self._log, self._clock)
-        self._sigma = SigmaStage(self._log, loop, self._clock)
+        self._sigma = SigmaStage(self._log, loop, self._clock, _plans(settings))
         self._pool = Pool(settings.events)
         self._log.on_append(lambda: loop.call_soon_threadsafe(self._stage.wake))
         self._log.on_append(self._sigma.wake)
@@ -321,6 +322,15 @@ def _listen(host: str, port: int) -> socket.socket:
         detail = error.strerror or type(error).__name__
         raise Unavailable("detect.intake_port", host=host, port=port, detail=detail) from error
     return listener
+
+
+def _plans(settings: Settings) -> PlanFolder | None:
+    """Where compiled rules are kept; a folder that is no good for it costs a slower start."""
+    try:
+        return PlanFolder(settings.plans)
+    except OSError as error:
+        log.warning("plans_not_kept", folder=str(settings.plans), error=str(error))
+        return None
 
 
 def _size(folder: EventFolder) -> int:

@@ -17,7 +17,7 @@ from istmo.detect.eventstore.log import EventLog
 from istmo.detect.hits import rule_hit
 from istmo.detect.normalise import NormalEvent
 from istmo.detect.sigma import Match, Rule, RuleFile, RuleSet, collect_rules
-from istmo.detect.sigma.engine import Engine
+from istmo.detect.sigma.engine import Engine, PlanFolder
 from istmo.detect.sigma.fields import EventView
 from istmo.detect.wire import SIGMA, Hits, Live, Position, Problem, WireHit, WireRule
 from istmo.detect.worker.link import Connection, LinkLost
@@ -32,7 +32,8 @@ _MOST_PROBLEMS: Final = 1000
 class RuleTable:
     """Rules by the web process's key, as they are now."""
 
-    def __init__(self) -> None:
+    def __init__(self, plans: PlanFolder | None = None) -> None:
+        self._plans = plans
         self._rules: dict[str, tuple[Rule, ...]] = {}
         self._texts: dict[str, int] = {}
         self.engine = Engine(RuleSet())
@@ -72,7 +73,7 @@ class RuleTable:
     def _build(self) -> None:
         first = {rule.id: (key, rule) for key, rules in reversed(self._rules.items()) for rule in rules}
         self.keys = {id_: key for id_, (key, _) in first.items()}
-        self.engine = Engine(RuleSet(tuple(rule for _, rule in first.values())), self.engine)
+        self.engine = Engine(RuleSet(tuple(rule for _, rule in first.values())), self.engine, self._plans)
 
 
 def _told(subject: str, code: str, line: int, params: Any) -> Problem:
@@ -86,12 +87,18 @@ def _told(subject: str, code: str, line: int, params: Any) -> Problem:
 class SigmaStage:
     """Start it once; ``follow`` and ``pause`` as conversations come and go. Callable from the event loop."""
 
-    def __init__(self, event_log: EventLog, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+    def __init__(
+        self,
+        event_log: EventLog,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        plans: PlanFolder | None = None,
+    ) -> None:
         self._log = event_log
         self._loop = loop
         self._clock = clock
         self._told_at = clock.monotonic()
-        self._table = RuleTable()
+        self._table = RuleTable(plans)
         self._turn = threading.Condition()
         self._changes: deque[Callable[[], None]] = deque()
         self._connection: Connection | None = None
