@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from istmo.detect.sigma.texts import fold
+from istmo.detect.sigma.texts import fold, fold_character
 from istmo.detect.sigma.values import Wildcard, parse_text
 from istmo.detect.sigma.wildcards import any_text_test, text_test
 
@@ -110,3 +110,11 @@ def test_folding_depends_on_no_neighbour(text: str, more: str) -> None:
 )
 def test_case_is_folded_character_by_character(one: str, other: str, is_same: bool) -> None:
     assert (fold(one) == fold(other)) is is_same
+
+
+def test_for_all_characters_a_text_folds_as_its_characters_do() -> None:
+    """Lower case is the quick way; where it is not the folding, it must not be taken."""
+    for code in range(0x110000):
+        character = chr(code)
+        for text in (character, f"a{character}", f"{character}a", f"É{character}"):
+            assert fold(text) == "".join(map(fold_character, text)), hex(code)

@@ -8,6 +8,8 @@ neighbours of a character or on a language.
 
 from __future__ import annotations
 
+import re
+
 
 class _Folding(dict[int, int]):
     """Code point to folded code point, for :meth:`str.translate`; grows as characters are met."""
@@ -30,9 +32,18 @@ def fold_character(character: str) -> str:
 _FOLDING = _Folding()
 
 
+_NOT_BY_LOWER = re.compile(
+    "[\u00b5\u0130\u017f\u0345\u03a3\u03c2\u03d0\u03d1\u03d5\u03d6\u03f0\u03f1\u03f5\u13a0-\u13f5\u13f8-\u13fd"
+    "\u1c80-\u1c88\u1e9b\u1fbe\uab70-\uabbf]"
+)
+"""Characters whose lower case is not their folding, or depends on where they stand (a test goes through all)."""
+
+
 def fold(text: str) -> str:
     """A text with its case taken out; as long as it was."""
-    return text.lower() if text.isascii() else text.translate(_FOLDING)
+    if text.isascii() or _NOT_BY_LOWER.search(text) is None:
+        return text.lower()
+    return text.translate(_FOLDING)
 
 
 DASHES = "-/\u2013\u2014\u2015"

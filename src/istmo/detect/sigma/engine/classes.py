@@ -164,10 +164,16 @@ def candidates_in(watched: Sequence[Watched], events: Sequence[Fields]) -> dict[
     for field, _, scanner, slots in watched:
         data, lengths = frame(field, events)
         place, end_of_place = 0, lengths[0] + _FRAME
+        seen: set[int] = set()  # in this event: a value may repeat itself a thousand times
         for number, end in scanner.scan(data):
-            while end > end_of_place:
-                place += 1
-                end_of_place += lengths[place] + _FRAME
+            if end > end_of_place:
+                seen.clear()
+                while end > end_of_place:
+                    place += 1
+                    end_of_place += lengths[place] + _FRAME
+            if number in seen:
+                continue
+            seen.add(number)
             known = candidates.get(place)
             if known is None:
                 candidates[place] = set(slots[number])
