@@ -36,7 +36,7 @@ _NOT_BY_LOWER = re.compile(
     "[\u00b5\u0130\u017f\u0345\u03a3\u03c2\u03d0\u03d1\u03d5\u03d6\u03f0\u03f1\u03f5\u13a0-\u13f5\u13f8-\u13fd"
     "\u1c80-\u1c88\u1e9b\u1fbe\uab70-\uabbf]"
 )
-"""Characters whose lower case is not their folding, or depends on where they stand (a test goes through all)."""
+"""Characters whose lower case is not their folding, or depends on where they stand: a test tries all."""
 
 
 def fold(text: str) -> str:
