@@ -68,7 +68,7 @@ def run(ruleset: RuleSet, events: Sequence[Event], **options: Any) -> list[Corre
 
 
 def told(match: CorrelationMatch) -> tuple[int, str, tuple[str, ...], float]:
-    group = tuple(fold(value) for values in match.group.values() for value in values)
+    group = tuple(map(fold, match.group.values()))
     return match.last, match.correlation_id, group, float(match.value)
 
 

@@ -16,18 +16,19 @@ from .correlated import SECOND, correlation, loaded, run, told, told_by_oracle
 
 LATENESS = 4
 
-USERS = st.sampled_from(["ana", "ANA", "luis", "7", 7, None, "", ["ana", "luis"], ["ana", None], []])
+USERS = st.sampled_from(["ana", "ANA", "ana", "luis", "7", 7, None, "", ["ana", "luis"], ["Ana", None], []])
 AMOUNTS = st.sampled_from([0, 1, 2, "2", 5, 2.5, "0.5", -3, "x", True, None, [1, 2], [0.1, 0.2], 10**6])
-FIELDS = st.fixed_dictionaries({}, optional={"User": USERS, "Name": USERS, "Host": USERS, "Amount": AMOUNTS})
+WHOLE = st.fixed_dictionaries(
+    {"User": USERS, "Name": USERS, "Host": st.sampled_from("XY"), "Amount": AMOUNTS}
+)
+FIELDS = WHOLE | st.fixed_dictionaries({}, optional={"User": USERS, "Host": USERS, "Amount": AMOUNTS})
 
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> list[Event]:
     """Events with many ties in time, in an order of arrival that the lateness allows."""
-    one = st.tuples(
-        st.integers(0, 14), st.sampled_from("aabbcz"), FIELDS, st.integers(0, LATENESS)
-    )
-    drawn = draw(st.lists(one, max_size=24))
+    one = st.tuples(st.integers(0, 14), st.sampled_from("aabbccz"), FIELDS, st.integers(0, LATENESS))
+    drawn = draw(st.lists(one, min_size=draw(st.sampled_from([0, 10, 20])), max_size=30))
     drawn.sort(key=lambda event: event[0] + event[3])
     return [Event(seconds * SECOND, rule, fields) for seconds, rule, fields, _ in drawn]
 
@@ -37,7 +38,15 @@ BOUNDS = st.sampled_from(
 )
 GROUPS = st.sampled_from(["[]", "[User]", "[User, Host]", "[who]", "User"])
 ALIASES = "{who: {a: User, b: Name}, what: {a: Amount, b: Host}}"
-EXPRESSIONS = ["a and b", "a or b", "a and not b", "(a or b) and c", "all of them", "not (not a or not c)", "a"]
+EXPRESSIONS = [
+    "a and b",
+    "a or b",
+    "a and not b",
+    "(a or b) and c",
+    "all of them",
+    "not (not a or not c)",
+    "a",
+]
 
 
 @st.composite
@@ -51,7 +60,8 @@ def sections(draw: st.DrawFn, references: Sequence[str] = ("a", "b", "c")) -> di
             ]
         )
     )
-    rules = draw(st.permutations(references).map(lambda some: some[: draw(st.integers(1, len(some)))]))
+    count = draw(st.sampled_from([1, 2, 3, 3, 3]))
+    rules = draw(st.permutations(references))[:count]
     section = {"type": kind, "rules": f"[{', '.join(rules)}]", "timespan": f"{draw(st.integers(1, 6))}s"}
     section["group_by"] = draw(GROUPS)
     aliased = {"a", "b"} <= set(rules)
@@ -71,7 +81,7 @@ def sections(draw: st.DrawFn, references: Sequence[str] = ("a", "b", "c")) -> di
             section["type"] = "value_percentile"
             section["condition"] = f"{{field: Host, lte: {draw(st.sampled_from([10, 34, 50, 100]))}}}"
         case "temporal" | "temporal_ordered":
-            how = draw(st.sampled_from(["", "count", "expression"]))
+            how = draw(st.sampled_from(["", "count", "expression", "expression"]))
             if how == "count":
                 section["condition"] = f"{{{bounds}}}"
             elif how == "expression" and set(rules) == {"a", "b", "c"}:
@@ -92,7 +102,8 @@ CHAINS = [
             "many", type=below, rules="[a, b]", group_by="[Host]", timespan="3s", condition=condition
         ),
         correlation("top", type=kind, rules="[many, c]", group_by=group, timespan="5s", **more),
-        correlation("over", type="event_count", rules="[top]", timespan="9s", condition="{gte: 2}"),
+        correlation("over", type="event_count", rules="[top]", timespan="9s", condition="{gte: 2}")
+        + "generate: true\n",
     )
     for below, condition in [("event_count", "{gte: 2}"), ("value_count", "{field: User, gte: 2}")]
     for kind, group, more in [

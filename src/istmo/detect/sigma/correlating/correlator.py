@@ -8,9 +8,10 @@ How it is read:
 * A window ends at an event and reaches back ``timespan``, both ends included.
 * A correlation matches when its condition comes to hold for a group. While it goes on holding, and
   until a timespan has passed in which it did not, it does not match again: one attack is one match.
-* A correlation over correlations meets a match below as an event that carries the fields of its
-  contributors. A temporal one meets it at each instant at which the condition below holds, a counting
-  one once a match.
+* A correlation over correlations meets a match below as an event with the fields of all its
+  contributors. A counting one meets it once a match. A temporal one meets it also at each later instant
+  at which the condition still holds, with the fields of what contributes at that instant: so a logon is
+  found to follow many failed ones however long these go on.
 
 Not safe to share between threads.
 """
@@ -39,18 +40,22 @@ from istmo.detect.sigma.ruleset import RuleSet
 
 LATENESS: Final = 10_000_000
 """Ten seconds."""
+PASSED_ON: Final = 16
+"""Contributors that a match goes on with to correlations over it while it goes on holding."""
 _NEVER: Final = -(1 << 62)
 
 
 class _Group:
     """The state of one group of one correlation."""
 
-    __slots__ = ("quiet_until", "touched", "window", "written")
+    __slots__ = ("quiet_until", "since", "touched", "window", "written")
 
     def __init__(self, window: AnyWindow, written: Key) -> None:
         self.window = window
         self.written = written
         self.quiet_until = _NEVER
+        self.since = _NEVER
+        """When what contributed to the last match began."""
         self.touched = _NEVER
 
 
@@ -219,31 +224,31 @@ class Correlator:
         is_new: bool,
     ) -> None:
         """The condition holds for a group: say so, and pass it on."""
-        most = self.limits.contributors
+        most = self.limits.contributors if is_new else min(PASSED_ON, self.limits.contributors)
         contributors = list(itertools.islice(group.window.contributors(), most))
         contributors.reverse()
         references = tuple(dict.fromkeys(one for by in contributors for one in by.references))[-most:]
-        since = min((by.since for by in group.window.contributors()), default=time) if is_new else time
         correlation = plan.correlation
-        if is_new and correlation.id not in self._silent:
-            found.append(
-                CorrelationMatch(
-                    correlation.id,
-                    correlation.title,
-                    correlation.level,
-                    {name: (text,) for name, text in zip(correlation.group_by, group.written, strict=True)},
-                    references,
-                    since,
-                    time,
-                    value,
+        if is_new:
+            group.since = min((by.since for by in group.window.contributors()), default=time)
+            if correlation.id not in self._silent:
+                texts = zip(correlation.group_by, group.written, strict=True)
+                found.append(
+                    CorrelationMatch(
+                        correlation.id,
+                        correlation.title,
+                        correlation.level,
+                        dict(texts),
+                        references,
+                        group.since,
+                        time,
+                        value,
+                    )
                 )
-            )
-        if not plan.parents:
-            return
-        fields = [one for by in contributors for one in by.carried or ()][-most:]
-        by = Contributor(time, since, references, None)
+        by = Contributor(time, group.since, references, None)
+        fields = [one for each in contributors if is_new or each.time == time for one in each.carried or ()]
         for parent, at in plan.parents:
-            if is_new or parent.is_temporal:
+            if fields and (is_new or parent.is_temporal):
                 prepared = parent.prepare_match(by, fields, at)
                 if prepared is None:
                     self.counts.without_group += 1
@@ -281,10 +286,7 @@ class Correlator:
         states = {
             plan.correlation.id: (
                 plan.binding,
-                [
-                    GroupState(list(key), list(one.written), one.quiet_until, one.touched, one.window.dump())
-                    for key, one in groups.items()
-                ],
+                [self._state(key, one) for key, one in groups.items()],
             )
             for plan, groups in zip(self._plans, self._groups, strict=True)
         }
@@ -293,6 +295,13 @@ class Correlator:
             for time, arrived, index, prepared in sorted(self._held, key=lambda one: one[:2])
         ]
         return write_snapshot(Snapshot(self._arrived, self._newest, self._reached, self.counts, states, held))
+
+    @staticmethod
+    def _state(key: Key, group: _Group) -> GroupState:
+        window = group.window.dump()
+        return GroupState(
+            list(key), list(group.written), group.quiet_until, group.since, group.touched, window
+        )
 
     def restore(self, data: bytes) -> tuple[str, ...]:
         """Take up what a snapshot remembers; ids of correlations that begin anew, being other than they were.
@@ -311,7 +320,7 @@ class Correlator:
             plan = by_id[id_]
             for state in snapshot.states[id_][1]:
                 group = _Group(plan.window(), tuple(state.written))
-                group.quiet_until, group.touched = state.quiet_until, state.touched
+                group.quiet_until, group.since, group.touched = state.quiet_until, state.since, state.touched
                 group.window.load(state.window)
                 groups[plan.index][tuple(state.key)] = group
         held = [

@@ -17,9 +17,8 @@ class CorrelationMatch(NamedTuple):
     correlation_id: str
     title: str
     level: str
-    group: dict[str, tuple[str, ...]]
-    """Field, or alias, of ``group-by`` to its value, as the first event of the group spelled it. One value
-    each; empty without ``group-by``."""
+    group: dict[str, str]
+    """Field, or alias, of ``group-by`` to its value as the group's first event spelled it."""
     references: tuple[Reference, ...]
     """Contributing events, the newest where there are too many, oldest first."""
     first: int

@@ -78,9 +78,11 @@ def correlate(ruleset: RuleSet, events: Iterable[Event]) -> list[Verdict]:
                 if found is None:
                     continue
                 value, contributors = found
-                match = _Occurrence(time, 0, tuple(fields for each in contributors for fields in each.of))
+                is_new = time > quiet_until
+                passed_on = [each for each in contributors if is_new or each.time == time]
+                match = _Occurrence(time, 0, tuple(fields for each in passed_on for fields in each.of))
                 held[one.id].append(match)
-                if time > quiet_until:
+                if is_new:
                     began[one.id].append(match)
                     if one.id not in ruleset.silent:
                         verdicts.append(Verdict(time, one.id, group, value))

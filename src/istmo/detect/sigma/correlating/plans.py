@@ -103,14 +103,14 @@ class Plan:
     def prepare(self, fields: Fields, time: int, reference: Reference, rule: int) -> Prepared | None:
         """What an event comes to here; None where it belongs to no group or has nothing to count."""
         carried: tuple[dict[str, Any], ...] | None = None
-        if self.carried:
+        if self.parents:
             carried = (self._carry(fields, rule),)
         return self._prepared((fields,), Contributor(time, time, (reference,), carried), rule)
 
     def prepare_match(self, by: Contributor, from_fields: Sequence[Fields], rule: int) -> Prepared | None:
         """What a match of a correlation below comes to here: the groups of all its contributors."""
         carried: tuple[dict[str, Any], ...] | None = None
-        if self.carried:
+        if self.parents:
             carried = tuple(self._carry(fields, rule) for fields in from_fields)
         return self._prepared(from_fields, by._replace(carried=carried), rule)
 

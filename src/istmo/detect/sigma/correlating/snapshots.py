@@ -21,6 +21,7 @@ class GroupState(msgspec.Struct, array_like=True, frozen=True):
     key: list[str]
     written: list[str]
     quiet_until: int
+    since: int
     touched: int
     window: Any
 
