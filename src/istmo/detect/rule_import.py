@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from istmo.detect.objects import RuleProblem
-from istmo.detect.sigma import Problem, read_rules, rule_files
+from istmo.detect.sigma import Correlation, Filter, Problem, ReadPart, read_rules, rule_files
 from istmo.errors import InvalidInput, Unavailable
 
 log = structlog.get_logger(__name__)
@@ -96,6 +96,9 @@ def read_here(data: bytes) -> Found:
             params = {name: _plain(value) for name, value in one.params.items()}
             problems.append(FoundProblem(one.key, one.file, one.line, params, one.rule, one.is_not_served))
             continue
+        if isinstance(one, ReadPart):
+            problems.append(_not_in_force(one.part))
+            continue
         rule = one.rule
         source = rule.logsource
         where = ", ".join(part for part in (source.product, source.category, source.service) if part)
@@ -115,6 +118,13 @@ def read_here(data: bytes) -> Found:
             )
         )
     return Found(rules, problems)
+
+
+def _not_in_force(part: Correlation | Filter) -> FoundProblem:
+    """A node keeps single rules. The rest is read so that mistakes in it are told, and left out."""
+    kind = "filter" if isinstance(part, Filter) else "correlation"
+    key = f"detect.rule_import.{kind}_not_in_force"
+    return FoundProblem(key, part.file, part.line, {}, part.title, is_not_served=True)
 
 
 def _plain(value: Any) -> Any:

@@ -17,6 +17,7 @@ from istmo.detect.service.sources import SECRET_PREFIX, digest_of
 from istmo.detect.wire import INDICATORS
 from istmo.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from istmo.identity import audit
+from istmo.kit.i18n import Catalogue
 from istmo.policy import Anonymous, Peer, Scope, TokenHolder
 from istmo.policy.principals import Role
 
@@ -198,6 +199,32 @@ def test_reading_apart_and_here_give_the_same() -> None:
         **{f"{number}.yml": RULE.format(number=number) for number in range(3)}, **{"b.yml": "a: ["}
     )
     assert rule_import.read_upload(upload) == rule_import.read_here(upload)
+
+
+BESIDE_RULES = """title: Muchos intentos
+correlation: {type: event_count, rules: [r1], timespan: 1h, group-by: [User], condition: {gte: 10}}
+---
+title: Respaldo nocturno
+logsource: {product: windows}
+filter: {rules: any, selection: {User: respaldo}, condition: not selection}
+---
+title: Mal escrita
+correlation: {type: event_count, rules: [r1], timespan: un rato, condition: {gte: 10}}
+"""
+
+
+def test_correlations_and_filters_are_told_as_not_in_force_and_cost_no_rule(room: Room) -> None:
+    upload = packed(**{"a.yml": RULE.format(number=1), "b.yml": BESIDE_RULES})
+    done = room.detect.import_rules(ANALYST, upload)
+    assert done.accepted == 1
+    assert [(one.line, one.key, one.is_not_served) for one in done.problems] == [
+        (1, "detect.rule_import.correlation_not_in_force", True),
+        (3, "detect.rule_import.filter_not_in_force", True),
+        (9, "sigma.problem.timespan", False),
+    ]
+    for one in done.problems:
+        for language in ("es", "en"):
+            assert Catalogue(strict=True).text(language, one.key, **one.params)
 
 
 @pytest.mark.shared_data

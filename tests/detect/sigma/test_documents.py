@@ -209,8 +209,8 @@ def test_what_pyyaml_writes_is_read_as_it_was(content: dict[str, Any]) -> None:
         ("selection: {A: b}\ncondition: other", {}, "unknown_identifier"),
         ("selection: {A: b}", {"taxonomy": "ocsf"}, "taxonomy"),
         ("selection: {A: b}", {"status": "unsupported"}, "status_unsupported"),
-        ("selection: {A: b}", {"correlation": "{type: event_count}"}, "correlation_not_served"),
-        ("selection: {A: b}", {"filter": "{rules: any}"}, "filter_not_served"),
+        ("selection: {A: b}", {"correlation": "[]"}, "no_correlation"),
+        ("selection: {A: b}", {"filter": "any"}, "no_filter"),
         ("selection: {A: b}", {"action": "global"}, "collection_not_served"),
     ],
 )
@@ -245,10 +245,10 @@ def test_the_line_that_is_to_blame_is_named(text: str, code: str, line: int) -> 
 
 
 def test_parts_of_sigma_that_are_not_served_yet_are_told_apart_from_mistakes() -> None:
-    correlation = "title: Many logons\ncorrelation:\n    type: event_count\n    rules: [a]\n"
-    (problem,) = load(correlation).problems
+    collection = "title: Many logons\naction: global\n"
+    (problem,) = load(collection).problems
     assert problem.is_not_served
-    assert (problem.rule, problem.code, problem.line) == ("Many logons", "correlation_not_served", 2)
+    assert (problem.rule, problem.code, problem.line) == ("Many logons", "collection_not_served", 2)
 
 
 def test_a_list_of_conditions_is_linked_by_or() -> None:

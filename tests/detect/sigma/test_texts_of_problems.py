@@ -18,15 +18,16 @@ FOLDER = Path(istmo.detect.sigma.__file__).parent
 def codes_in_the_code() -> set[str]:
     """First arguments of ``Refused`` and ``Problem``, and the codes that tables and functions give."""
     found: set[str] = set()
-    for path in FOLDER.glob("*.py"):
+    for path in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             first = node.args[0]
+            if name == "_told" and isinstance(node.args[-1], ast.Constant):
+                found.add(str(node.args[-1].value))
             if name in ("Refused", "Problem") and isinstance(first, ast.Constant):
                 found.add(str(first.value))
-    found |= {"correlation_not_served", "filter_not_served", "collection_not_served"}
     found |= {code for table in (documents._CAUSES, expressions._CAUSES) for _, code in table}
     found |= {"not_yaml", "no_permission", "unreadable"}
     return found | {"stray_macosx", "stray_not_yaml", "stray_link"}

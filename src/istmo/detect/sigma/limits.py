@@ -28,6 +28,19 @@ class RuleLimits:
     values: int = 20_000
     """In one field of one rule, after modifiers have multiplied them."""
     expression_characters: int = 4_096
+    references: int = 100
+    """Rules that one correlation refers to."""
+    counted_in_order: int = 16
+    """Of them, where ``temporal_ordered`` counts how many occur in order."""
+    filter_references: int = 10_000
+    chain: int = 10
+    """Correlations over correlations."""
+    group_fields: int = 20
+    terms: int = 64
+    """Ways in which the boolean condition of a correlation can hold."""
+    placeholders: int = 10_000
+    placeholder_characters: int = 4_096
+    """In one value."""
     problems: int = 10_000
 
 

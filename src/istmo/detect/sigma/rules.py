@@ -15,12 +15,8 @@ from istmo.detect.sigma.modifiers import Placeholders
 from istmo.detect.sigma.problems import Refused
 
 LEVELS = ("informational", "low", "medium", "high", "critical")
-NOT_SERVED = {
-    "correlation": "correlation_not_served",
-    "filter": "filter_not_served",
-    "action": "collection_not_served",
-}
-"""Documents of other kinds by the key that tells them: correlation rules, filters, collections of Sigma 1."""
+OTHER_KINDS = ("correlation", "filter")
+"""Documents that are no rules by the key that tells them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +58,10 @@ def parse_rule(
 ) -> Rule:
     """The rule that a document holds.
 
-    Raises Refused with the reason and line: what is missing or wrong, or which kind of
-    document it is that is not served yet.
+    Raises Refused with the reason and line: what is missing or wrong, or not served.
     """
-    if document.refused is not None:
-        raise document.refused
-    content = document.content
-    if not isinstance(content, Map):
-        raise Refused("not_a_rule", document.line)
-    for kind, code in NOT_SERVED.items():
-        if kind in content:
-            raise Refused(code, content.line_of(kind), is_not_served=True)
-    title = text(content, "title")
-    if not title:
-        raise Refused("no_title", content.line)
-    if len(title) > limits.title_characters:
-        raise Refused("title_too_long", content.line_of("title"), limit=limits.title_characters)
-    taxonomy = content.get("taxonomy", "sigma")
-    if taxonomy != "sigma":
-        raise Refused("taxonomy", content.line_of("taxonomy"), is_not_served=True, taxonomy=str(taxonomy))
-    if content.get("status") == "unsupported":
-        raise Refused("status_unsupported", content.line_of("status"), is_not_served=True)
+    content = content_of(document)
+    title = checked_title(content, limits)
     searches, condition = parse_detection(content, placeholders, limits)
     digest = hashlib.sha256(document.text.encode("utf-8", "surrogatepass")).hexdigest()
     level = text(content, "level").lower()
@@ -110,6 +89,35 @@ def parse_rule(
     )
 
 
+def content_of(document: Document) -> Map:
+    """The map that a document holds. Raises Refused where it holds none, or is of Sigma 1."""
+    if document.refused is not None:
+        raise document.refused
+    content = document.content
+    if not isinstance(content, Map):
+        raise Refused("not_a_rule", document.line)
+    if "action" in content and not any(kind in content for kind in OTHER_KINDS):
+        raise Refused("collection_not_served", content.line_of("action"), is_not_served=True)
+    return content
+
+
+def checked_title(content: Map, limits: RuleLimits) -> str:
+    """The title of a document of any kind. Raises Refused also for what makes the whole document unusable:
+    a taxonomy that is not Sigma's, or the status ``unsupported``.
+    """
+    title = text(content, "title")
+    if not title:
+        raise Refused("no_title", content.line)
+    if len(title) > limits.title_characters:
+        raise Refused("title_too_long", content.line_of("title"), limit=limits.title_characters)
+    taxonomy = content.get("taxonomy", "sigma")
+    if taxonomy != "sigma":
+        raise Refused("taxonomy", content.line_of("taxonomy"), is_not_served=True, taxonomy=str(taxonomy))
+    if content.get("status") == "unsupported":
+        raise Refused("status_unsupported", content.line_of("status"), is_not_served=True)
+    return title
+
+
 def parse_logsource(content: Map) -> Logsource:
     """Category, product and service of a rule. Raises Refused when it names none of them."""
     found = content.get("logsource")
@@ -133,9 +141,16 @@ def parse_detection(
     detection = content.get("detection")
     if not isinstance(detection, Map):
         raise Refused("no_detection", content.line_of("detection"))
+    return parse_searches(detection, frozenset({"timeframe"}), placeholders, limits)
+
+
+def parse_searches(
+    detection: Map, others: frozenset[str], placeholders: Placeholders | None, limits: RuleLimits
+) -> tuple[dict[str, Search], Condition]:
+    """Search identifiers and condition of a section in which ``others`` are keys with another meaning."""
     if "condition" not in detection:
         raise Refused("no_condition", detection.line)
-    names = [name for name in detection if name not in ("condition", "timeframe")]
+    names = [name for name in detection if name != "condition" and name not in others]
     written = detection["condition"]
     line = detection.line_of("condition")
     conditions = written if isinstance(written, List) else [written]

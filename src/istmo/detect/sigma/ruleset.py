@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from istmo.detect.sigma.documents import read_documents
+from istmo.detect.sigma.correlations import Correlation, parse_correlation
+from istmo.detect.sigma.documents import Document, read_documents
 from istmo.detect.sigma.files import RuleFile, rule_files
+from istmo.detect.sigma.filters import Filter, apply_filters, parse_filter
 from istmo.detect.sigma.limits import STANDARD, RuleLimits
 from istmo.detect.sigma.modifiers import Placeholders
 from istmo.detect.sigma.problems import Problem, Refused
-from istmo.detect.sigma.rules import Rule, parse_rule, title_of
+from istmo.detect.sigma.references import names_of, resolve, silent_of
+from istmo.detect.sigma.rules import Rule, content_of, parse_rule, title_of
 
 Progress = Callable[[int, int], None]
 """Called with the number of files read and of rules so far."""
@@ -20,19 +23,44 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Rules in the order of their files, each id once."""
+    """Rules in the order of their files, each id once, filters already in them."""
 
     rules: tuple[Rule, ...] = ()
     problems: tuple[Problem, ...] = ()
+    correlations: tuple[Correlation, ...] = ()
+    """Parts before what is made of them."""
+    filters: tuple[Filter, ...] = ()
+    applied: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Ids of the filters that were joined to a rule, by the rule's id."""
+    silent: frozenset[str] = frozenset()
+    """Ids of rules and correlations that raise no alert of their own: parts of a correlation without
+    ``generate: true``.
+    """
     by_id: dict[str, Rule] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.by_id.update((rule.id, rule) for rule in self.rules)
 
     def only(self, ids: Iterable[str]) -> RuleSet:
-        """The same set with these rules alone (those that are enabled)."""
+        """The same set with these rules and correlations alone (those that are enabled).
+
+        A correlation needs all its parts. A part stays silent also where its correlation is not among
+        them: nobody asked for an alert on each failed logon.
+        """
         wanted = frozenset(ids)
-        return RuleSet(tuple(rule for rule in self.rules if rule.id in wanted), self.problems)
+        correlations: list[Correlation] = []
+        kept = {rule.id for rule in self.rules if rule.id in wanted}
+        for one in self.correlations:  # parts come first
+            if one.id in wanted and kept.issuperset(one.rule_ids):
+                correlations.append(one)
+                kept.add(one.id)
+        return replace(
+            self,
+            rules=tuple(rule for rule in self.rules if rule.id in wanted),
+            correlations=tuple(correlations),
+            applied={id_: found for id_, found in self.applied.items() if id_ in wanted},
+            by_id={},
+        )
 
 
 def load_rules(
@@ -58,6 +86,8 @@ def collect_rules(
 ) -> RuleSet:
     """The rules of these files, as :func:`load_rules` gives them."""
     rules: list[Rule] = []
+    correlations: list[Correlation] = []
+    filters: list[Filter] = []
     problems: list[Problem] = []
 
     def told(found: Iterable[RuleFile | Problem]) -> Iterator[RuleFile | Problem]:
@@ -69,9 +99,37 @@ def collect_rules(
     for one in read_rules(told(files), placeholders, limits):
         if isinstance(one, Problem):
             problems.append(one)
-        else:
+        elif isinstance(one, ReadRule):
             rules.append(one.rule)
-    return RuleSet(tuple(rules), tuple(problems))
+        elif isinstance(one.part, Correlation):
+            correlations.append(one.part)
+        else:
+            filters.append(one.part)
+    return combine(rules, correlations, filters, problems, limits)
+
+
+def combine(
+    rules: Sequence[Rule],
+    correlations: Sequence[Correlation] = (),
+    filters: Sequence[Filter] = (),
+    problems: Iterable[Problem] = (),
+    limits: RuleLimits = STANDARD,
+) -> RuleSet:
+    """A rule set of what was read one by one: references looked up, filters joined to their rules.
+
+    Ids must be unique. The rules come unfiltered, as :func:`read_rules` gives them.
+    """
+    names = names_of(rules, correlations)
+    filtered = apply_filters(rules, filters, names, [one.id for one in correlations])
+    resolved, refused = resolve(correlations, names, limits)
+    return RuleSet(
+        filtered.rules,
+        (*problems, *filtered.problems, *refused)[: limits.problems + 1],
+        resolved,
+        tuple(filters),
+        filtered.applied,
+        silent_of(resolved),
+    )
 
 
 class ReadRule(NamedTuple):
@@ -81,44 +139,65 @@ class ReadRule(NamedTuple):
     text: str
 
 
+class ReadPart(NamedTuple):
+    """A correlation rule or a filter, with its document; its references are not looked up yet."""
+
+    part: Correlation | Filter
+    text: str
+
+
 def read_rules(
     files: Iterable[RuleFile | Problem],
     placeholders: Placeholders | None = None,
     limits: RuleLimits = STANDARD,
-) -> Iterator[ReadRule | Problem]:
-    """Rules and problems of these files one by one, for who keeps the rules' text.
+) -> Iterator[ReadRule | ReadPart | Problem]:
+    """Rules, correlations, filters and problems of these files one by one, for who keeps their text.
 
     An id that comes twice is a problem the second time; too many problems end it.
     """
-    first: dict[str, Rule] = {}
+    first: dict[str, Rule | Correlation | Filter] = {}
     problems = 0
     for file in files:
-        for one in [file] if isinstance(file, Problem) else _rules_of(file, placeholders, limits):
-            if isinstance(one, ReadRule) and one.rule.id not in first:
-                first[one.rule.id] = one.rule
-                yield one
-                continue
+        for one in [file] if isinstance(file, Problem) else _read_file(file, placeholders, limits):
+            if not isinstance(one, Problem):
+                found = one.rule if isinstance(one, ReadRule) else one.part
+                if found.id not in first:
+                    first[found.id] = found
+                    yield one
+                    continue
+                one = _duplicate(found, first[found.id])
             problems += 1
             if problems > limits.problems:
                 yield Problem("too_many_problems", "", params={"limit": limits.problems})
                 return
-            yield one if isinstance(one, Problem) else _duplicate(one.rule, first[one.rule.id])
+            yield one
 
 
-def _duplicate(rule: Rule, first: Rule) -> Problem:
-    told = {"id": rule.id, "file": first.file, "line": first.line}
-    return Problem("duplicate_id", rule.file, rule.line, told, rule.title)
+def _duplicate(one: Rule | Correlation | Filter, first: Rule | Correlation | Filter) -> Problem:
+    told = {"id": one.id, "file": first.file, "line": first.line}
+    return Problem("duplicate_id", one.file, one.line, told, one.title)
 
 
-def _rules_of(
+def _read_file(
     file: RuleFile, placeholders: Placeholders | None, limits: RuleLimits
-) -> Iterator[ReadRule | Problem]:
+) -> Iterator[ReadRule | ReadPart | Problem]:
     try:
         for document in read_documents(file.data, limits):
             try:
-                rule = parse_rule(document, file.name, placeholders=placeholders, limits=limits)
-                yield ReadRule(rule, document.text)
+                yield _read_document(document, file.name, placeholders, limits)
             except Refused as refused:
                 yield refused.at(document.line).problem(file.name, title_of(document))
     except Refused as refused:
         yield refused.problem(file.name)
+
+
+def _read_document(
+    document: Document, file: str, placeholders: Placeholders | None, limits: RuleLimits
+) -> ReadRule | ReadPart:
+    content = content_of(document)
+    if "correlation" in content:
+        return ReadPart(parse_correlation(document, file, limits), document.text)
+    if "filter" in content:
+        part = parse_filter(document, file, placeholders=placeholders, limits=limits)
+        return ReadPart(part, document.text)
+    return ReadRule(parse_rule(document, file, placeholders=placeholders, limits=limits), document.text)
