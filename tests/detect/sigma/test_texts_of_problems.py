@@ -18,7 +18,7 @@ FOLDER = Path(istmo.detect.sigma.__file__).parent
 def codes_in_the_code() -> set[str]:
     """First arguments of ``Refused`` and ``Problem``, and the codes that tables and functions give."""
     found: set[str] = set()
-    for path in FOLDER.glob("*.py"):
+    for path in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not node.args:
                 continue

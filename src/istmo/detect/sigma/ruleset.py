@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from istmo.detect.sigma.documents import read_documents
 from istmo.detect.sigma.files import RuleFile, rule_files
 from istmo.detect.sigma.limits import STANDARD, RuleLimits
 from istmo.detect.sigma.modifiers import Placeholders
+from istmo.detect.sigma.pipelines import KeptPlaceholders, Pipeline, apply_pipelines
 from istmo.detect.sigma.problems import Problem, Refused
 from istmo.detect.sigma.rules import Rule, parse_rule, title_of
 
@@ -41,13 +42,14 @@ def load_rules(
     placeholders: Placeholders | None = None,
     progress: Progress | None = None,
     limits: RuleLimits = STANDARD,
+    pipelines: Sequence[Pipeline] = (),
 ) -> RuleSet:
     """Every rule of a folder, a YAML file (of one document or many) or a zip, or of their bytes.
 
     Never raises for what the source holds: a rule that cannot be used becomes a Problem with
-    file, line and reason, and the others are loaded.
+    file, line and reason, and the others are loaded. ``pipelines`` change each rule once it is read.
     """
-    return collect_rules(rule_files(source, limits), placeholders, progress, limits)
+    return collect_rules(rule_files(source, limits), placeholders, progress, limits, pipelines)
 
 
 def collect_rules(
@@ -55,6 +57,7 @@ def collect_rules(
     placeholders: Placeholders | None = None,
     progress: Progress | None = None,
     limits: RuleLimits = STANDARD,
+    pipelines: Sequence[Pipeline] = (),
 ) -> RuleSet:
     """The rules of these files, as :func:`load_rules` gives them."""
     rules: list[Rule] = []
@@ -66,7 +69,7 @@ def collect_rules(
             if progress is not None:
                 progress(count, len(rules))
 
-    for one in read_rules(told(files), placeholders, limits):
+    for one in read_rules(told(files), placeholders, limits, pipelines):
         if isinstance(one, Problem):
             problems.append(one)
         else:
@@ -85,6 +88,7 @@ def read_rules(
     files: Iterable[RuleFile | Problem],
     placeholders: Placeholders | None = None,
     limits: RuleLimits = STANDARD,
+    pipelines: Sequence[Pipeline] = (),
 ) -> Iterator[ReadRule | Problem]:
     """Rules and problems of these files one by one, for who keeps the rules' text.
 
@@ -93,7 +97,7 @@ def read_rules(
     first: dict[str, Rule] = {}
     problems = 0
     for file in files:
-        for one in [file] if isinstance(file, Problem) else _rules_of(file, placeholders, limits):
+        for one in [file] if isinstance(file, Problem) else _rules_of(file, placeholders, limits, pipelines):
             if isinstance(one, ReadRule) and one.rule.id not in first:
                 first[one.rule.id] = one.rule
                 yield one
@@ -111,13 +115,15 @@ def _duplicate(rule: Rule, first: Rule) -> Problem:
 
 
 def _rules_of(
-    file: RuleFile, placeholders: Placeholders | None, limits: RuleLimits
+    file: RuleFile, placeholders: Placeholders | None, limits: RuleLimits, pipelines: Sequence[Pipeline]
 ) -> Iterator[ReadRule | Problem]:
+    if pipelines:
+        placeholders = KeptPlaceholders(placeholders)
     try:
         for document in read_documents(file.data, limits):
             try:
                 rule = parse_rule(document, file.name, placeholders=placeholders, limits=limits)
-                yield ReadRule(rule, document.text)
+                yield ReadRule(apply_pipelines(rule, pipelines, limits) if pipelines else rule, document.text)
             except Refused as refused:
                 yield refused.at(document.line).problem(file.name, title_of(document))
     except Refused as refused:
