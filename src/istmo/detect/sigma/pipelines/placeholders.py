@@ -35,6 +35,9 @@ class KeptPlaceholders(Mapping[str, Sequence[str]]):
     def __len__(self) -> int:
         return len(self._known)
 
+    def __bool__(self) -> bool:
+        return True  # it answers for every name, though it may list none
+
 
 def first_placeholder(value: Value) -> str | None:
     """The name of a placeholder that still waits in a value."""
