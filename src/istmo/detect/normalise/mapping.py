@@ -5,6 +5,7 @@ A map says, in this order:
 * ``recognise``: one or several signatures. ``has``: paths that are all there, the first at the top
   level; ``is``: paths with one of these values; ``lacks``: paths that are not there. The first map
   whose signature fits is the event's (``order`` sorts them; 50 unless told).
+* ``own``: the product's own names that published rules ask for, which come through as they are.
 * ``inside``: paths of which the first that holds an object, or JSON text, is the event itself.
 * ``fields``: rows of words (:mod:`istmo.detect.normalise.steps`), each ``when`` it applies.
 * ``logsources``: rows of category, product and service, each ``when`` it applies.
@@ -85,6 +86,10 @@ class Map:
     host: tuple[Path, ...]
     is_windows: bool
     order: int
+    documentation: tuple[str, ...]
+    """Where the format is described."""
+    names: frozenset[str] = field(repr=False)
+    """Fields that rules can ask such an event for."""
     examples: tuple[dict[str, Any], ...] = field(repr=False)
 
     def inner(self, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -152,7 +157,7 @@ def read_maps() -> tuple[Map, ...]:
 
 
 KEYS = frozenset(
-    {"about", "sources", "order", "recognise", "inside", "fields", "logsources"}
+    {"about", "sources", "order", "recognise", "own", "inside", "fields", "logsources"}
     | {"time", "is_utc", "host", "then", "examples"}
 )
 
@@ -173,6 +178,8 @@ def read_map(name: str, text: str) -> Map:
         host=_paths(raw.get("host")),
         is_windows=raw.get("then") == "windows",
         order=raw.get("order", 50),
+        documentation=tuple(raw["sources"]),
+        names=frozenset(raw.get("own", ())).union(*map(_names, raw.get("fields", ()))),
         examples=tuple(raw["examples"]),
     )
 
@@ -191,6 +198,12 @@ def _steps(name: str, row: dict[str, Any]) -> tuple[Step, ...]:
     if unknown := row.keys() - WORDS.keys() - {"when"}:
         raise ValueError(f"{name}: {sorted(unknown)}")
     return tuple(make(row[word]) for word, make in WORDS.items() if word in row)
+
+
+def _names(row: dict[str, Any]) -> set[str]:
+    """The fields that a row may add."""
+    made = {name for word in ("copy", "gather", "translate", "join", "set") for name in row.get(word, ())}
+    return made | {name for one in row.get("match", ()) for name in one["into"]} | set(row.get("text", ()))
 
 
 def _logsource(row: dict[str, Any]) -> Logsource:

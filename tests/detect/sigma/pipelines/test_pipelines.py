@@ -128,7 +128,7 @@ def test_a_text_as_an_expression_still_means_the_whole_value() -> None:
             2,
         ),
         (
-            "transformations:\n  - {type: case, rule_conditions: {a: {type: tag, tag: b}}, rule_cond_expr: b}",
+            "transformations:\n- {type: case, rule_conditions: {a: {type: tag, tag: x}}, rule_cond_expr: b}",
             "pipeline_condition",
             2,
         ),

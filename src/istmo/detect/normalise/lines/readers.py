@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from istmo.detect.normalise.lines.audit import AuditReader, is_audit
+from istmo.detect.normalise.lines.pairs import PairsReader, is_pairs
 from istmo.detect.normalise.lines.syslog import SyslogReader, is_syslog
 from istmo.detect.normalise.lines.tables import W3cReader, ZeekReader, is_w3c, is_zeek
 from istmo.detect.normalise.lines.web import (
@@ -55,6 +56,7 @@ FORMATS: dict[str, Callable[[datetime], LineReader]] = {
     "zeek": lambda received: ZeekReader(),
     "w3c": lambda received: W3cReader(),
     "auditd": lambda received: AuditReader(),
+    "pairs": lambda received: PairsReader(),
     "squid": lambda received: SquidReader(),
     "combined": lambda received: RequestReader(),
     "weberror": lambda received: ErrorLogReader(),
@@ -64,6 +66,7 @@ _SIGNS = {
     "zeek": is_zeek,
     "w3c": is_w3c,
     "auditd": is_audit,
+    "pairs": is_pairs,
     "squid": is_squid,
     "combined": is_request,
     "weberror": is_error_log,
