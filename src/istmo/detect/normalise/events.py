@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from istmo.detect.normalise.shapes import flatten
+from istmo.detect.normalise.mapping import Map, recognise
+from istmo.detect.normalise.shapes import flatten, is_windows
 from istmo.detect.normalise.times import event_time
 from istmo.detect.normalise.windows import event_class
 from istmo.detect.sigma.logsources import Logsource
 
 LONGEST_CHANNEL = 256
 """Characters; classes are remembered by channel, so a sender must not choose how much is kept."""
+
+
+CARRIED = 2
+"""How many events may stand inside one another: a shipper's, and an agent's within it."""
 
 
 class NormalEvent(NamedTuple):
@@ -33,9 +38,45 @@ class NormalEvent(NamedTuple):
 def normalise(event: Mapping[str, Any]) -> NormalEvent:
     """Bring one parsed JSON event to Sigma's taxonomy (taxonomy appendix 2.1, flat Sysmon names).
 
+    Windows events by their channel and id; what other products write by the maps in ``maps/``.
     Never raises on what an event holds: a field that cannot be used is left as it is.
     """
-    fields = flatten(event)
+    if not is_windows(event):
+        known = recognise(event)
+        if known is not None:
+            return normalise_by(known, event)
+    return normalise_windows(flatten(event))
+
+
+def normalise_by(known: Map, event: Mapping[str, Any], depth: int = 0) -> NormalEvent:
+    """An event that a map knows, or the one that it carries."""
+    inner = known.inner(event)
+    if inner is not None and depth < CARRIED:
+        below = None if is_windows(inner) else recognise(inner)
+        if below is not None:
+            found = normalise_by(below, inner, depth + 1)
+        elif is_windows(inner):
+            found = normalise_windows(flatten(inner))
+        else:
+            found = NormalEvent(dict(inner), (), None, False, "")
+        event = {**event, **inner}
+        if found.logsources:
+            instant, is_assumed = known.time_of(event)
+            return found._replace(
+                time=found.time or instant,
+                is_time_assumed=found.is_time_assumed if found.time else is_assumed,
+                host=found.host or known.host_of(event),
+            )
+    fields = known.fields(event)
+    if known.is_windows:
+        return normalise_windows(fields)
+    instant, is_assumed = known.time_of(fields)
+    host = known.host_of(fields) or host_of(fields)
+    return NormalEvent(fields, known.logsources(fields), instant, is_assumed, host)
+
+
+def normalise_windows(fields: dict[str, Any]) -> NormalEvent:
+    """Flat fields by their channel and event id; without these, an event of no known kind."""
     channel, event_id = fields.get("Channel"), fields.get("EventID")
     logsources: tuple[Logsource, ...] = ()
     if isinstance(channel, str):

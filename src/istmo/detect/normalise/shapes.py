@@ -47,6 +47,21 @@ DEPTH = 8
 """How deep event data is followed; real events need three."""
 
 
+def is_windows(event: Mapping[str, Any]) -> bool:
+    """Whether an event has one of the shapes that :func:`flatten` knows."""
+    if "EventID" in event and "Channel" in event:
+        return True
+    if "Event" in event or "System" in event:
+        inner = event.get("Event", event)
+        return isinstance(inner, Mapping) and isinstance(inner.get("System"), Mapping)
+    return (
+        isinstance(event.get("winlog"), Mapping)
+        or "winlog.channel" in event
+        or "winlog.event_id" in event
+        or ("log_name" in event and "event_id" in event)
+    )
+
+
 def flatten(event: Mapping[str, Any]) -> Fields:
     """Sigma's flat fields of a Windows event in any of the shapes; of another event, its own fields."""
     if "EventID" in event and "Channel" in event:

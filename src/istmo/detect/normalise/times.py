@@ -24,6 +24,9 @@ TEXT = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 
+EPOCH = re.compile(r"\d{10,16}(\.\d{1,9})?", re.ASCII)
+"""Seconds, milliseconds or microseconds since 1970 written as text (Squid, Zeek, journald)."""
+
 
 class EventTime(NamedTuple):
     """``instant`` is aware, in UTC; None where the event says nothing readable.
@@ -62,6 +65,8 @@ def read_time(found: Any) -> tuple[datetime, bool] | None:
             return datetime.fromtimestamp(found / scale, UTC), True
         if not isinstance(found, str):
             return None
+        if EPOCH.fullmatch(found):
+            return read_time(float(found))
         parts = TEXT.fullmatch(found.strip())
         if parts is None:
             return None

@@ -29,6 +29,7 @@ class Category:
 class EventClass:
     """What the table says of one channel and event id."""
 
+    product: str
     services: tuple[str, ...]
     categories: tuple[Category, ...]
     fixed: tuple[Logsource, ...] | None
@@ -41,7 +42,9 @@ class EventClass:
         """Every log source of an event of this class; at least ``product: windows``."""
         if self.fixed is not None:
             return self.fixed
-        return _combine(self.services, [one.name for one in self.categories if one.holds(fields)])
+        return _combine(
+            self.product, self.services, [one.name for one in self.categories if one.holds(fields)]
+        )
 
     def rename(self, fields: Fields) -> None:
         """Add the generic names in place; what the event has already stays as it is."""
@@ -64,9 +67,9 @@ class EventClass:
             fields[sigma] = joined
 
 
-def _combine(services: tuple[str, ...], categories: list[str]) -> tuple[Logsource, ...]:
+def _combine(product: str, services: tuple[str, ...], categories: list[str]) -> tuple[Logsource, ...]:
     return tuple(
-        Logsource(category, "windows", service)
+        Logsource(category, product, service)
         for service in services or ("",)
         for category in categories or [""]
     )
@@ -81,11 +84,14 @@ def _read_table() -> dict[str, Any]:
 _TABLE = _read_table()
 _SERVICES = {channel.lower(): tuple(services) for channel, services in _TABLE["channels"].items()}
 
+_PRODUCTS: dict[str, str] = {channel.lower(): product for channel, product in _TABLE["products"].items()}
+
 
 @lru_cache(maxsize=4096)
 def event_class(channel: str, event_id: int) -> EventClass:
     """What is known of a channel (any case: exporters write ``security`` too) and event id."""
     services = _SERVICES.get(channel.lower(), ())
+    product = _PRODUCTS.get(channel.lower(), "windows")
 
     def concerns(row: dict[str, Any]) -> bool:
         return row["service"] in services and event_id in row["event_id"]
@@ -97,9 +103,10 @@ def event_class(channel: str, event_id: int) -> EventClass:
     )
     fixed = None
     if not any(category.when for category in categories):
-        fixed = _combine(services, [category.name for category in categories])
+        fixed = _combine(product, services, [category.name for category in categories])
     rows = [row for row in _TABLE["fields"] if concerns(row)]
     return EventClass(
+        product,
         services,
         categories,
         fixed,

@@ -13,6 +13,7 @@ from istmo.detect.sigma.files import RuleFile, rule_files
 from istmo.detect.sigma.filters import Filter, apply_filters, parse_filter
 from istmo.detect.sigma.limits import STANDARD, RuleLimits
 from istmo.detect.sigma.modifiers import Placeholders
+from istmo.detect.sigma.pipelines import KeptPlaceholders, Pipeline, apply_pipelines
 from istmo.detect.sigma.problems import Problem, Refused
 from istmo.detect.sigma.references import names_of, resolve, silent_of
 from istmo.detect.sigma.rules import Rule, content_of, parse_rule, title_of
@@ -69,13 +70,14 @@ def load_rules(
     placeholders: Placeholders | None = None,
     progress: Progress | None = None,
     limits: RuleLimits = STANDARD,
+    pipelines: Sequence[Pipeline] = (),
 ) -> RuleSet:
     """Every rule of a folder, a YAML file (of one document or many) or a zip, or of their bytes.
 
     Never raises for what the source holds: a rule that cannot be used becomes a Problem with
-    file, line and reason, and the others are loaded.
+    file, line and reason, and the others are loaded. ``pipelines`` change each rule once it is read.
     """
-    return collect_rules(rule_files(source, limits), placeholders, progress, limits)
+    return collect_rules(rule_files(source, limits), placeholders, progress, limits, pipelines)
 
 
 def collect_rules(
@@ -83,6 +85,7 @@ def collect_rules(
     placeholders: Placeholders | None = None,
     progress: Progress | None = None,
     limits: RuleLimits = STANDARD,
+    pipelines: Sequence[Pipeline] = (),
 ) -> RuleSet:
     """The rules of these files, as :func:`load_rules` gives them."""
     rules: list[Rule] = []
@@ -96,7 +99,7 @@ def collect_rules(
             if progress is not None:
                 progress(count, len(rules))
 
-    for one in read_rules(told(files), placeholders, limits):
+    for one in read_rules(told(files), placeholders, limits, pipelines):
         if isinstance(one, Problem):
             problems.append(one)
         elif isinstance(one, ReadRule):
@@ -150,6 +153,7 @@ def read_rules(
     files: Iterable[RuleFile | Problem],
     placeholders: Placeholders | None = None,
     limits: RuleLimits = STANDARD,
+    pipelines: Sequence[Pipeline] = (),
 ) -> Iterator[ReadRule | ReadPart | Problem]:
     """Rules, correlations, filters and problems of these files one by one, for who keeps their text.
 
@@ -158,7 +162,7 @@ def read_rules(
     first: dict[str, Rule | Correlation | Filter] = {}
     problems = 0
     for file in files:
-        for one in [file] if isinstance(file, Problem) else _read_file(file, placeholders, limits):
+        for one in [file] if isinstance(file, Problem) else _read_file(file, placeholders, limits, pipelines):
             if not isinstance(one, Problem):
                 found = one.rule if isinstance(one, ReadRule) else one.part
                 if found.id not in first:
@@ -179,12 +183,14 @@ def _duplicate(one: Rule | Correlation | Filter, first: Rule | Correlation | Fil
 
 
 def _read_file(
-    file: RuleFile, placeholders: Placeholders | None, limits: RuleLimits
+    file: RuleFile, placeholders: Placeholders | None, limits: RuleLimits, pipelines: Sequence[Pipeline]
 ) -> Iterator[ReadRule | ReadPart | Problem]:
+    if pipelines:
+        placeholders = KeptPlaceholders(placeholders)
     try:
         for document in read_documents(file.data, limits):
             try:
-                yield _read_document(document, file.name, placeholders, limits)
+                yield _read_document(document, file.name, placeholders, limits, pipelines)
             except Refused as refused:
                 yield refused.at(document.line).problem(file.name, title_of(document))
     except Refused as refused:
@@ -192,7 +198,11 @@ def _read_file(
 
 
 def _read_document(
-    document: Document, file: str, placeholders: Placeholders | None, limits: RuleLimits
+    document: Document,
+    file: str,
+    placeholders: Placeholders | None,
+    limits: RuleLimits,
+    pipelines: Sequence[Pipeline],
 ) -> ReadRule | ReadPart:
     content = content_of(document)
     if "correlation" in content:
@@ -200,4 +210,5 @@ def _read_document(
     if "filter" in content:
         part = parse_filter(document, file, placeholders=placeholders, limits=limits)
         return ReadPart(part, document.text)
-    return ReadRule(parse_rule(document, file, placeholders=placeholders, limits=limits), document.text)
+    rule = parse_rule(document, file, placeholders=placeholders, limits=limits)
+    return ReadRule(apply_pipelines(rule, pipelines, limits) if pipelines else rule, document.text)
