@@ -3,7 +3,7 @@
 ``open_events(path, limits)`` yields lines and problems, in order; it never raises for what a file holds.
 """
 
-from istmo.detect.reading.files import WHOLE, count_members, open_events, open_stream
+from istmo.detect.reading.files import Members, count_members, open_events, open_stream
 from istmo.detect.reading.found import FileProblem, Found, Line
 
-__all__ = ["WHOLE", "FileProblem", "Found", "Line", "count_members", "open_events", "open_stream"]
+__all__ = ["FileProblem", "Found", "Line", "Members", "count_members", "open_events", "open_stream"]

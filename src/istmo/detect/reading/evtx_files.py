@@ -48,6 +48,8 @@ def read_evtx(file: IO[bytes], place: str) -> Iterator[Found]:
             log.info("evtx_damaged", file=place, detail=str(error)[:200])
             yield FileProblem(place, number + 1, InvalidInput("detect.evtx_damaged", file=place))
             continue
+        if record is None:
+            break
         number += 1
         yield Line(place, number, record["data"].encode("utf-8", "replace"))
     if missing:

@@ -19,7 +19,8 @@ from istmo.detect.reading.found import FileProblem, Found, Line
 from istmo.errors import InvalidInput, IstmoError, NotFound, TooLarge
 from istmo.settings import Limits
 
-WHOLE: Final = slice(None)
+Members = tuple[int, int] | None
+"""The first member of an archive that is meant, and the one after the last; None for all."""
 _CHUNK: Final = 256 << 10
 _FREE: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
@@ -30,7 +31,7 @@ _IN_MEMORY: Final = 32 << 20
 """Bytes of an event log out of an archive that are kept in memory; a larger one is a file without a name."""
 
 
-def open_events(path: Path, limits: Limits, part: slice = WHOLE) -> Iterator[Found]:
+def open_events(path: Path, limits: Limits, part: Members = None) -> Iterator[Found]:
     """Every event of a file, an archive, or a folder of them.
 
     ``part`` takes some of the members of an archive, for who shares the work on one.
@@ -46,7 +47,7 @@ def open_events(path: Path, limits: Limits, part: slice = WHOLE) -> Iterator[Fou
         yield FileProblem(str(path), 0, NotFound("detect.no_such_file", file=str(path)))
 
 
-def open_stream(file: IO[bytes], place: str, limits: Limits, part: slice = WHOLE) -> Iterator[Found]:
+def open_stream(file: IO[bytes], place: str, limits: Limits, part: Members = None) -> Iterator[Found]:
     """Every event of an open file or pipe."""
     head = file.read(_CHUNK)
     if head.startswith(_ZIP):
@@ -164,7 +165,7 @@ def _looks_like_events(head: bytes) -> bool:
     return any(line.lstrip().startswith((b"{", b"[")) for line in lines)
 
 
-def _zip(file: IO[bytes], head: bytes, place: str, limits: Limits, part: slice) -> Iterator[Found]:
+def _zip(file: IO[bytes], head: bytes, place: str, limits: Limits, part: Members) -> Iterator[Found]:
     if not file.seekable():  # a pipe: the directory of a zip stands at its end
         with tempfile.TemporaryFile() as copy:
             size = 0
@@ -180,7 +181,7 @@ def _zip(file: IO[bytes], head: bytes, place: str, limits: Limits, part: slice) 
         yield from _members(file, place, limits, part)
 
 
-def _members(file: IO[bytes], place: str, limits: Limits, part: slice) -> Iterator[Found]:
+def _members(file: IO[bytes], place: str, limits: Limits, part: Members) -> Iterator[Found]:
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
@@ -193,7 +194,7 @@ def _members(file: IO[bytes], place: str, limits: Limits, part: slice) -> Iterat
             too_many = TooLarge("detect.archive_members", file=place, limit=limits.archive_members)
             yield FileProblem(place, 0, too_many)
             return
-        for member in members[part]:
+        for member in members[slice(*part) if part else slice(None)]:
             yield from _member(archive, member, f"{place}!{member.filename[:_LONGEST_NAME]}", limits)
 
 

@@ -12,8 +12,8 @@ from istmo.detect.sigma import Evaluator, Rule, RuleSet
 class FoundRule(NamedTuple):
     """A rule that an event of a batch matches, and the fields by which it does."""
 
-    index: int
-    """Of the event in its batch."""
+    at: int
+    """The place of the event in its batch."""
     rule: Rule
     matched: dict[str, Any]
 
@@ -27,6 +27,6 @@ class Finder:
 
     def find(self, events: Sequence[NormalEvent]) -> Iterator[FoundRule]:
         """Every match in the batch, events in their order, rules in the order of the set."""
-        for index, event in enumerate(events):
+        for at, event in enumerate(events):
             for match in self._evaluator.match(event.fields, event.logsources):
-                yield FoundRule(index, self._by_id[match.rule_id], match.matched)
+                yield FoundRule(at, self._by_id[match.rule_id], match.matched)

@@ -20,8 +20,8 @@ UNNAMED: Final = "…"
 """Where what is past a bound is counted."""
 
 Row = dict[str, Any]
-"""One match: time (RFC 3339, empty where unknown), level, title, id, kind, techniques, host, channel, event_id,
-record, file, number (of the event in its file), matched (field to text)."""
+"""One match: time (RFC 3339, empty where unknown), level, title, id, kind, techniques, host, channel,
+event_id, record, file, number (of the event in its file), matched (field to text)."""
 
 
 def rank(level: str) -> int:
@@ -104,7 +104,7 @@ class Findings:
     places: int = 0
     """Files, and members of archives, that gave at least one event."""
     steps: dict[str, list[int]] = field(default_factory=dict)
-    """Matches by day and level: what the timeline of a report is drawn from."""
+    """Matches by hour and level: what the timeline of a report is drawn from."""
     problems: list[dict[str, Any]] = field(default_factory=list)
     problems_total: int = 0
 

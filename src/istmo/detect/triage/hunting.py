@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -24,7 +25,7 @@ from typing import IO, Final
 from istmo.detect.eventstore.lines import read_event
 from istmo.detect.indicators import Matcher
 from istmo.detect.normalise import NormalEvent, normalise
-from istmo.detect.reading import WHOLE, FileProblem, Found, Line, count_members, open_events, open_stream
+from istmo.detect.reading import FileProblem, Found, Line, Members, count_members, open_events, open_stream
 from istmo.detect.sigma import Rule, RuleSet
 from istmo.detect.triage.finder import Finder
 from istmo.detect.triage.findings import (
@@ -36,7 +37,7 @@ from istmo.detect.triage.findings import (
     text_of,
 )
 from istmo.detect.triage.indicator_files import ReadIndicator
-from istmo.detect.triage.spool import Spool
+from istmo.detect.triage.spool import Handed, Spool
 from istmo.errors import IstmoError, NotFound, Unavailable
 from istmo.model import instants
 from istmo.settings import Limits
@@ -56,7 +57,7 @@ class Part:
     """A file, or some members of an archive. Without a path: standard input."""
 
     path: Path | None
-    members: slice = WHOLE
+    members: Members = None
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,16 @@ class Hunt:
             self.is_cut_short = True
 
     def _share(self, parts: list[Part], done: Callable[[float], None], processes: int) -> None:
-        global _lent
+        global _lent, _folder
         _lent = self
         gc.collect()
         gc.freeze()  # what all processes share must stay as it is, or each gets a copy
         context = multiprocessing.get_context("fork")
+        kept = tempfile.TemporaryDirectory(prefix="istmo-hunt-", ignore_cleanup_errors=True)
+        _folder = kept.name
         executor = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
         mine: Work | None = None
-        under_way: deque[Part | Future[tuple[Findings, list[Row]]]] = deque()
+        under_way: deque[Part | Future[tuple[Findings, Handed]]] = deque()
         try:
             coming = iter(parts)
             while True:
@@ -133,7 +136,7 @@ class Hunt:
                 else:
                     found, rows = first.result()
                     self.findings.merge(found)
-                    for row in rows:
+                    for row in rows.take():
                         self.spool.add(row)
                 under_way.popleft()
                 done(1)
@@ -143,12 +146,14 @@ class Hunt:
             for process in multiprocessing.active_children():
                 process.terminate()
             executor.shutdown(wait=False, cancel_futures=True)
+            kept.cleanup()
             _lent = None
 
 
 _lent: Hunt | None = None
 """The hunt that processes take part in; they get it by being forked."""
 _work: Work | None = None
+_folder = ""
 
 
 def _begin() -> None:
@@ -159,11 +164,11 @@ def _begin() -> None:
     _work = Work(_lent)
 
 
-def _look(part: Part) -> tuple[Findings, list[Row]]:
+def _look(part: Part) -> tuple[Findings, Handed]:
     assert _work is not None
     findings = Findings()
-    rows: list[Row] = []
-    _work.look(part, findings, rows.append)
+    rows = Handed(_folder)
+    _work.look(part, findings, rows.add)
     return findings, rows
 
 
@@ -216,9 +221,9 @@ class Work:
         self, batch: list[tuple[Line, NormalEvent]], into: Findings, keep: Callable[[Row], None]
     ) -> None:
         keeps = self._hunt.keeps_rows
-        for index, rule, matched in self._finder.find([event for _, event in batch]):
+        for at, rule, matched in self._finder.find([event for _, event in batch]):
             group = _group(rule)
-            row = _row(group, *batch[index], matched)
+            row = _row(group, *batch[at], matched)
             into.add(group, row)
             if keeps:
                 keep(row)
@@ -286,7 +291,7 @@ def _parts(path: Path) -> list[Part]:
     members = count_members(path)
     if members < 2:
         return [Part(path)]
-    return [Part(path, slice(start, start + MEMBERS)) for start in range(0, members, MEMBERS)]
+    return [Part(path, (start, start + MEMBERS)) for start in range(0, members, MEMBERS)]
 
 
 __all__ = ["STDIN", "Hunt", "Part", "Wanted", "list_parts"]
