@@ -117,10 +117,13 @@ class Findings:
             self.steps.setdefault(row["time"][:13], [0] * len(LEVELS))[rank(row["level"])] += 1
 
     def tell(self, place: str, line: int, told: dict[str, str]) -> None:
-        """Note what could not be read; past a bound it is only counted."""
+        """Note what could not be read, by its first line for lines of one kind; past a bound only counted."""
         self.problems_total += 1
-        if len(self.problems) < NAMED:
-            self.problems.append({"kind": "file", "file": place, "line": line, **told})
+        last = self.problems[-1] if self.problems else None
+        if last and (last["file"], last["code"]) == (place, told["code"]):
+            last["count"] += 1
+        elif len(self.problems) < NAMED:
+            self.problems.append({"kind": "file", "file": place, "line": line, "count": 1, **told})
 
     def merge(self, other: Findings) -> None:
         """Add what another part of the work found."""

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +48,15 @@ MEMBERS: Final = 24
 """Members of an archive that are one part of the work."""
 STDIN: Final = "-"
 INDICATOR_LEVEL: Final = "high"
+
+Progress = Callable[[], AbstractContextManager[Callable[[float], None]]]
+
+
+@contextmanager
+def no_progress() -> Iterator[Callable[[float], None]]:
+    """Progress that nobody watches."""
+    yield lambda done: None
+
 
 Words = Callable[[IstmoError], dict[str, str]]
 
@@ -96,58 +105,72 @@ class Hunt:
     is_cut_short: bool = False
     """Somebody ended it before it was through."""
 
-    def run(self, parts: list[Part], done: Callable[[float], None], processes: int = 0) -> None:
-        """Look through all parts; ``done`` hears of each. What was found stands in ``findings``, always."""
+    def run(self, parts: list[Part], progress: Progress = no_progress, processes: int = 0) -> None:
+        """Look through all parts. What was found stands in ``findings``, also where somebody ended it.
+
+        ``progress`` is entered once the processes are there, for it may be a thread, and told of each part.
+        Raises Unavailable where the system ended one of the processes.
+        """
         processes = processes or os.cpu_count() or 1
         is_shared = len(parts) > 1 and processes > 1 and sys.platform == "linux"
         try:
             if is_shared:
-                self._share(parts, done, min(processes, len(parts)))
+                self._share(parts, progress, min(processes, len(parts)))
             else:
                 work = Work(self)
-                for part in parts:
-                    work.look(part, self.findings, self.spool.add)
-                    done(1)
+                with progress() as done:
+                    for part in parts:
+                        work.look(part, self.findings, self.spool.add)
+                        done(1)
         except KeyboardInterrupt:
             self.is_cut_short = True
 
-    def _share(self, parts: list[Part], done: Callable[[float], None], processes: int) -> None:
+    def _share(self, parts: list[Part], progress: Progress, processes: int) -> None:
         global _lent, _folder
-        _lent = self
         gc.collect()
         gc.freeze()  # what all processes share must stay as it is, or each gets a copy
-        context = multiprocessing.get_context("fork")
         kept = tempfile.TemporaryDirectory(prefix="istmo-hunt-", ignore_cleanup_errors=True)
-        _folder = kept.name
+        _lent, _folder = self, kept.name
+        context = multiprocessing.get_context("fork")
         executor = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
-        mine: Work | None = None
         under_way: deque[Part | Future[tuple[Findings, Handed]]] = deque()
         try:
             coming = iter(parts)
-            while True:
-                while len(under_way) < 3 * processes and (part := next(coming, None)) is not None:
-                    under_way.append(part if part.path is None else executor.submit(_look, part))
-                if not under_way:
-                    return
-                first = under_way[0]
-                if isinstance(first, Part):  # standard input is this process's alone
-                    mine = mine or Work(self)
-                    mine.look(first, self.findings, self.spool.add)
-                else:
-                    found, rows = first.result()
-                    self.findings.merge(found)
-                    for row in rows.take():
-                        self.spool.add(row)
-                under_way.popleft()
-                done(1)
+            self._hand_out(coming, under_way, executor, processes)
+            with progress() as done:
+                while under_way:
+                    self._take(under_way[0])
+                    under_way.popleft()
+                    done(1)
+                    self._hand_out(coming, under_way, executor, processes)
         except BrokenProcessPool:
             raise Unavailable("detect.hunt_process_ended") from None
         finally:
             for process in multiprocessing.active_children():
                 process.terminate()
-            executor.shutdown(wait=False, cancel_futures=True)
+            executor.shutdown(wait=True, cancel_futures=True)
             kept.cleanup()
             _lent = None
+            gc.unfreeze()
+
+    def _hand_out(
+        self,
+        coming: Iterator[Part],
+        under_way: deque[Part | Future[tuple[Findings, Handed]]],
+        executor: ProcessPoolExecutor,
+        processes: int,
+    ) -> None:
+        while len(under_way) < 3 * processes and (part := next(coming, None)) is not None:
+            under_way.append(part if part.path is None else executor.submit(_look, part))
+
+    def _take(self, one: Part | Future[tuple[Findings, Handed]]) -> None:
+        if isinstance(one, Part):  # standard input is this process's alone
+            Work(self).look(one, self.findings, self.spool.add)
+            return
+        found, rows = one.result()
+        self.findings.merge(found)
+        for row in rows.take():
+            self.spool.add(row)
 
 
 _lent: Hunt | None = None
