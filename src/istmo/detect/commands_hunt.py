@@ -198,8 +198,11 @@ class Outcome:
         self._tell_problems(all_problems)
         if self._work.is_cut_short:
             self._teller.note("detect.hunt.cut_short")
-        is_page = form is None and output is None
-        (self._teller.tell if is_page else self._teller.note)("detect.hunt.done", **self._figures())
+        is_page = form is None and output is None and not self._teller.json
+        if is_page:
+            self._teller.tell("detect.hunt.done", **self._figures())
+        else:
+            self._teller.note("detect.hunt.done", **self._figures())
         if output is not None:
             self._teller.note("detect.hunt.written", file=str(output))
 
@@ -250,7 +253,7 @@ class Outcome:
                 Teller(out=Console(file=into, width=_PAGE, markup=False, emoji=False, highlight=False))
             )
 
-    def _timeline(self, put: Callable[[str], None]) -> None:
+    def _timeline(self, put: Callable[[str], object]) -> None:
         for row in islice(self._work.spool, self._limit):
             when = row["time"][:19].replace("T", " ") or "–"
             put(f"{when}  {_level(row['level'])}  {row['host']}  {row['title']}  {told(row)}".rstrip())

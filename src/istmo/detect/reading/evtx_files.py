@@ -1,6 +1,6 @@
 """Windows event logs (EVTX), each record as one JSON event in the *nested* shape that normalising knows.
 
-A damaged chunk is told, and the chunks around it are read.
+Damaged chunks are told, and the chunks around them are read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SUFFIX: Final = ".evtx"
 _HEADER: Final = 4096
 _CHUNK: Final = 65536
 _MOST_DAMAGE: Final = 1000
-"""Problems of one file that are told; a log that holds nothing but damage is left there."""
+"""A log of which so many parts are damaged is left there."""
 
 
 def read_evtx(file: IO[bytes], place: str) -> Iterator[Found]:
@@ -34,7 +34,8 @@ def read_evtx(file: IO[bytes], place: str) -> Iterator[Found]:
         log.info("evtx_unreadable", file=place, detail=str(error)[:200])
         yield FileProblem(place, 0, InvalidInput("detect.evtx_unreadable", file=place))
         return
-    number = damaged = 0
+    number = damaged = place_of_damage = 0
+    detail = ""
     while damaged < _MOST_DAMAGE:
         try:
             record = next(records)
@@ -45,14 +46,18 @@ def read_evtx(file: IO[bytes], place: str) -> Iterator[Found]:
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
             damaged += 1
-            log.info("evtx_damaged", file=place, detail=str(error)[:200])
-            yield FileProblem(place, number + 1, InvalidInput("detect.evtx_damaged", file=place))
+            place_of_damage = place_of_damage or number + 1
+            detail = detail or str(error)[:200]
             continue
         if record is None:
             break
         number += 1
         yield Line(place, number, record["data"].encode("utf-8", "replace"))
-    if missing:
+    if damaged:
+        log.info("evtx_damaged", file=place, chunks=damaged, detail=detail)
+        told = InvalidInput("detect.evtx_damaged", file=place, n=damaged)
+        yield FileProblem(place, place_of_damage if number else 0, told)
+    if missing and (number or not damaged):
         yield FileProblem(place, 0, InvalidInput("detect.evtx_cut_short", file=place, n=missing))
 
 
