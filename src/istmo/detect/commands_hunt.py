@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -190,7 +191,7 @@ class Outcome:
         elif self._teller.json:
             self._teller.print_json(self.document())
         elif form in ("csv", "timesketch", "html"):
-            self._write(form, click.get_text_stream("stdout"))
+            self._write(form, sys.stdout)
         elif form == "timeline":
             self._timeline(self._teller.line)
         else:

@@ -9,13 +9,10 @@ import os
 from collections.abc import Iterator
 from typing import IO, Final
 
-import structlog
 from evtx import PyEvtxParser
 
 from istmo.detect.reading.found import FileProblem, Found, Line
 from istmo.errors import InvalidInput
-
-log = structlog.get_logger(__name__)
 
 SIGNATURE: Final = b"ElfFile\0"
 SUFFIX: Final = ".evtx"
@@ -30,12 +27,10 @@ def read_evtx(file: IO[bytes], place: str) -> Iterator[Found]:
     try:
         missing = _missing_chunks(file)
         records = PyEvtxParser(file, number_of_threads=1).records_json()
-    except Exception as error:
-        log.info("evtx_unreadable", file=place, detail=str(error)[:200])
+    except Exception:
         yield FileProblem(place, 0, InvalidInput("detect.evtx_unreadable", file=place))
         return
     number = damaged = place_of_damage = 0
-    detail = ""
     while damaged < _MOST_DAMAGE:
         try:
             record = next(records)
@@ -47,14 +42,12 @@ def read_evtx(file: IO[bytes], place: str) -> Iterator[Found]:
                 raise
             damaged += 1
             place_of_damage = place_of_damage or number + 1
-            detail = detail or str(error)[:200]
             continue
         if record is None:
             break
         number += 1
         yield Line(place, number, record["data"].encode("utf-8", "replace"))
     if damaged:
-        log.info("evtx_damaged", file=place, chunks=damaged, detail=detail)
         told = InvalidInput("detect.evtx_damaged", file=place, n=damaged)
         yield FileProblem(place, place_of_damage if number else 0, told)
     if missing and (number or not damaged):
