@@ -36,6 +36,8 @@ COMMANDS = {
     "publish": ("istmo.intel.commands", "intel.command.publish"),
     "retract": ("istmo.intel.commands", "intel.command.retract"),
     "ingest": ("istmo.detect.commands", "detect.command.ingest"),
+    "hunt": ("istmo.detect.commands_hunt", "detect.command.hunt"),
+    "rules": ("istmo.detect.commands_rules", "detect.command.rules"),
     "source": ("istmo.detect.commands_source", "detect.command.source"),
     "search": ("istmo.detect.commands", "detect.command.search"),
     "case": ("istmo.respond.commands", "respond.command.case"),

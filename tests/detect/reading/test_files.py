@@ -120,8 +120,10 @@ def test_damaged_archives_are_told_and_what_was_whole_is_kept(tmp_path: Path) ->
 
 def test_what_is_no_log_at_all_is_one_problem_not_thousands(tmp_path: Path) -> None:
     path = tmp_path / "a.evtx"
-    path.write_bytes(b"ElfFile\0" + bytes(range(256)).replace(b"{", b"").replace(b"[", b"") * 10_000)
-    assert told(list(open_events(path, LIMITS))) == ([], ["detect.member_stray"])
+    noise = bytes(range(256)).replace(b"{", b"").replace(b"[", b"") * 10_000
+    for content, code in ((b"MZ" + noise, "not_evtx"), (b"ElfFile\0" + noise, "evtx_damaged")):
+        path.write_bytes(content)
+        assert told(list(open_events(path, LIMITS))) == ([], [f"detect.{code}"])
 
 
 def test_a_folder_and_a_missing_file(tmp_path: Path) -> None:

@@ -122,3 +122,16 @@ def event_class(channel: str, event_id: int) -> EventClass:
             for sigma, how in row.get("join", {}).items()
         ),
     )
+
+
+_CATEGORIES = frozenset(row["category"] for row in _TABLE["categories"])
+_NAMED_SERVICES = frozenset(service for services in _SERVICES.values() for service in services)
+
+
+def known_logsource(logsource: Logsource) -> bool:
+    """Whether some event that is understood here may have it."""
+    return (
+        logsource.product in ("", "windows")
+        and (not logsource.category or logsource.category in _CATEGORIES)
+        and (not logsource.service or logsource.service in _NAMED_SERVICES)
+    )

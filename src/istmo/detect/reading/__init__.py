@@ -1,8 +1,9 @@
-"""Opening what files hold: JSON lines, plain, gzip or in a zip as users download it.
+"""Opening what files hold: JSON lines and Windows event logs, plain, gzip or in a zip as users download it.
 
 ``open_events(path, limits)`` yields lines and problems, in order; it never raises for what a file holds.
 """
 
-from istmo.detect.reading.files import FileProblem, Found, Line, open_events, open_stream
+from istmo.detect.reading.files import Members, count_members, open_events, open_stream
+from istmo.detect.reading.found import FileProblem, Found, Line
 
-__all__ = ["FileProblem", "Found", "Line", "open_events", "open_stream"]
+__all__ = ["FileProblem", "Found", "Line", "Members", "count_members", "open_events", "open_stream"]

@@ -9,64 +9,65 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from istmo.detect.intake.inflating import Inflater
 from istmo.detect.intake.splitting import Splitter
+from istmo.detect.reading import evtx_files
+from istmo.detect.reading.found import FileProblem, Found, Line
 from istmo.errors import InvalidInput, IstmoError, NotFound, TooLarge
 from istmo.settings import Limits
 
+Members = tuple[int, int] | None
+"""The first member of an archive that is meant, and the one after the last; None for all."""
 _CHUNK: Final = 256 << 10
 _FREE: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _BOM: Final = b"\xef\xbb\xbf"
 _LONGEST_NAME: Final = 300
+_IN_MEMORY: Final = 32 << 20
+"""Bytes of an event log out of an archive that are kept in memory; a larger one is a file without a name."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """One event as it came. ``place`` is the file, with ``!member`` where it came out of an archive."""
+def open_events(path: Path, limits: Limits, part: Members = None) -> Iterator[Found]:
+    """Every event of a file, an archive, or a folder of them.
 
-    place: str
-    number: int
-    raw: bytes
-
-
-@dataclass(frozen=True)
-class FileProblem:
-    """What could not be read; the rest is. ``line`` counts from 1; 0 means the whole place."""
-
-    place: str
-    line: int
-    error: IstmoError
-
-
-Found = Line | FileProblem
-
-
-def open_events(path: Path, limits: Limits) -> Iterator[Found]:
-    """Every event of a file, an archive, or a folder of them."""
+    ``part`` takes some of the members of an archive, for who shares the work on one.
+    """
     if path.is_dir():
         for inner in sorted(one for one in path.rglob("*") if one.is_file()):
             yield from open_events(inner, limits)
         return
     try:
         with path.open("rb") as file:
-            yield from open_stream(file, str(path), limits)
+            yield from open_stream(file, str(path), limits, part)
     except OSError:
         yield FileProblem(str(path), 0, NotFound("detect.no_such_file", file=str(path)))
 
 
-def open_stream(file: IO[bytes], place: str, limits: Limits) -> Iterator[Found]:
+def open_stream(file: IO[bytes], place: str, limits: Limits, part: Members = None) -> Iterator[Found]:
     """Every event of an open file or pipe."""
     head = file.read(_CHUNK)
     if head.startswith(_ZIP):
-        yield from _zip(file, head, place, limits)
+        yield from _zip(file, head, place, limits, part)
+    elif head.startswith(evtx_files.SIGNATURE) and file.seekable():
+        yield from evtx_files.read_evtx(file, place)
     else:
         yield from _lines(_chunks(file, head), place, limits, packed_size=None)
+
+
+def count_members(path: Path) -> int:
+    """How many members an archive has; 0 for what is no archive, or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            if not path.is_file() or not file.read(4).startswith(_ZIP):
+                return 0
+            with zipfile.ZipFile(file) as archive:
+                return sum(not member.is_dir() for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return 0
 
 
 def _chunks(file: IO[bytes], head: bytes) -> Iterator[bytes]:
@@ -82,9 +83,15 @@ def _lines(
     splitter = Splitter(limits.line_bytes)
     is_first = True
     try:
-        for data in _inflated(_bounded(chunks, place, limits, packed_size), limits, place):
+        pieces = _inflated(_bounded(chunks, place, limits, packed_size), limits, place)
+        for data in pieces:
+            if is_first and data.startswith(evtx_files.SIGNATURE):
+                yield from _evtx(data, pieces, place)
+                return
             if is_first and not _looks_like_events(data):
-                yield FileProblem(place, 0, InvalidInput("detect.member_stray", member=place))
+                is_log = place.lower().endswith(evtx_files.SUFFIX)
+                code = "detect.not_evtx" if is_log else "detect.member_stray"
+                yield FileProblem(place, 0, InvalidInput(code, member=place))
                 return
             is_first = False
             yield from _told(splitter.feed(data), place, limits)
@@ -96,6 +103,22 @@ def _lines(
     yield from _told(splitter.finish(), place, limits)
     if splitter.cut_at is not None:
         yield FileProblem(place, splitter.cut_at, InvalidInput("detect.array_cut_short"))
+
+
+def _evtx(first: bytes, rest: Iterator[bytes], place: str) -> Iterator[Found]:
+    """An event log that is packed: its chunks are found by their place, so it must be whole first."""
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as copy:
+        copy.write(first)
+        try:
+            for data in rest:
+                copy.write(data)
+        except IstmoError as error:
+            yield FileProblem(place, 0, error)
+        except (OSError, zlib.error, zipfile.BadZipFile, EOFError, ValueError, RuntimeError) as error:
+            problem = InvalidInput("detect.archive_unreadable", file=place, detail=str(error)[:200])
+            yield FileProblem(place, 0, problem)
+        copy.seek(0)
+        yield from evtx_files.read_evtx(copy, place)
 
 
 def _told(pieces: list[tuple[int, bytes | None]], place: str, limits: Limits) -> Iterator[Found]:
@@ -142,7 +165,7 @@ def _looks_like_events(head: bytes) -> bool:
     return any(line.lstrip().startswith((b"{", b"[")) for line in lines)
 
 
-def _zip(file: IO[bytes], head: bytes, place: str, limits: Limits) -> Iterator[Found]:
+def _zip(file: IO[bytes], head: bytes, place: str, limits: Limits, part: Members) -> Iterator[Found]:
     if not file.seekable():  # a pipe: the directory of a zip stands at its end
         with tempfile.TemporaryFile() as copy:
             size = 0
@@ -153,12 +176,12 @@ def _zip(file: IO[bytes], head: bytes, place: str, limits: Limits) -> Iterator[F
                     yield FileProblem(place, 0, error)
                     return
                 copy.write(chunk)
-            yield from _members(copy, place, limits)
+            yield from _members(copy, place, limits, part)
     else:
-        yield from _members(file, place, limits)
+        yield from _members(file, place, limits, part)
 
 
-def _members(file: IO[bytes], place: str, limits: Limits) -> Iterator[Found]:
+def _members(file: IO[bytes], place: str, limits: Limits, part: Members) -> Iterator[Found]:
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
@@ -171,7 +194,7 @@ def _members(file: IO[bytes], place: str, limits: Limits) -> Iterator[Found]:
             too_many = TooLarge("detect.archive_members", file=place, limit=limits.archive_members)
             yield FileProblem(place, 0, too_many)
             return
-        for member in members:
+        for member in members[slice(*part) if part else slice(None)]:
             yield from _member(archive, member, f"{place}!{member.filename[:_LONGEST_NAME]}", limits)
 
 

@@ -1,0 +1,116 @@
+"""Indicators out of a file: a STIX bundle, or a list with a value a line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from istmo.errors import InvalidInput, IstmoError, NotFound, TooLarge
+from istmo.model.patterns import read_pattern
+from istmo.model.values import host_kind, normalise, refang
+from istmo.settings import Limits
+
+_HASHES: Final = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
+_HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
+_BETWEEN = re.compile(r"[\s,;]+")
+_REMARK = re.compile(r"(^|\s)#.*")
+
+
+class ReadIndicator(NamedTuple):
+    """What to look for, and what to call it. ``terms`` are (kind, value)."""
+
+    id: str
+    title: str
+    terms: tuple[tuple[str, str], ...]
+
+
+class IndicatorFile(NamedTuple):
+    """What a file holds, and how many of its entries could not be used."""
+
+    indicators: tuple[ReadIndicator, ...]
+    unusable: int
+
+
+def read_indicators(path: Path, limits: Limits) -> IndicatorFile:
+    """Read a file of indicators.
+
+    Raises NotFound ``detect.no_such_file``, TooLarge or InvalidInput ``detect.indicators_*`` where it
+    cannot be used at all.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limits.bundle_bytes + 1)
+    except OSError:
+        raise NotFound("detect.no_such_file", file=str(path)) from None
+    if len(data) > limits.bundle_bytes:
+        raise TooLarge("detect.indicators_too_large", file=str(path), limit=limits.bundle_bytes)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidInput("detect.indicators_unreadable", file=str(path)) from None
+    found = _bundle(text, path) if text.lstrip().startswith("{") else _list(text)
+    if not found.indicators:
+        raise InvalidInput("detect.indicators_none", file=str(path))
+    return found
+
+
+def _bundle(text: str, path: Path) -> IndicatorFile:
+    try:
+        objects = json.loads(text).get("objects", [])
+    except (ValueError, RecursionError):
+        raise InvalidInput("detect.indicators_unreadable", file=str(path)) from None
+    found: dict[str, ReadIndicator] = {}
+    unusable = 0
+    for one in objects if isinstance(objects, list) else []:
+        if not isinstance(one, dict) or one.get("type") != "indicator" or one.get("revoked") is True:
+            continue
+        terms = _terms(one)
+        if terms:
+            id_ = str(one.get("id", ""))
+            found[id_] = ReadIndicator(id_, str(one.get("name") or terms[0][1])[:256], terms)
+        else:
+            unusable += 1
+    return IndicatorFile(tuple(found.values()), unusable)
+
+
+def _terms(indicator: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    try:
+        pattern = read_pattern(str(indicator.get("pattern", "")), str(indicator.get("pattern_type", "stix")))
+    except IstmoError:
+        return ()
+    return tuple((term.kind, term.value) for term in pattern.terms)
+
+
+def _list(text: str) -> IndicatorFile:
+    """The first value of each line that is one, so that a CSV with a head and other columns will do."""
+    found: dict[str, ReadIndicator] = {}
+    unusable = 0
+    for line in text.splitlines():
+        words = [word for word in _BETWEEN.split(_REMARK.sub("", line)) if word]
+        if not words:
+            continue
+        terms = [term for term in map(recognise, words) if term is not None]
+        if not terms:
+            unusable += 1
+        for kind, value in terms[:1]:
+            found[value] = ReadIndicator(value, value, ((kind, value),))
+    return IndicatorFile(tuple(found.values()), unusable)
+
+
+def recognise(word: str) -> tuple[str, str] | None:
+    """The kind and normal form of one value, defanging undone; None when it is none that is known."""
+    plain = refang(word.strip("\"'<>"))
+    if _HEX.fullmatch(plain) and len(plain) in _HASHES:
+        kind = _HASHES[len(plain)]
+    elif "://" in plain:
+        kind = "url"
+    elif "@" in plain:
+        kind = "email"
+    else:
+        kind = host_kind(plain)
+    try:
+        return kind, normalise(kind, plain)
+    except IstmoError:
+        return None

@@ -1,0 +1,45 @@
+"""Rules from several places, and what is told of those that were left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from istmo.detect.sigma import Problem, RuleFile, RuleSet, collect_rules, rule_files
+from istmo.errors import IstmoError, NotFound
+from istmo.kit.cli import CATALOGUE, say, spoken
+
+
+def files_of(paths: Iterable[Path]) -> Iterator[RuleFile | Problem]:
+    """Every rule file of these, one path after another.
+
+    Raises NotFound ``detect.no_such_file`` for a path that leads nowhere.
+    """
+    for path in paths:
+        if not path.exists():
+            raise NotFound("detect.no_such_file", file=str(path))
+        yield from rule_files(path)
+
+
+def load_all(paths: Iterable[Path]) -> RuleSet:
+    """The rules of all these paths as one set; an id that comes twice is a problem the second time."""
+    return collect_rules(files_of(paths))
+
+
+def problem_told(problem: Problem) -> dict[str, Any]:
+    """A problem with a rule in the asker's words."""
+    return {
+        "code": problem.code,
+        "file": problem.file,
+        "line": problem.line,
+        "rule": problem.rule,
+        "not_served": problem.is_not_served,
+        "message": say(problem.key, **problem.params),
+    }
+
+
+def words_of(error: IstmoError) -> dict[str, str]:
+    """An error in the asker's words."""
+    told = CATALOGUE.error(spoken(), error)
+    return {"code": error.code, "message": told.message, "remedy": told.remedy}
