@@ -10,7 +10,17 @@ from typing import Any, Final
 import click
 
 from istmo.detect.normalise.windows import known_logsource
-from istmo.detect.sigma import Problem, ReadRule, RuleFile, read_rules
+from istmo.detect.sigma import (
+    Correlation,
+    Filter,
+    Problem,
+    ReadPart,
+    ReadRule,
+    Rule,
+    RuleFile,
+    combine,
+    read_rules,
+)
 from istmo.detect.sigma.lints import Linter, Remark
 from istmo.detect.triage.rule_paths import files_of, problem_told
 from istmo.kit.cli import CATALOGUE, Teller, argument, command, group, option, say, spoken, told_apart
@@ -37,6 +47,9 @@ def check(teller: Teller, paths: tuple[Path, ...], strict: bool, is_whole: bool)
     loaded: list[Told] = []
     refused: list[Told] = []
     warnings: list[Told] = []
+    rules: list[Rule] = []
+    correlations: list[Correlation] = []
+    filters: list[Filter] = []
     linter = Linter(known_logsource)
     with teller.progress("detect.rules.progress") as done:
         for one in read_rules(_counted(files_of(paths), done)):
@@ -45,8 +58,17 @@ def check(teller: Teller, paths: tuple[Path, ...], strict: bool, is_whole: bool)
                 place = {"file": rule.file, "line": rule.line}
                 loaded.append({"id": rule.id, "title": rule.title, "level": rule.level, **place})
                 warnings += map(_remark, linter.look(one))
+                rules.append(rule)
+            elif isinstance(one, ReadPart):
+                part = one.part
+                loaded.append({"id": part.id, "title": part.title, "file": part.file, "line": part.line})
+                if isinstance(part, Correlation):
+                    correlations.append(part)
+                else:
+                    filters.append(part)
             else:
                 refused.append(problem_told(one))
+    refused += map(problem_told, combine(rules, correlations, filters).problems)
     if teller.json:
         teller.print_json({"loaded": loaded, "refused": refused, "warnings": warnings})
     else:

@@ -71,6 +71,10 @@ class Text(msgspec.Struct, frozen=True, tag=True):
     def has_wildcards(self) -> bool:
         return any(isinstance(part, Wildcard) for part in self.parts)
 
+    def with_parts(self, parts: Parts) -> Text:
+        """The same, of other text."""
+        return msgspec.structs.replace(self, parts=parts)
+
 
 class Number(msgspec.Struct, frozen=True, tag=True):
     """A number without quotes: equal as a number, or as text in one of its spellings."""

@@ -29,7 +29,7 @@ STATUSES = ("unsupported", "deprecated", "experimental", "test", "stable")
 
 def shown(text: Text) -> str:
     """A text with its wildcards, nothing escaped: what conditions look at."""
-    return "".join(part.value if isinstance(part, Wildcard) else str(part) for part in text.parts)
+    return "".join(part.sign if isinstance(part, Wildcard) else str(part) for part in text.parts)
 
 
 def logsource(given: Parameters) -> RuleTest:

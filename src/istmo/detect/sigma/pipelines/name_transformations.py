@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec import structs
 
 from istmo.detect.sigma.limits import RuleLimits
 from istmo.detect.sigma.pipelines.drafts import Draft, DraftGroup, DraftItem
@@ -69,7 +70,7 @@ def renaming(naming: Naming) -> Apply:
             for value in one.values:
                 if isinstance(value, FieldReference) and item.takes_name(draft, value.field):
                     is_referring = True
-                    values += [replace(value, field=name) for name in tracked(value.field)]
+                    values += [structs.replace(value, field=name) for name in tracked(value.field)]
                 else:
                     values.append(value)
             found = named(one.field)

@@ -103,7 +103,7 @@ def replaced(text: Text, pattern: Any, replacement: str, substitute: Callable[[s
     pieces: list[tuple[str, Part]] = []
     for part in text.parts:
         if isinstance(part, Wildcard):
-            pieces.append((part.value, part))
+            pieces.append((part.sign, part))
         else:
             pieces += [("\\" + one if one in "*?" else one, one) for one in str(part)]
     written = "".join(seen for seen, _ in pieces)
