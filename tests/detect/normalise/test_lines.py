@@ -256,7 +256,8 @@ def test_a_firewalls_pairs_are_read_past_what_syslog_puts_before_them() -> None:
     event = one(
         "pairs",
         '<189>date=2026-03-02 time=03:00:00 eventtime=1772442000125000000 devname="fw 1" devid="FG1" '
-        'logid="0000000013" type="traffic" subtype="forward" action="accept" srcip=192.0.2.7 dstip=198.51.100.4',
+        'logid="0000000013" type="traffic" '
+        'subtype="forward" action="accept" srcip=192.0.2.7 dstip=198.51.100.4',
     )
     assert sources(event) == ["firewall/fortigate/traffic"]
     assert (event.host, event.fields["dst_ip"], event.fields["blocked"]) == ("fw 1", "198.51.100.4", "false")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from istmo.detect.normalise.mapping import Map, recognise
-from istmo.detect.normalise.shapes import flatten, is_windows
+from istmo.detect.normalise.shapes import flatten, flatten_flat, is_windows
 from istmo.detect.normalise.times import event_time
 from istmo.detect.normalise.windows import event_class
 from istmo.detect.sigma.logsources import Logsource
@@ -41,6 +41,8 @@ def normalise(event: Mapping[str, Any]) -> NormalEvent:
     Windows events by their channel and id; what other products write by the maps in ``maps/``.
     Never raises on what an event holds: a field that cannot be used is left as it is.
     """
+    if "EventID" in event and "Channel" in event:  # by far the most: no second look
+        return normalise_windows(flatten_flat(event))
     if not is_windows(event):
         known = recognise(event)
         if known is not None:

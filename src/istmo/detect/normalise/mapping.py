@@ -45,6 +45,8 @@ class When:
     tests: tuple[tuple[Path, frozenset[str]], ...]
 
     def holds(self, fields: Mapping[str, Any]) -> bool:
+        if not self.tests:
+            return True
         for path, values in self.tests:
             found = path.find(fields)
             if "*" in values:
@@ -135,16 +137,30 @@ class Map:
 
 
 def recognise(event: Mapping[str, Any]) -> Map | None:
-    """The map of an event; None where no map knows it."""
-    for key, signature, found in _known():
-        if key in event and signature.fits(event):
-            return found
-    return None
+    """The map of an event; None where no map knows it. Costs a look-up for each of its keys."""
+    index, keys = _index()
+    best, known = LAST, None
+    for key in keys.intersection(event):
+        for rank, signature, found in index[key]:
+            if rank >= best:
+                break
+            if signature.fits(event):
+                best, known = rank, found
+                break
+    return known
+
+
+LAST = 1 << 30
 
 
 @cache
-def _known() -> tuple[tuple[str, Signature, Map], ...]:
-    return tuple((one.key, one, map_) for map_ in read_maps() for one in map_.signatures)
+def _index() -> tuple[dict[str, list[tuple[int, Signature, Map]]], frozenset[str]]:
+    """Signatures by their key, each list in the order of the maps."""
+    index: dict[str, list[tuple[int, Signature, Map]]] = {}
+    for rank, map_ in enumerate(read_maps()):
+        for one in map_.signatures:
+            index.setdefault(one.key, []).append((rank, one, map_))
+    return index, frozenset(index)
 
 
 @cache

@@ -24,7 +24,7 @@ TEXT = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 
-EPOCH = re.compile(r"\d{10,16}(\.\d{1,9})?", re.ASCII)
+EPOCH = re.compile(r"(\d{10}|\d{13}|\d{16})(\.\d{1,9})?", re.ASCII)
 """Seconds, milliseconds or microseconds since 1970 written as text (Squid, Zeek, journald)."""
 
 
