@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from istmo.detect.normalise.mapping import Map, recognise
 from istmo.detect.normalise.shapes import flatten, flatten_flat, is_windows
-from istmo.detect.normalise.times import event_time
+from istmo.detect.normalise.times import EventTime, event_time
 from istmo.detect.normalise.windows import event_class
 from istmo.detect.sigma.logsources import Logsource
 
@@ -20,19 +20,51 @@ CARRIED = 2
 """How many events may stand inside one another: a shipper's, and an agent's within it."""
 
 
-class NormalEvent(NamedTuple):
-    """An event with Sigma's field names. The raw event stays untouched with the caller."""
+class NormalEvent:
+    """An event with Sigma's field names. The raw event stays untouched with the caller.
 
-    fields: dict[str, Any]
-    """Flat; values as they came (text, numbers, booleans, None, lists)."""
-    logsources: tuple[Logsource, ...]
-    """Empty where the event's kind is unknown: only rules without a log source could match."""
-    time: datetime | None
-    """Aware, in UTC; None where the event tells no readable time."""
-    is_time_assumed: bool
-    """The time named no zone and was read as UTC."""
-    host: str
-    """The computer that the event happened on, ``""`` where unknown."""
+    Time and host are read when somebody asks: of most events nobody does, and reading a time costs as
+    much as looking for all rules.
+    """
+
+    __slots__ = ("_host", "_when", "fields", "logsources")
+
+    def __init__(
+        self,
+        fields: dict[str, Any],
+        logsources: tuple[Logsource, ...],
+        when: EventTime | None = None,
+        host: str | None = None,
+    ) -> None:
+        """``when`` and ``host`` where somebody knows better than the fields."""
+        self.fields = fields
+        """Flat; values as they came (text, numbers, booleans, None, lists)."""
+        self.logsources = logsources
+        """Empty where the event's kind is unknown: only rules without a log source could match."""
+        self._when = when
+        self._host = host
+
+    @property
+    def time(self) -> datetime | None:
+        """Aware, in UTC; None where the event tells no readable time."""
+        return self._told().instant
+
+    @property
+    def is_time_assumed(self) -> bool:
+        """The time named no zone and was read as UTC."""
+        return self._told().is_assumed
+
+    @property
+    def host(self) -> str:
+        """The computer that the event happened on, ``""`` where unknown."""
+        if self._host is None:
+            self._host = host_of(self.fields)
+        return self._host
+
+    def _told(self) -> EventTime:
+        if self._when is None:
+            self._when = event_time(self.fields)
+        return self._when
 
 
 def normalise(event: Mapping[str, Any]) -> NormalEvent:
@@ -60,21 +92,16 @@ def normalise_by(known: Map, event: Mapping[str, Any], depth: int = 0) -> Normal
         elif is_windows(inner):
             found = normalise_windows(flatten(inner))
         else:
-            found = NormalEvent(dict(inner), (), None, False, "")
+            found = NormalEvent(dict(inner), ())
         event = {**event, **inner}
         if found.logsources:
-            instant, is_assumed = known.time_of(event)
-            return found._replace(
-                time=found.time or instant,
-                is_time_assumed=found.is_time_assumed if found.time else is_assumed,
-                host=found.host or known.host_of(event),
-            )
+            when = EventTime(found.time, found.is_time_assumed) if found.time else known.time_of(event)
+            return NormalEvent(found.fields, found.logsources, when, found.host or known.host_of(event))
     fields = known.fields(event)
     if known.is_windows:
         return normalise_windows(fields)
-    instant, is_assumed = known.time_of(fields)
-    host = known.host_of(fields) or host_of(fields)
-    return NormalEvent(fields, known.logsources(fields), instant, is_assumed, host)
+    host = known.host_of(fields) or None
+    return NormalEvent(fields, known.logsources(fields), known.time_of(fields), host)
 
 
 def normalise_windows(fields: dict[str, Any]) -> NormalEvent:
@@ -90,8 +117,7 @@ def normalise_windows(fields: dict[str, Any]) -> NormalEvent:
             logsources = known.logsources(fields)
         else:
             logsources = (Logsource("", "windows", ""),)
-    time = event_time(fields)
-    return NormalEvent(fields, logsources, time.instant, time.is_assumed, host_of(fields))
+    return NormalEvent(fields, logsources)
 
 
 def read_event_id(found: Any) -> int | None:

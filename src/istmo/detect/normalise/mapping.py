@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -30,7 +29,7 @@ import yaml
 
 from istmo.detect.normalise.paths import Path, scalars, text_of
 from istmo.detect.normalise.steps import WORDS, Step, as_list
-from istmo.detect.normalise.times import read_time
+from istmo.detect.normalise.times import EventTime, read_time
 from istmo.detect.sigma.logsources import Logsource
 
 Fields = dict[str, Any]
@@ -119,14 +118,14 @@ class Map:
     def logsources(self, fields: Mapping[str, Any]) -> tuple[Logsource, ...]:
         return tuple(dict.fromkeys(source for when, source in self.sources if when.holds(fields)))
 
-    def time_of(self, fields: Mapping[str, Any]) -> tuple[datetime | None, bool]:
+    def time_of(self, fields: Mapping[str, Any]) -> EventTime:
         """The instant, and whether its zone was assumed."""
         for path in self.time:
             for found in scalars(path.find(fields))[:1]:
                 read = read_time(found)
                 if read is not None:
-                    return read[0], not read[1] and not self.is_utc
-        return None, False
+                    return EventTime(read[0], not read[1] and not self.is_utc)
+        return EventTime(None, False)
 
     def host_of(self, fields: Mapping[str, Any]) -> str:
         for path in self.host:
