@@ -164,7 +164,8 @@ def join_filters(rule: Rule, filters: Sequence[Filter]) -> Rule:
             names[name] = apart
             searches[apart] = search
         conditions.append(_renamed(one.condition, names))
-        digest.update(one.digest.encode())
+    for digest_of_filter in sorted(one.digest for one in filters):
+        digest.update(digest_of_filter.encode())
     return replace(rule, searches=searches, condition=And(tuple(conditions)), digest=digest.hexdigest())
 
 

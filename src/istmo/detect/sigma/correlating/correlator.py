@@ -29,6 +29,7 @@ from istmo.detect.sigma.correlating.snapshots import (
     GroupState,
     HeldState,
     Snapshot,
+    SnapshotUnreadable,
     dump_prepared,
     load_prepared,
     read_snapshot,
@@ -321,7 +322,10 @@ class Correlator:
             for state in snapshot.states[id_][1]:
                 group = _Group(plan.window(), tuple(state.written))
                 group.quiet_until, group.since, group.touched = state.quiet_until, state.since, state.touched
-                group.window.load(state.window)
+                try:
+                    group.window.load(state.window)
+                except (TypeError, ValueError) as error:
+                    raise SnapshotUnreadable(str(error)) from None
                 groups[plan.index][tuple(state.key)] = group
         held = [
             (one.time, one.arrived, by_id[one.correlation].index, load_prepared(one.prepared))
