@@ -36,6 +36,8 @@ NAMED: Final = 3
 LEVEL = click.Choice(LEVELS)
 INTERRUPTED: Final = 130
 PATH = click.Path(path_type=Path)
+_DAY, _MINUTE, _ROOMY = 10, 16, 110
+"""Letters of an instant to the day and to the minute; columns from which on there is room for the latter."""
 _PAGE: Final = 160
 """Columns of a table that is written to a file."""
 
@@ -261,6 +263,7 @@ class Outcome:
 
     def _table(self, teller: Teller) -> None:
         rows: list[tuple[Any, ...]]
+        shown = _MINUTE if teller.out.width >= _ROOMY else _DAY
         if self._by == "rule":
             heads = ["level", "count", "rule", "first", "last", "hosts"]
             rows = [
@@ -268,8 +271,8 @@ class Outcome:
                     _level(one.level),
                     one.count,
                     one.title,
-                    _minute(one.first),
-                    _minute(one.last),
+                    one.first[:shown].replace("T", " "),
+                    one.last[:shown].replace("T", " "),
                     _some(one.hosts),
                 )
                 for one in self._found.ordered()
@@ -293,20 +296,24 @@ class Outcome:
     def _tell_problems(self, is_whole: bool) -> None:
         if self._teller.json:
             return
-        found = self._found
-        for one in found.problems if is_whole else found.problems[:SHOWN]:
-            place = f"{one['file']}:{one['line']}" if one["line"] else one["file"]
+        found, refused = self._found.problems, self._ruleset.problems
+        for one in found if is_whole else found[:SHOWN]:
             more = f" (×{one['count']})" if one["count"] > 1 else ""
-            self._teller.note("detect.hunt.problem", place=place, message=one["message"] + more)
+            self._tell_problem(one, one["message"] + more)
         if is_whole:
-            for problem in map(problem_told, self._ruleset.problems):
-                place = f"{problem['file']}:{problem['line']}" if problem["line"] else problem["file"]
-                self._teller.note("detect.hunt.problem", place=place, message=problem["message"])
+            for problem in map(problem_told, refused):
+                self._tell_problem(problem, problem["message"])
             return
-        if len(found.problems) > SHOWN:
-            self._teller.note("detect.hunt.more", n=len(found.problems) - SHOWN)
-        if self._ruleset.problems:
-            self._teller.note("detect.hunt.refused", n=len(self._ruleset.problems))
+        if len(found) > SHOWN:
+            self._teller.note("detect.hunt.more", n=len(found) - SHOWN)
+        if refused:
+            self._teller.note("detect.hunt.refused", n=len(refused))
+
+    def _tell_problem(self, problem: dict[str, Any], message: str) -> None:
+        place = f"{problem['file']}:{problem['line']}" if problem["line"] else problem["file"]
+        # some messages say the place themselves
+        message = message.removeprefix(f"{problem['file']}: ")
+        self._teller.note("detect.hunt.problem", place=place, message=message)
 
     def _figures(self) -> dict[str, Any]:
         found = self._found
@@ -342,10 +349,6 @@ def _group(group: Group) -> dict[str, Any]:
 
 def _level(level: str) -> str:
     return say(f"kit.level.{level or LEVELS[0]}")
-
-
-def _minute(instant: str) -> str:
-    return instant[:16].replace("T", " ")
 
 
 def _some(names: Iterable[str]) -> str:

@@ -290,11 +290,8 @@ def test_where_nothing_could_be_read_it_is_said_why(
     done = run(path, "--rules", rules, "--json")
     assert done.exit_code == 1
     problems = [one for one in found(done)["problems"] if one["kind"] == "file"]
-    assert [one["code"] for one in problems] in (
-        [f"detect.{code}"],
-        ["detect.member_stray"],
-        ["detect.not_evtx"],
-    )
+    assert f"detect.{code}" in [one["code"] for one in problems]
+    assert len(problems) <= 2
     assert problems[0]["message"]
     assert problems[0]["remedy"]
     assert run(path, "--rules", rules).exit_code == 1
@@ -400,6 +397,6 @@ def test_the_event_logs_of_real_techniques(shared_data: Path) -> None:
     document = found(done)
     assert (document["summary"]["events"], document["summary"]["files"]) == (8255, 277)
     hit = {file for group in document["matches"] for file in group["files"]}
-    assert len(hit) >= 180
+    assert len(hit) >= 200
     cleared = next(one for one in document["matches"] if one["title"] == "Security Eventlog Cleared")
     assert cleared["count"] == 24
