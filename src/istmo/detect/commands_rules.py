@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from istmo.detect.normalise.windows import known_logsource
+from istmo.detect.normalise.known import known_logsource
 from istmo.detect.sigma import (
     Correlation,
     Filter,

@@ -146,7 +146,7 @@ def test_a_title_cannot_steer_the_terminal(tmp_path: Path) -> None:
 
 
 def test_a_log_source_of_windows_is_known() -> None:
-    from istmo.detect.normalise.windows import known_logsource
+    from istmo.detect.normalise.known import known_logsource
 
     assert known_logsource(Logsource("process_creation", "windows", ""))
     assert known_logsource(Logsource("", "windows", "security"))

@@ -124,14 +124,10 @@ def event_class(channel: str, event_id: int) -> EventClass:
     )
 
 
-_CATEGORIES = frozenset(row["category"] for row in _TABLE["categories"])
-_NAMED_SERVICES = frozenset(service for services in _SERVICES.values() for service in services)
-
-
-def known_logsource(logsource: Logsource) -> bool:
-    """Whether some event that is understood here may have it."""
-    return (
-        logsource.product in ("", "windows")
-        and (not logsource.category or logsource.category in _CATEGORIES)
-        and (not logsource.service or logsource.service in _NAMED_SERVICES)
-    )
+def windows_logsources() -> frozenset[Logsource]:
+    """Every log source that some Windows event has."""
+    services = {service for known in _SERVICES.values() for service in known}
+    named = {Logsource("", "windows", service) for service in services}
+    return frozenset(named) | {
+        Logsource(row["category"], "windows", row["service"]) for row in _TABLE["categories"]
+    }
