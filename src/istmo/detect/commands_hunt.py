@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -168,7 +169,14 @@ def _rules(teller: Teller, paths: tuple[Path, ...], indicators: tuple[ReadIndica
 def _at_least(ruleset: RuleSet, level: str | None) -> RuleSet:
     if level is None:
         return ruleset
-    return ruleset.only(rule.id for rule in ruleset.rules if rank(rule.level) >= rank(level))
+    shown = {one.id for one in ruleset.rules if rank(one.level) >= rank(level)}
+    shown |= {one.id for one in ruleset.correlations if rank(one.level) >= rank(level)}
+    parts: set[str] = set()
+    for one in reversed(ruleset.correlations):  # parts come before what is made of them
+        if one.id in shown or one.id in parts:
+            parts.update(one.rule_ids)
+    kept = ruleset.only(shown | parts)
+    return replace(kept, silent=kept.silent | (parts - shown), by_id={})
 
 
 class Outcome:

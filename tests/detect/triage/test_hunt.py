@@ -400,3 +400,40 @@ def test_the_event_logs_of_real_techniques(shared_data: Path) -> None:
     assert len(hit) >= 200
     cleared = next(one for one in document["matches"] if one["title"] == "Security Eventlog Cleared")
     assert cleared["count"] == 24
+
+
+CORRELATION = """title: Muchos
+id: 7c0a3a5e-6a09-413f-8743-e6cf35561001
+level: critical
+author: Ana Pérez
+correlation:
+  type: event_count
+  rules: [{id}]
+  group-by: [Computer]
+  timespan: 10m
+  condition: {{gte: 3}}
+"""
+
+
+def test_a_correlation_counts_over_all_files_and_its_part_is_silent(tmp_path: Path, rules: Path) -> None:
+    (rules / "many.yml").write_text(CORRELATION.format(id=ID.format("001")), "utf-8")
+    for n, host in enumerate(["PC-07", "PC-08", "PC-07", "PC-07", "PC-07"]):
+        (tmp_path / f"{9 - n}.jsonl").write_bytes(lines(event(time=f"2026-03-02T09:0{n}:00Z", host=host)))
+    files = [str(one) for one in tmp_path.glob("*.jsonl")]
+    done = CliRunner().invoke(commands_hunt.hunt, [*files, "--rules", str(rules), "--json"])
+    (found,) = json.loads(done.stdout)["matches"]
+    assert (found["title"], found["level"], found["count"]) == ("Muchos", "critical", 1)
+    assert (found["first"], found["hosts"]) == ("2026-03-02T09:00:00.000000Z", {"PC-07": 1})
+
+
+@pytest.mark.parametrize("level", ["low", "critical"])
+def test_a_level_that_is_asked_for_leaves_a_correlation_its_parts(
+    tmp_path: Path, rules: Path, level: str
+) -> None:
+    (rules / "many.yml").write_text(CORRELATION.format(id=ID.format("001")), "utf-8")
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines(*[event(time=f"2026-03-02T09:0{n}:00Z") for n in range(3)]))
+    done = CliRunner().invoke(
+        commands_hunt.hunt, [str(path), "--rules", str(rules), "--json", "--level", level]
+    )
+    assert [one["title"] for one in json.loads(done.stdout)["matches"]] == ["Muchos"]

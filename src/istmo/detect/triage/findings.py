@@ -55,7 +55,7 @@ class Group:
     """All matches of one rule, or of one indicator."""
 
     kind: str
-    """``rule`` or ``indicator``."""
+    """``rule``, ``correlation`` or ``indicator``."""
     id: str
     title: str
     level: str
@@ -107,6 +107,11 @@ class Findings:
     """Matches by hour and level: what the timeline of a report is drawn from."""
     problems: list[dict[str, Any]] = field(default_factory=list)
     problems_total: int = 0
+    contributions: list[Any] = field(default_factory=list)
+    """Matches that correlations are still to be asked about."""
+    left_out: int = 0
+    """Of those, what was past the bound; and what had no time:"""
+    without_time: int = 0
 
     def add(self, group: Group, row: Row) -> None:
         """Count a match in its group; ``group`` is a new one for the case that there is none yet."""
@@ -139,6 +144,9 @@ class Findings:
             if hour in self.steps or len(self.steps) < NAMED_FILES:
                 known = self.steps.setdefault(hour, [0] * len(LEVELS))
                 self.steps[hour] = [one + more for one, more in zip(known, counts, strict=True)]
+        self.contributions += other.contributions
+        self.left_out += other.left_out
+        self.without_time += other.without_time
         self.problems_total += other.problems_total
         self.problems += other.problems[: NAMED - len(self.problems)]
 

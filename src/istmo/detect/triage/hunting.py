@@ -27,6 +27,7 @@ from istmo.detect.indicators import Matcher
 from istmo.detect.normalise import NormalEvent, normalise
 from istmo.detect.reading import FileProblem, Found, Line, Members, count_members, open_events, open_stream
 from istmo.detect.sigma import Rule, RuleSet
+from istmo.detect.triage.correlated import Gatherer, correlate
 from istmo.detect.triage.finder import Finder
 from istmo.detect.triage.findings import (
     MOST_FIELDS,
@@ -122,6 +123,9 @@ class Hunt:
                     for part in parts:
                         work.look(part, self.findings, self.spool.add)
                         done(1)
+            if self.ruleset.correlations:
+                keep = self.spool.add if self.keeps_rows else _drop
+                correlate(self.ruleset, self.findings, keep, self.words)
         except KeyboardInterrupt:
             self.is_cut_short = True
 
@@ -201,6 +205,7 @@ class Work:
     def __init__(self, hunt: Hunt) -> None:
         self._hunt = hunt
         self._finder = Finder(hunt.ruleset)
+        self._gatherer = Gatherer(hunt.ruleset)
         self._matcher = Matcher(hunt.now)
         self._titles = {one.id: one.title for one in hunt.indicators}
         for one in hunt.indicators:
@@ -243,10 +248,15 @@ class Work:
     def _match(
         self, batch: list[tuple[Line, NormalEvent]], into: Findings, keep: Callable[[Row], None]
     ) -> None:
-        keeps = self._hunt.keeps_rows
+        keeps, gatherer = self._hunt.keeps_rows, self._gatherer
         for at, rule, matched in self._finder.find([event for _, event in batch]):
+            line, event = batch[at]
+            if not gatherer.is_idle:
+                gatherer.gather(rule.id, event, (line.place, line.number, event.host[:256]), into)
+                if gatherer.is_silent(rule.id):
+                    continue
             group = _group(rule)
-            row = _row(group, *batch[at], matched)
+            row = _row(group, line, event, matched)
             into.add(group, row)
             if keeps:
                 keep(row)
@@ -259,6 +269,10 @@ class Work:
                 into.add(group, row)
                 if keeps:
                     keep(row)
+
+
+def _drop(row: Row) -> None:
+    """Nobody asked for single matches."""
 
 
 def _group(rule: Rule) -> Group:
