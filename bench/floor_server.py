@@ -22,7 +22,7 @@ from istmo.web.app import create_app
 from istmo.web.rooms import Rooms, open_rooms
 
 
-@post("/bench/floor", opt=OPERATOR, status_code=200, sync_to_thread=True)
+@post("/api/v1/bench/floor", opt=OPERATOR, status_code=200, sync_to_thread=True)
 def floor(body: RawBody, store: Store) -> dict[str, Any]:
     """Take one signed request and commit one row."""
     with store.write() as tx:

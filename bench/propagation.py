@@ -93,7 +93,7 @@ class Region:
     def floor(self, body: bytes) -> float:
         """One signed POST to the publisher; milliseconds until it is answered."""
         began = time.perf_counter()
-        self._signed.post("/bench/floor", body)
+        self._signed.post("/api/v1/bench/floor", body)
         return (time.perf_counter() - began) * 1000
 
     def indicator(self) -> tuple[str, bytes, str]:

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from istmo.detect import commands_hunt
-from istmo.detect.triage import hunting
+from istmo.detect.triage import correlated, findings, hunting
 from istmo.kit.cli import speak
 from istmo.kit.i18n import Catalogue
 
@@ -437,3 +437,20 @@ def test_a_level_that_is_asked_for_leaves_a_correlation_its_parts(
         commands_hunt.hunt, [str(path), "--rules", str(rules), "--json", "--level", level]
     )
     assert [one["title"] for one in json.loads(done.stdout)["matches"]] == ["Muchos"]
+
+
+def test_what_correlations_could_not_see_is_told(
+    tmp_path: Path, rules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (rules / "many.yml").write_text(CORRELATION.format(id=ID.format("001")), "utf-8")
+    monkeypatch.setattr(findings, "MOST_CONTRIBUTIONS", 4)
+    monkeypatch.setattr(correlated, "MOST_CONTRIBUTIONS", 4)
+    for n in range(3):
+        one = [event(time=f"2026-03-02T09:0{n}:0{k}Z") for k in range(3)]
+        (tmp_path / f"{n}.jsonl").write_bytes(lines(*one))
+    (tmp_path / "3.jsonl").write_bytes(lines(event(time="")))
+    files = [str(path) for path in tmp_path.glob("*.jsonl")]
+    done = CliRunner().invoke(commands_hunt.hunt, [*files, "--rules", str(rules), "--json"])
+    told = {one["code"]: one["message"] for one in json.loads(done.stdout)["problems"]}
+    assert "5" in told["detect.hunt_correlations_full"]
+    assert "1" in told["detect.hunt_correlations_time"]

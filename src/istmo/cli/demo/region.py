@@ -194,8 +194,12 @@ def _trust(settings: Settings) -> Any:
     return from_key.verify
 
 
+_given: set[int] = set()
+"""Ports that this process has given out: whoever got one may not have begun to use it."""
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing uses just now on the loopback address.
+    """Ports that nothing uses just now on the loopback address, each given once.
 
     From below those that the system gives to outgoing connections: a node starts a while after its ports
     were chosen, and meanwhile no connection of a neighbour must take one.
@@ -204,9 +208,13 @@ def free_ports(count: int) -> list[int]:
         found: list[int] = []
         while len(found) < count:
             one = held.enter_context(socket.socket())
+            port = _LOWEST_PORT + secrets.randbelow(_HIGHEST_PORT - _LOWEST_PORT)
+            if port in _given:
+                continue
             with suppress(OSError):
-                one.bind(("127.0.0.1", _LOWEST_PORT + secrets.randbelow(_HIGHEST_PORT - _LOWEST_PORT)))
-                found.append(one.getsockname()[1])
+                one.bind(("127.0.0.1", port))
+                found.append(port)
+                _given.add(port)
         return found
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from istmo.detect.normalise import NormalEvent
 from istmo.detect.sigma import Correlation, RuleSet
 from istmo.detect.sigma.correlating import CorrelationMatch, Correlator
 from istmo.detect.stories import from_micros, to_micros
-from istmo.detect.triage.findings import Findings, Group, Row, techniques_of
+from istmo.detect.triage.findings import MOST_CONTRIBUTIONS, Findings, Group, Row, techniques_of
 from istmo.errors import InvalidInput, IstmoError
 from istmo.model import instants
-
-MOST_CONTRIBUTIONS: Final = 1_000_000
-"""Matches of rules that correlations ask for; what is past it is counted, and told."""
 
 
 class Contribution(NamedTuple):

@@ -16,6 +16,8 @@ NAMED_FILES: Final = 10_000
 LONGEST_VALUE: Final = 500
 """Characters of a field's value."""
 MOST_FIELDS: Final = 30
+MOST_CONTRIBUTIONS: Final = 200_000
+"""Matches that are kept for correlations."""
 UNNAMED: Final = "…"
 """Where what is past a bound is counted."""
 
@@ -144,8 +146,9 @@ class Findings:
             if hour in self.steps or len(self.steps) < NAMED_FILES:
                 known = self.steps.setdefault(hour, [0] * len(LEVELS))
                 self.steps[hour] = [one + more for one, more in zip(known, counts, strict=True)]
-        self.contributions += other.contributions
-        self.left_out += other.left_out
+        room = MOST_CONTRIBUTIONS - len(self.contributions)
+        self.contributions += other.contributions[:room]
+        self.left_out += other.left_out + max(0, len(other.contributions) - room)
         self.without_time += other.without_time
         self.problems_total += other.problems_total
         self.problems += other.problems[: NAMED - len(self.problems)]
