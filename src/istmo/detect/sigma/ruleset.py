@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from istmo.detect.sigma.correlations import Correlation, parse_correlation
 from istmo.detect.sigma.documents import Document, read_documents
@@ -71,13 +71,14 @@ def load_rules(
     progress: Progress | None = None,
     limits: RuleLimits = STANDARD,
     pipelines: Sequence[Pipeline] = (),
+    kept: Kept | None = None,
 ) -> RuleSet:
     """Every rule of a folder, a YAML file (of one document or many) or a zip, or of their bytes.
 
     Never raises for what the source holds: a rule that cannot be used becomes a Problem with
     file, line and reason, and the others are loaded. ``pipelines`` change each rule once it is read.
     """
-    return collect_rules(rule_files(source, limits), placeholders, progress, limits, pipelines)
+    return collect_rules(rule_files(source, limits), placeholders, progress, limits, pipelines, kept)
 
 
 def collect_rules(
@@ -86,6 +87,7 @@ def collect_rules(
     progress: Progress | None = None,
     limits: RuleLimits = STANDARD,
     pipelines: Sequence[Pipeline] = (),
+    kept: Kept | None = None,
 ) -> RuleSet:
     """The rules of these files, as :func:`load_rules` gives them."""
     rules: list[Rule] = []
@@ -99,7 +101,7 @@ def collect_rules(
             if progress is not None:
                 progress(count, len(rules))
 
-    for one in read_rules(told(files), placeholders, limits, pipelines):
+    for one in read_rules(told(files), placeholders, limits, pipelines, kept):
         if isinstance(one, Problem):
             problems.append(one)
         elif isinstance(one, ReadRule):
@@ -149,12 +151,29 @@ class ReadPart(NamedTuple):
     text: str
 
 
+Read = ReadRule | ReadPart | Problem
+"""What a document of a rule file came to."""
+
+
+class Kept(Protocol):
+    """Where files that were read before are found again (:class:`.kept_rules.KeptRules`)."""
+
+    def get(self, file: RuleFile) -> list[Read] | None:
+        """What the file came to; None where it was not read yet."""
+        ...
+
+    def put(self, file: RuleFile, read: list[Read]) -> None:
+        """Remember what a file came to."""
+        ...
+
+
 def read_rules(
     files: Iterable[RuleFile | Problem],
     placeholders: Placeholders | None = None,
     limits: RuleLimits = STANDARD,
     pipelines: Sequence[Pipeline] = (),
-) -> Iterator[ReadRule | ReadPart | Problem]:
+    kept: Kept | None = None,
+) -> Iterator[Read]:
     """Rules, correlations, filters and problems of these files one by one, for who keeps their text.
 
     An id that comes twice is a problem the second time; too many problems end it.
@@ -162,7 +181,11 @@ def read_rules(
     first: dict[str, Rule | Correlation | Filter] = {}
     problems = 0
     for file in files:
-        for one in [file] if isinstance(file, Problem) else _read_file(file, placeholders, limits, pipelines):
+        for one in (
+            [file]
+            if isinstance(file, Problem)
+            else _find_or_read(file, placeholders, limits, pipelines, kept)
+        ):
             if not isinstance(one, Problem):
                 found = one.rule if isinstance(one, ReadRule) else one.part
                 if found.id not in first:
@@ -182,9 +205,26 @@ def _duplicate(one: Rule | Correlation | Filter, first: Rule | Correlation | Fil
     return Problem("duplicate_id", one.file, one.line, told, one.title)
 
 
+def _find_or_read(
+    file: RuleFile,
+    placeholders: Placeholders | None,
+    limits: RuleLimits,
+    pipelines: Sequence[Pipeline],
+    kept: Kept | None,
+) -> Iterable[Read]:
+    """What a file holds: as it was read before, where nothing but its bytes decides."""
+    if kept is None or placeholders or pipelines or limits != STANDARD:
+        return _read_file(file, placeholders, limits, pipelines)
+    found = kept.get(file)
+    if found is None:
+        found = list(_read_file(file, placeholders, limits, pipelines))
+        kept.put(file, found)
+    return found
+
+
 def _read_file(
     file: RuleFile, placeholders: Placeholders | None, limits: RuleLimits, pipelines: Sequence[Pipeline]
-) -> Iterator[ReadRule | ReadPart | Problem]:
+) -> Iterator[Read]:
     if pipelines:
         placeholders = KeptPlaceholders(placeholders)
     try:

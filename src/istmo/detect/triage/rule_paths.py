@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from istmo.detect.sigma import Problem, RuleFile, RuleSet, collect_rules, rule_files
+from istmo.detect.sigma.kept_rules import KeptRules
+from istmo.detect.triage.cache import kept_files
 from istmo.errors import IstmoError, NotFound
 from istmo.kit.cli import CATALOGUE, say, spoken
 
@@ -24,7 +26,13 @@ def files_of(paths: Iterable[Path]) -> Iterator[RuleFile | Problem]:
 
 def load_all(paths: Iterable[Path]) -> RuleSet:
     """The rules of all these paths as one set; an id that comes twice is a problem the second time."""
-    return collect_rules(files_of(paths))
+    files = kept_files()
+    if files is None:
+        return collect_rules(files_of(paths))
+    kept = KeptRules(files)
+    ruleset = collect_rules(files_of(paths), kept=kept)
+    kept.keep()
+    return ruleset
 
 
 def problem_told(problem: Problem) -> dict[str, Any]:
