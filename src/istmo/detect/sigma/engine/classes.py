@@ -66,14 +66,6 @@ class EventClass:
         self._always = plan.always
         self._matchers = matchers
 
-    def plan(self) -> Plan:
-        """What the class can be made of again."""
-        watched = [
-            WatchedPlan(one.field, one.literals, one.slots, one.scanner.compiled) for one in self.watched
-        ]
-        ids = [rule.id for rule in self.rules]
-        return Plan(ids, self._certain, self._always, watched, self.is_trained)
-
     def find(self, events: Sequence[Fields]) -> list[tuple[int, Rule]]:
         """Every match among events of the class: the event's place, and the rule."""
         found: list[tuple[int, Rule]] = []
