@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import random
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,16 @@ def _of_zip(path: Path, wanted: int) -> Iterator[Event]:
                     wanted -= 1
                     if not wanted:
                         return
+
+
+def some_of_each(folder: Path, most: int) -> Iterator[Event]:
+    """The first recorded events of each channel and event id: what an engine may learn of."""
+    seen: Counter[tuple[Any, Any]] = Counter()
+    for event in recorded(folder):
+        kind = (event.get("Channel"), event.get("EventID"))
+        seen[kind] += 1
+        if seen[kind] <= most:
+            yield event
 
 
 def unrepeated(event: Event, dice: random.Random) -> Event:
@@ -135,6 +145,6 @@ def write_lines(events: Iterable[Event], path: Path) -> int:
     count = 0
     with path.open("wb") as out:
         for event in events:
-            out.write(json.dumps(event, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            out.write(orjson.dumps(event) + b"\n")
             count += 1
     return count
