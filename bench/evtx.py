@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from measure import finish
+from measure import finish, reap
 from sigma import SHARED, find_rival, unpack_rules, version_of
 
 RIVALS = ("hayabusa", "chainsaw")
@@ -54,14 +54,13 @@ def run(command: Sequence[str], folder: Path, more: Mapping[str, str] | None = N
         process = subprocess.Popen(
             ["taskset", "-c", core, *command], stdout=out, stderr=errors, env=os.environ | dict(more or {})
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode, cpu, peak = reap(process.pid)
         wall = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             errors.seek(0)
             raise RuntimeError(f"{command[0]}: {errors.read()[-2000:].decode(errors='replace')}")
         out.seek(0)
-        return Took(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * 1024 / 1e6, out.read())
+        return Took(cpu, wall, peak, out.read())
 
 
 def command_of(name: str, program: str, logs: Path, folder: Path) -> list[str]:

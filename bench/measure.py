@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,25 @@ def pss_mb(pid: int) -> float:
         return 0.0
     line = next(line for line in text.splitlines() if line.startswith("Pss:"))
     return int(line.split()[1]) * 1024 / 1e6
+
+
+def reap(pid: int) -> tuple[int, float, float]:
+    """Wait for a child: its exit code, CPU seconds, and the most memory it held, in MB.
+
+    Its own high-water mark is read while it runs: what ``wait4`` tells holds this process' memory too.
+    """
+    peak = 0
+    while True:
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            status = ""
+        marks = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")]
+        peak = max([peak, *marks])
+        done, code, usage = os.wait4(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(code), usage.ru_utime + usage.ru_stime, peak * 1024 / 1e6
+        time.sleep(0.005)
 
 
 def finish(result: dict[str, Any], as_json: bool, ratio_line: str) -> None:

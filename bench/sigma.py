@@ -16,7 +16,6 @@ import gc
 import itertools
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from measure import finish
+from measure import finish, reap
 from mixes import ADVERSARIAL, Event, recorded, some_of_each, unrepeated, write_lines
 
 from istmo.detect.normalise import normalise
@@ -129,7 +128,6 @@ def work(kind: str, events: Path, rules: Path, kept_in: Path) -> None:
             run.found.update(rule.id for _, rule in engine.find(normal))
         run.seconds += time.perf_counter() - began
         run.events += len(lines)
-    run.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     sys.stdout.buffer.write(orjson.dumps(run))
 
 
@@ -152,14 +150,13 @@ class Started:
     began: float
 
     def wait(self) -> tuple[bytes, float, float]:
-        _, status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode, _, peak = reap(self.process.pid)
         took = time.perf_counter() - self.began
-        self.process.returncode = os.waitstatus_to_exitcode(status)
         told = self.output.read_bytes()
         self.output.unlink()
         if self.process.returncode:
             raise RuntimeError(f"{self.process.args!r} ended with {self.process.returncode}")
-        return told, took, usage.ru_maxrss * 1024 / 1e6
+        return told, took, peak
 
 
 def start(command: Sequence[str], core: int, folder: Path) -> Started:
@@ -195,7 +192,10 @@ class Bench:
             start([sys.executable, __file__, *given, "--events", str(path)], core, self.folder)
             for path, core in zip(files, self.cores, strict=False)
         ]
-        runs = [Run(**orjson.loads(one.wait()[0])) for one in running]
+        runs = []
+        for one in running:
+            output, _, peak = one.wait()
+            runs.append(Run(**orjson.loads(output) | {"peak_mb": peak}))
         if kind != "cold":
             shutil.rmtree(kept)
         return joined(runs)
