@@ -5,35 +5,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from istmo.intel.pasting import bundle_of, read_pasted, recognise
+from istmo.intel.pasting import bundle_of, read_pasted
 from istmo.model.patterns import read_pattern
 from istmo.model.stix import parse_bundle
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("word", "found"),
-    [
-        ("evil[.]example", ("domain", "evil.example")),
-        ("hxxps://evil[.]example/a?b=1", ("url", "https://evil.example/a?b=1")),
-        ("203.0.113[.]7", ("ipv4", "203.0.113.7")),
-        ("203.0.113.0/24", ("ipv4", "203.0.113.0/24")),
-        ("2001:db8::1", ("ipv6", "2001:db8::1")),
-        ("ana[at]evil[.]example", ("email", "ana@evil.example")),
-        ("D41D8CD98F00B204E9800998ECF8427E", ("md5", "d41d8cd98f00b204e9800998ecf8427e")),
-        ('"evil.example"', ("domain", "evil.example")),
-        ("com", None),
-        ("999.1.1.1", None),
-        ("hello", None),
-    ],
-)
-def test_kinds_are_recognised(word: str, found: tuple[str, str] | None) -> None:
-    assert recognise(word) == found
 
 
 def test_remarks_and_repetitions_are_left_out_and_the_unreadable_named_by_line() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istmo.errors import InvalidInput
-from istmo.model.values import KINDS, is_defanged, normalise, refang
+from istmo.model.values import KINDS, is_defanged, normalise, recognise, refang
 
 
 @pytest.mark.parametrize(
@@ -108,3 +108,23 @@ def test_normalising_twice_is_normalising_once(kind: str, text: str) -> None:
 @given(st.ip_addresses())
 def test_every_address_is_its_own_normal_form(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     assert normalise(f"ipv{address.version}", str(address).upper()) == str(address)
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("evil[.]example", ("domain", "evil.example")),
+        ("hxxps://evil[.]example/a?b=1", ("url", "https://evil.example/a?b=1")),
+        ("203.0.113[.]7", ("ipv4", "203.0.113.7")),
+        ("203.0.113.0/24", ("ipv4", "203.0.113.0/24")),
+        ("2001:db8::1", ("ipv6", "2001:db8::1")),
+        ("ana[at]evil[.]example", ("email", "ana@evil.example")),
+        ("D41D8CD98F00B204E9800998ECF8427E", ("md5", "d41d8cd98f00b204e9800998ecf8427e")),
+        ('"evil.example"', ("domain", "evil.example")),
+        ("com", None),
+        ("999.1.1.1", None),
+        ("hello", None),
+    ],
+)
+def test_kinds_are_recognised(word: str, found: tuple[str, str] | None) -> None:
+    assert recognise(word) == found

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from istmo.errors import InvalidInput
 from istmo.model import instants
 from istmo.model.ids import new_id
-from istmo.model.values import host_kind, normalise, refang
+from istmo.model.values import recognise
 
 _PATTERNS = {
     "ipv4": "[ipv4-addr:value = '{}']",
@@ -24,8 +23,6 @@ _PATTERNS = {
     "sha256": "[file:hashes.'SHA-256' = '{}']",
     "sha512": "[file:hashes.'SHA-512' = '{}']",
 }
-_HASHES = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
-_HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
 _BETWEEN = re.compile(r"[\s,;]+")
 _LONGEST = 10_000
 
@@ -50,23 +47,6 @@ def read_pasted(text: str) -> Pasted:
         else:
             values[found] = None
     return Pasted(tuple(values), tuple(unreadable))
-
-
-def recognise(word: str) -> tuple[str, str] | None:
-    """The kind and normal form of one value; None when it is none that we know."""
-    plain = refang(word.strip("\"'<>"))
-    if _HEX.fullmatch(plain) and len(plain) in _HASHES:
-        kind = _HASHES[len(plain)]
-    elif "://" in plain:
-        kind = "url"
-    elif "@" in plain:
-        kind = "email"
-    else:
-        kind = host_kind(plain)
-    try:
-        return kind, normalise(kind, plain)
-    except InvalidInput:
-        return None
 
 
 def bundle_of(pasted: Pasted, *, name: str, now: datetime) -> bytes:

@@ -17,6 +17,7 @@ import idna
 from istmo.errors import InvalidInput
 
 HASH_DIGITS: Mapping[str, int] = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+_HASHES = {digits: kind for kind, digits in HASH_DIGITS.items()}
 KINDS = ("ipv4", "ipv6", "domain", "url", "email", *HASH_DIGITS, "filename")
 """What a term of an indicator may be about."""
 
@@ -66,6 +67,23 @@ def normalise(kind: str, text: str) -> str:
     if made is None:
         raise InvalidInput("value.invalid", kind=kind, value=text[:200])
     return made
+
+
+def recognise(word: str) -> tuple[str, str] | None:
+    """The kind and normal form of a value as people paste it, defanging undone; None when we know none."""
+    plain = refang(word.strip("\"'<>"))
+    if _HEX.fullmatch(plain) and len(plain) in _HASHES:
+        kind = _HASHES[len(plain)]
+    elif "://" in plain:
+        kind = "url"
+    elif "@" in plain:
+        kind = "email"
+    else:
+        kind = host_kind(plain)
+    try:
+        return kind, normalise(kind, plain)
+    except InvalidInput:
+        return None
 
 
 def host_kind(text: str) -> str:

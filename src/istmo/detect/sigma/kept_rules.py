@@ -10,13 +10,11 @@ import msgspec
 from istmo.detect.sigma.correlations import Correlation
 from istmo.detect.sigma.files import RuleFile
 from istmo.detect.sigma.filters import Filter
-from istmo.detect.sigma.kept import KeptFiles
+from istmo.detect.sigma.kept import KeptFiles, code
 from istmo.detect.sigma.problems import Problem
 from istmo.detect.sigma.rules import Rule
 from istmo.detect.sigma.ruleset import Read, ReadPart, ReadRule
 
-FORM: Final = 1
-"""Of what is written here, and of how rules are read: another number reads everything anew."""
 _NAME: Final = "rules"
 _MOST: Final = 20_000
 """Files that are remembered; past it, those that were not asked for this time are let go."""
@@ -37,9 +35,10 @@ class KeptRules:
 
     def __init__(self, files: KeptFiles) -> None:
         self._files = files
+        self._name = f"{_NAME}.{code()}"
         self._known: dict[str, msgspec.Raw] = {}
         self._asked: dict[str, msgspec.Raw] = {}
-        data = files.get(f"{_NAME}.{FORM}")
+        data = files.get(self._name)
         if data is not None:
             try:
                 self._known = _pack.decode(data)
@@ -69,9 +68,7 @@ class KeptRules:
         if self._asked.keys() <= self._known.keys():
             return
         known = self._known | self._asked
-        self._files.put(
-            f"{_NAME}.{FORM}", msgspec.msgpack.encode(known if len(known) <= _MOST else self._asked)
-        )
+        self._files.put(self._name, msgspec.msgpack.encode(known if len(known) <= _MOST else self._asked))
 
 
 def _digest(file: RuleFile) -> str:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from istmo.errors import InvalidInput, IstmoError, NotFound, TooLarge
 from istmo.model.patterns import read_pattern
-from istmo.model.values import host_kind, normalise, refang
+from istmo.model.values import recognise
 from istmo.settings import Limits
 
-_HASHES: Final = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
-_HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
 _BETWEEN = re.compile(r"[\s,;]+")
 _REMARK = re.compile(r"(^|\s)#.*")
 
@@ -97,20 +95,3 @@ def _list(text: str) -> IndicatorFile:
         for kind, value in terms[:1]:
             found[value] = ReadIndicator(value, value, ((kind, value),))
     return IndicatorFile(tuple(found.values()), unusable)
-
-
-def recognise(word: str) -> tuple[str, str] | None:
-    """The kind and normal form of one value, defanging undone; None when it is none that is known."""
-    plain = refang(word.strip("\"'<>"))
-    if _HEX.fullmatch(plain) and len(plain) in _HASHES:
-        kind = _HASHES[len(plain)]
-    elif "://" in plain:
-        kind = "url"
-    elif "@" in plain:
-        kind = "email"
-    else:
-        kind = host_kind(plain)
-    try:
-        return kind, normalise(kind, plain)
-    except IstmoError:
-        return None

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from istmo.detect.normalise import normalise
-from istmo.detect.sigma import Evaluator, RuleSet, load_rules
+from istmo.detect.sigma import Evaluator, Logsource, RuleSet, load_rules
 from istmo.detect.sigma.engine import Engine, scanners
 from istmo.detect.sigma.engine import engine as engines
 from istmo.detect.sigma.engine.classes import candidates_in
@@ -147,3 +147,24 @@ def test_a_class_learns_which_literals_are_rare() -> None:
     (watched,) = engine._classes[SOURCE, None].watched
     assert watched.field == "CommandLine"
     assert candidates_in([watched], [event.fields for event in common]) == {}
+
+
+def test_what_a_class_learns_from_is_bounded_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender may make many classes, and its events large."""
+    monkeypatch.setattr(engines, "_SAMPLE_LETTERS", 5_000)
+    monkeypatch.setattr(engines, "_MOST_REMEMBERED", 20_000)
+    ruleset = load_rules(
+        b"title: t\nid: r1\nlogsource: {category: test}\ndetection: {s: {A|contains: zq}, condition: s}\n"
+    )
+    engine = Engine(ruleset)
+    large = [Asked({"A": "x" * 1_000})] * 20
+    assert by_engine(engine, large) == []
+    assert engine._classes[SOURCE, None].is_trained, "by fewer than it would have liked"
+    assert engine._remembered == 0
+    small = [
+        Asked({"A": "x" * 1_000}, (Logsource("test", str(place)),)) for place in range(100) for _ in range(3)
+    ]
+    for one in small:
+        engine.find([one])
+        assert 0 <= engine._remembered <= 20_000 + 1_100
+        assert engine._remembered == sum(sample.size for sample in engine._samples.values())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from istmo.detect.sigma import Logsource, RuleSet, load_rules
-from istmo.detect.sigma.engine import Engine, PlanFolder, engine, scanners
+from istmo.detect.sigma.engine import Engine, PlanFolder, engine, plans, scanners
 
 from .test_engine import by_engine, by_oracle
 from .worlds import Asked
@@ -81,6 +81,16 @@ def _two_sources(*values: str) -> bytes:
         f"detection: {{s: {{A: {value}}}, condition: s}}\n".encode()
         for name, value in zip(("one", "two"), values, strict=True)
     )
+
+
+def test_what_another_version_has_made_is_made_anew(
+    tmp_path: Path, made: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ruleset = rules("x", "y")
+    by_engine(Engine(ruleset, plans=PlanFolder(tmp_path / "plans")), EVENTS)
+    monkeypatch.setattr(plans, "code", lambda: "another")
+    by_engine(Engine(ruleset, plans=PlanFolder(tmp_path / "plans")), EVENTS)
+    assert len(made) == 4
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other"])

@@ -18,6 +18,10 @@ from istmo.detect.sigma.values import Number
 
 _TRAIN_AFTER: Final = 500
 """Events of a class after which its witnesses are chosen anew, by what those events held."""
+_SAMPLE_LETTERS: Final = 2 << 20
+"""Text after which a class learns from fewer: events may be large."""
+_MOST_REMEMBERED: Final = 32 << 20
+"""Text of all samples together."""
 _MOST_CLASSES: Final = 4096
 _EVENT_ID: Final = "EventID"
 _Key = tuple[tuple[Logsource, ...], int | None]
@@ -31,6 +35,22 @@ class Event(Protocol):
     def fields(self) -> dict[str, Any]: ...
     @property
     def logsources(self) -> tuple[Logsource, ...]: ...
+
+
+class Sample:
+    """Events of a class that it is to learn from."""
+
+    def __init__(self) -> None:
+        self.events: list[Mapping[str, Any]] = []
+        self.size = 0
+        """Letters in them, about."""
+
+    def add(self, fields: Mapping[str, Any]) -> int:
+        """Remember one; its size."""
+        size = len(str(fields))
+        self.events.append(fields)
+        self.size += size
+        return size
 
 
 class Engine:
@@ -52,7 +72,8 @@ class Engine:
                 (id_, one) for id_, one in previous._matchers.items() if by_id.get(id_) is one.rule
             )
         self._classes: dict[_Key, EventClass] = {}
-        self._samples: dict[_Key, list[Mapping[str, Any]]] = {}
+        self._samples: dict[_Key, Sample] = {}
+        self._remembered = 0
         self._numbers: dict[tuple[Logsource, ...], frozenset[int]] = {}
 
     def find(self, events: Sequence[Event]) -> list[tuple[int, Rule]]:
@@ -100,6 +121,7 @@ class Engine:
         if key not in self._classes and len(self._classes) >= _MOST_CLASSES:
             self._classes.clear()
             self._samples.clear()
+            self._remembered = 0
         sources, number = key
         rules = self._rules_for(sources)
         name = plan_name(sources, number, rules) if self._plans is not None else ""
@@ -124,11 +146,17 @@ class Engine:
         )
 
     def _learn(self, key: _Key, fields: Sequence[Mapping[str, Any]]) -> None:
-        sample = self._samples.setdefault(key, [])
-        sample += fields[: _TRAIN_AFTER - len(sample)]
-        if len(sample) >= _TRAIN_AFTER:
-            self._make(key, sample)
-            del self._samples[key]
+        sample = self._samples.setdefault(key, Sample())
+        for one in fields:
+            self._remembered += sample.add(one)
+            if len(sample.events) >= _TRAIN_AFTER or sample.size >= _SAMPLE_LETTERS:
+                self._remembered -= sample.size
+                self._make(key, sample.events)
+                del self._samples[key]
+                return
+        if self._remembered > _MOST_REMEMBERED:  # many classes of large events: learn of them another time
+            self._samples.clear()
+            self._remembered = 0
 
 
 def items_of(rule: Rule) -> Iterable[Item]:

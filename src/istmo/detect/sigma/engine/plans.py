@@ -15,12 +15,10 @@ from typing import Final
 import msgspec
 
 from istmo.detect.sigma.engine.scanners import SCANNER
-from istmo.detect.sigma.kept import KeptFiles
+from istmo.detect.sigma.kept import KeptFiles, code
 from istmo.detect.sigma.logsources import Logsource
 from istmo.detect.sigma.rules import Rule
 
-FORM: Final = 1
-"""Of what is written here, and of how witnesses are chosen: another number makes everything anew."""
 _DIGEST: Final = 32
 
 
@@ -47,7 +45,7 @@ class Plan(msgspec.Struct, frozen=True, array_like=True):
 def plan_name(sources: Iterable[Logsource], number: int | None, rules: Iterable[Rule]) -> str:
     """What a class is kept under: its log sources, its event id, its rules with all that they say."""
     digest = hashlib.blake2b(digest_size=_DIGEST)
-    for part in (str(FORM), SCANNER, repr(tuple(map(tuple, sources))), repr(number)):
+    for part in (code(), SCANNER, repr(tuple(map(tuple, sources))), repr(number)):
         digest.update(part.encode() + b"\0")
     for rule in rules:
         digest.update(f"{rule.id}\0{rule.digest}\0".encode())
