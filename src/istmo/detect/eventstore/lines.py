@@ -100,7 +100,7 @@ class StoredEvent:
     def normal(self) -> NormalEvent:
         """The event by Sigma's names, worked out once for all that look at it."""
         if self._normal is None:
-            self._normal = normalise(self.data)
+            self._normal = normalise(self.data, self.raw)
         return self._normal
 
     @property

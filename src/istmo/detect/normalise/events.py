@@ -9,12 +9,8 @@ from typing import Any
 from istmo.detect.normalise.mapping import Map, recognise
 from istmo.detect.normalise.shapes import flatten, flatten_flat, is_windows
 from istmo.detect.normalise.times import EventTime, event_time
-from istmo.detect.normalise.windows import event_class
+from istmo.detect.normalise.windows import LONGEST_CHANNEL, event_class
 from istmo.detect.sigma.logsources import Logsource
-
-LONGEST_CHANNEL = 256
-"""Characters; classes are remembered by channel, so a sender must not choose how much is kept."""
-
 
 CARRIED = 2
 """How many events may stand inside one another: a shipper's, and an agent's within it."""
@@ -27,7 +23,7 @@ class NormalEvent:
     much as looking for all rules.
     """
 
-    __slots__ = ("_host", "_when", "fields", "logsources")
+    __slots__ = ("_host", "_when", "fields", "line", "logsources")
 
     def __init__(
         self,
@@ -35,8 +31,11 @@ class NormalEvent:
         logsources: tuple[Logsource, ...],
         when: EventTime | None = None,
         host: str | None = None,
+        line: bytes | None = None,
     ) -> None:
         """``when`` and ``host`` where somebody knows better than the fields."""
+        self.line = line
+        """The JSON in which all values of the fields stand; None where one is derived, or it is not kept."""
         self.fields = fields
         """Flat; values as they came (text, numbers, booleans, None, lists)."""
         self.logsources = logsources
@@ -67,19 +66,20 @@ class NormalEvent:
         return self._when
 
 
-def normalise(event: Mapping[str, Any]) -> NormalEvent:
+def normalise(event: Mapping[str, Any], line: bytes | None = None) -> NormalEvent:
     """Bring one parsed JSON event to Sigma's taxonomy (taxonomy appendix 2.1, flat Sysmon names).
 
-    Windows events by their channel and id; what other products write by the maps in ``maps/``.
-    Never raises on what an event holds: a field that cannot be used is left as it is.
+    ``line``: the JSON that it was parsed from, where that is at hand. Windows events by their channel and id;
+    what other products write by the maps in ``maps/``. Never raises on what an event holds: a field that
+    cannot be used is left as it is.
     """
     if "EventID" in event and "Channel" in event:  # by far the most: no second look
-        return normalise_windows(flatten_flat(event))
+        return normalise_windows(flatten_flat(event), line)
     if not is_windows(event):
         known = recognise(event)
         if known is not None:
             return normalise_by(known, event)
-    return normalise_windows(flatten(event))
+    return normalise_windows(flatten(event), line)
 
 
 def normalise_by(known: Map, event: Mapping[str, Any], depth: int = 0) -> NormalEvent:
@@ -104,7 +104,7 @@ def normalise_by(known: Map, event: Mapping[str, Any], depth: int = 0) -> Normal
     return NormalEvent(fields, known.logsources(fields), known.time_of(fields), host)
 
 
-def normalise_windows(fields: dict[str, Any]) -> NormalEvent:
+def normalise_windows(fields: dict[str, Any], line: bytes | None = None) -> NormalEvent:
     """Flat fields by their channel and event id; without these, an event of no known kind."""
     channel, event_id = fields.get("Channel"), fields.get("EventID")
     logsources: tuple[Logsource, ...] = ()
@@ -115,9 +115,11 @@ def normalise_windows(fields: dict[str, Any]) -> NormalEvent:
             known = event_class(channel[:LONGEST_CHANNEL], number)
             known.rename(fields)
             logsources = known.logsources(fields)
+            if known.derives:
+                line = None
         else:
             logsources = (Logsource("", "windows", ""),)
-    return NormalEvent(fields, logsources)
+    return NormalEvent(fields, logsources, line=line)
 
 
 def read_event_id(found: Any) -> int | None:

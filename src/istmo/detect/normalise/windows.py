@@ -13,6 +13,9 @@ from istmo.detect.sigma.logsources import Logsource
 
 Fields = dict[str, Any]
 
+LONGEST_CHANNEL = 256
+"""Characters; classes are remembered by channel, so a sender must not choose how much is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Category:
@@ -37,6 +40,11 @@ class EventClass:
     copies: tuple[tuple[str, str], ...]
     translations: tuple[tuple[str, str, dict[str, str]], ...]
     joins: tuple[tuple[str, tuple[str, ...], str, tuple[tuple[str, str], ...]], ...]
+
+    @property
+    def derives(self) -> bool:
+        """Whether some fields get values that the event does not hold."""
+        return bool(self.translations or self.joins)
 
     def logsources(self, fields: Fields) -> tuple[Logsource, ...]:
         """Every log source of an event of this class; at least ``product: windows``."""
@@ -122,6 +130,15 @@ def event_class(channel: str, event_id: int) -> EventClass:
             for sigma, how in row.get("join", {}).items()
         ),
     )
+
+
+def line_logsources(channel: str, event_id: int) -> tuple[Logsource, ...] | None:
+    """The log sources of flat events of a channel and event id, whose values are all their line's own.
+
+    None where they depend on a value, or some values are derived: such an event has to be parsed.
+    """
+    known = event_class(channel[:LONGEST_CHANNEL], event_id)
+    return None if known.derives else known.fixed
 
 
 def windows_logsources() -> frozenset[Logsource]:

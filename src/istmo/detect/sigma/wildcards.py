@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Final
+
+import re2  # type: ignore[import-untyped]
 
 from istmo.detect.sigma.values import Parts, Wildcard
+
+_MANY: Final = 4_000
+"""Letters of a text, times the literals looked for in it, from which one search is quicker than each."""
 
 Segment = tuple[str | None, ...]
 """What stands between two ``*``: literal pieces, and None for each ``?``."""
@@ -80,6 +88,17 @@ def text_test(parts: Parts) -> Callable[[str], bool]:
     return lambda text: matches_wildcards(segments, text)
 
 
+def holds_any_of(literals: Sequence[str]) -> Callable[[str], bool]:
+    """A test whether one of many literals stands in a text: all of them looked for at once."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1  # bytes are bytes: of a literal's UTF-8, none is left out
+    options.log_errors = False
+    options.never_capture = True
+    encoded = [re2.escape(one.encode("utf-8", "surrogatepass")) for one in literals]
+    search = re2.compile(b"|".join(encoded), options).search
+    return lambda text: search(text.encode("utf-8", "surrogatepass")) is not None
+
+
 def any_text_test(alternatives: Sequence[Parts]) -> Callable[[str], bool]:
     """A test whether one of several holds; common placements by the string methods that they are.
 
@@ -106,13 +125,19 @@ def any_text_test(alternatives: Sequence[Parts]) -> Callable[[str], bool]:
             case _:
                 others.append(split_segments(parts))
     begin, end = tuple(beginnings), tuple(endings)
+    together = cache(lambda: holds_any_of(inside))
+    many = _MANY // len(inside) if len(inside) > 1 else sys.maxsize
 
     def holds(text: str) -> bool:
         if text in equal or text.endswith(end) or text.startswith(begin):
             return True
-        for literal in inside:
-            if literal in text:
+        if len(text) > many:
+            if together()(text):
                 return True
+        else:
+            for literal in inside:
+                if literal in text:
+                    return True
         return any(matches_wildcards(segments, text) for segments in others)
 
     if not inside and not others and not begin:

@@ -222,7 +222,7 @@ class Work:
                 continue
             try:
                 _, data = read_event(one.raw, self._hunt.limits)
-                event = normalise(data)
+                event = normalise(data, one.raw)
             except IstmoError as error:
                 into.tell(one.place, one.number, self._hunt.words(error))
                 continue

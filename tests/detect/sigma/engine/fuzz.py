@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from istmo.detect.sigma import RuleSet
-from istmo.detect.sigma.engine import Engine
+from istmo.detect.sigma.engine import Engine, RawScan
 
 from .test_engine import by_engine, by_oracle
+from .test_raw import by_scan, lines, oracle, read, sources_of
 from .worlds import Asked, events, rulesets
 
 
@@ -39,8 +40,23 @@ def main() -> None:
         counts["cases"] += len(ruleset.rules) * len(asked)
         counts["matches"] += len(expected)
 
+    @given(rulesets(), *[st.lists(lines(), min_size=1, max_size=6)] * 2)
+    @settings(max_examples=1_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    def compare_lines(ruleset: RuleSet, before: list[bytes], asked: list[bytes]) -> None:
+        scan = RawScan(Engine(ruleset), read, sources_of)
+        for some in (before, asked):
+            expected = oracle(ruleset, some)
+            assert by_scan(scan, some) == expected
+            for key, kind in scan._by_class.items():
+                kind.raw = scan._engine.make_raw(key, some)
+                kind.share = 0.0
+            assert by_scan(scan, some) == expected
+            counts["cases"] += len(ruleset.rules) * len(some)
+            counts["matches"] += len(expected)
+
     while counts["cases"] < wanted:
         compare()
+        compare_lines()
         print(f"{counts['cases']:,} cases, {counts['matches']:,} matches", file=sys.stderr)
     print(f"{counts['cases']:,} cases, {counts['matches']:,} matches: no difference")
 

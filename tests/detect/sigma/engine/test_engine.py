@@ -91,21 +91,24 @@ def test_what_the_match_rests_on_is_the_oracles_word() -> None:
     assert engine.explain("r1", event) == Evaluator(ruleset).match(event.fields, SOURCE)[0]
 
 
-def test_a_change_of_one_rule_keeps_what_was_made_for_the_others() -> None:
-    def text(value: str) -> bytes:
+def test_a_change_of_one_rule_keeps_what_was_made_for_other_log_sources() -> None:
+    def text(value: bytes) -> bytes:
         return b"---\n".join(
-            b"title: t\nid: r%d\nlogsource: {category: test}\ndetection: {s: {A: %b}, condition: s}\n"
-            % (n, one)
-            for n, one in enumerate((b"x", value.encode()))
+            b"title: t\nid: r-%b\nlogsource: {category: %b}\ndetection: {s: {A: %b}, condition: s}\n"
+            % (category, category, wanted)
+            for category, wanted in ((b"test", b"x"), (b"other", value))
         )
 
-    before, after = load_rules(text("y")), load_rules(text("z"))
-    kept = RuleSet((before.rules[0], after.rules[1]))
+    other = (Logsource("other"),)
+    before, after = load_rules(text(b"y")), load_rules(text(b"z"))
     engine = Engine(before)
-    engine.find([Asked({"A": "x"})])
-    changed = Engine(kept, engine)
-    assert changed._matchers["r0"] is engine._matchers["r0"]
-    assert by_engine(changed, [Asked({"A": one}) for one in "xyz"]) == [(0, "r0"), (2, "r1")]
+    asked = [Asked({"A": "x"}), Asked({"A": "y"}, other), Asked({"A": "z"}, other)]
+    assert by_engine(engine, asked) == [(0, "r-test"), (1, "r-other")]
+    changed = Engine(RuleSet((before.rules[0], after.rules[1])), engine)
+    assert changed._classes == {(SOURCE, None): engine._classes[SOURCE, None]}
+    changed.prepare(engine)
+    assert set(changed._classes) == set(engine._classes), "made before an event asks for it"
+    assert by_engine(changed, asked) == [(0, "r-test"), (2, "r-other")]
 
 
 def test_who_invents_event_ids_makes_no_classes() -> None:
@@ -146,7 +149,7 @@ def test_a_class_learns_which_literals_are_rare() -> None:
     engine.find(common)
     (watched,) = engine._classes[SOURCE, None].watched
     assert watched.field == "CommandLine"
-    assert candidates_in([watched], [event.fields for event in common]) == {}
+    assert candidates_in([watched], [event.fields for event in common], [None] * 600) == {}
 
 
 def test_what_a_class_learns_from_is_bounded_by_size(monkeypatch: pytest.MonkeyPatch) -> None:

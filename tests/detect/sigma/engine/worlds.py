@@ -25,6 +25,7 @@ class Asked(NamedTuple):
 
     fields: dict[str, Any]
     logsources: tuple[Logsource, ...] = SOURCE
+    line: bytes | None = None
 
 
 texts = st.lists(st.sampled_from(WORDS), max_size=4).map("".join)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from istmo.detect.sigma.engine.framing import frame
-from istmo.detect.sigma.engine.patterns import (
-    KEYWORDS,
-    Needs,
-    Pattern,
-    cheapest,
-    needs_of,
-    patterns_of,
-)
+from istmo.detect.sigma.detections import Question
+from istmo.detect.sigma.engine.choosing import choose, sift, to_ask
+from istmo.detect.sigma.engine.framing import FRAME, Framed, frame, frame_lines, is_sound
+from istmo.detect.sigma.engine.lines import ODD_TEXT, anywhere_in_line, can_stand_in_line
+from istmo.detect.sigma.engine.metering import Meter
+from istmo.detect.sigma.engine.patterns import KEYWORDS, Pattern
 from istmo.detect.sigma.engine.plans import Plan, WatchedPlan
 from istmo.detect.sigma.engine.scanners import Scanner, make_scanner
-from istmo.detect.sigma.engine.trees import simplify
+from istmo.detect.sigma.engine.trees import question, simplify
 from istmo.detect.sigma.evaluator import RuleMatcher
 from istmo.detect.sigma.fields import EventView
 from istmo.detect.sigma.rules import Rule
@@ -25,19 +21,21 @@ from istmo.detect.sigma.ruleset import RuleSet
 
 Fields = Mapping[str, Any]
 
-_FRAME: Final = 2
-"""Bytes around each event's values."""
-_KEYWORD_COST: Final = 0.05
-"""Scanning every value of an event costs more than scanning one field's."""
-
 
 class Watched(NamedTuple):
-    """One field's literals, and the rules that each makes a candidate."""
+    """One field's literals, and what each says."""
 
     field: str
     literals: list[str]
+    says: list[tuple[int, ...]]
+    """Slots of the rules that it makes candidates, and numbers of what guards need."""
+    vetoes: list[tuple[int, ...]]
+    """Numbers of what guards forbid."""
+    says_if_sound: list[tuple[int, ...]] | None
+    """Both: vetoes count only where values are framed as they are. None where there are no vetoes."""
     scanner: Scanner
-    slots: list[tuple[int, ...]]
+    in_lines: Scanner | None
+    """Finds the same literals in events' JSON, where these stand in every event that holds them."""
 
 
 class Matchers(dict[str, RuleMatcher]):
@@ -52,33 +50,79 @@ class Matchers(dict[str, RuleMatcher]):
         return made
 
 
+class Questions(dict[int, Question]):
+    """By slot, whether an event of the class matches the rule; made when it is first asked."""
+
+    def __init__(self, rules: Sequence[Rule], known: Fields) -> None:
+        super().__init__()
+        self._rules = rules
+        self._known = known
+
+    def __missing__(self, slot: int) -> Question:
+        left = simplify(self._rules[slot], self._known)
+        made = self[slot] = (lambda _view: left) if isinstance(left, bool) else question(left)
+        return made
+
+
+class Timed:
+    """Questions of which each is timed."""
+
+    def __init__(self, questions: Questions, rules: Sequence[Rule], meter: Meter) -> None:
+        self._questions = questions
+        self._rules = rules
+        self._meter = meter
+
+    def __getitem__(self, slot: int) -> Question:
+        asks, rule, meter = self._questions[slot], self._rules[slot].id, self._meter
+
+        def timed(view: EventView) -> bool:
+            began = meter.clock()
+            holds = asks(view)
+            meter.note(rule, meter.clock() - began)
+            return holds
+
+        return timed
+
+
 class EventClass:
     """The rules that events of one class can match, ready to be asked. Not safe to share between threads."""
 
-    def __init__(self, plan: Plan, rules: Mapping[str, Rule], matchers: Matchers) -> None:
+    def __init__(self, plan: Plan, rules: Mapping[str, Rule], known: Fields) -> None:
+        """``known``: what all events of the class hold."""
         self.rules = [rules[rule_id] for rule_id in plan.rules]
+        self._questions = Questions(self.rules, known)
         self.is_trained = plan.is_trained
         self.watched = [
-            Watched(one.field, one.literals, make_scanner(one.literals, one.compiled), one.slots)
+            _watched(one.field, one.literals, one.says, one.vetoes, one.compiled, one.in_lines)
             for one in plan.watched
         ]
         self._certain = plan.certain
         self._always = plan.always
-        self._matchers = matchers
+        self._guards = plan.guards
 
-    def find(self, events: Sequence[Fields]) -> list[tuple[int, Rule]]:
-        """Every match among events of the class: the event's place, and the rule."""
+    def find(
+        self, events: Sequence[Fields], lines: Sequence[bytes | None], meter: Meter | None = None
+    ) -> list[tuple[int, Rule]]:
+        """Every match among events of the class: the event's place, and the rule.
+
+        ``lines``: of each event the JSON in which all its values stand, where there is one. ``meter`` is told
+        what each question took.
+        """
         found: list[tuple[int, Rule]] = []
-        candidates = candidates_in(self.watched, events)
-        rules, matchers = self.rules, self._matchers
+        candidates = candidates_in(self.watched, events, lines)
+        rules = self.rules
+        questions = self._questions if meter is None else Timed(self._questions, rules, meter)
         always, certain = self._always, self._certain
+        slots, guards = len(rules), self._guards
         for place in range(len(events)) if always or certain else sorted(candidates):
-            slots = candidates.get(place)
+            met = candidates.get(place)
+            asked = to_ask(met, slots, guards) if met else []
             held = certain
-            if slots or always:
+            if asked or always:
                 view = EventView(events[place])
-                asked = sorted(slots.union(always)) if slots else always
-                held = [slot for slot in asked if matchers[rules[slot].id].holds(view)]
+                if always:
+                    asked = sorted((*asked, *always))
+                held = [slot for slot in asked if questions[slot](view)]
                 if certain:
                     held = sorted((*held, *certain))
             found += [(place, rules[slot]) for slot in held]
@@ -90,85 +134,121 @@ def make_plan(rules: Iterable[Rule], known: Fields, sample: Sequence[Fields] = (
 
     ``sample``: events of the class, by which literals are chosen that seldom occur in it.
     """
-    kept: list[str] = []
-    certain: list[int] = []
-    always: list[int] = []
-    needed: dict[int, Needs] = {}
-    for rule in rules:
-        left = simplify(rule, known)
-        if left is False:
-            continue
-        slot = len(kept)
-        kept.append(rule.id)
-        needs = None if left is True else needs_of(left)
-        if left is True:
-            certain.append(slot)
-        elif needs is None:
-            always.append(slot)
-        else:
-            needed[slot] = needs
-    share = _shares(needed.values(), sample) if sample else {}
-
-    def cost(pattern: Pattern) -> float:
-        return share.get(pattern, 0.0) + _prior(pattern)
-
-    by_pattern: dict[Pattern, list[int]] = {}
-    for slot, needs in needed.items():
-        for pattern in cheapest(needs, cost)[1]:
-            by_pattern.setdefault(pattern, []).append(slot)
+    sifted = sift(rules, known)
+    chosen = choose(sifted, len(sample), lambda patterns: _events_with(patterns, sample))
     watched = [
-        WatchedPlan(one.field, one.literals, one.slots, one.scanner.compiled) for one in _watch(by_pattern)
+        WatchedPlan(
+            one.field,
+            one.literals,
+            one.says,
+            one.vetoes,
+            one.scanner.compiled,
+            one.in_lines.compiled if one.in_lines is not None else b"",
+        )
+        for one in _watch(chosen.finds, chosen.vetoes)
     ]
-    return Plan(kept, certain, always, watched, bool(sample))
+    return Plan(sifted.rules, sifted.certain, sifted.always, chosen.guards, watched, bool(sample))
 
 
-def _shares(needed: Iterable[Needs], sample: Sequence[Fields]) -> dict[Pattern, float]:
-    """The share of a sample's events that hold each pattern that may be chosen."""
-    possible = sorted({pattern for needs in needed for pattern in patterns_of(needs)})
-    watched = _watch({pattern: (number,) for number, pattern in enumerate(possible)})
-    counts: Counter[int] = Counter()
-    for met in candidates_in(watched, sample).values():
-        counts.update(met)
-    return {possible[number]: count / len(sample) for number, count in counts.items()}
+def _events_with(patterns: Iterable[Pattern], sample: Sequence[Fields]) -> dict[Pattern, int]:
+    """The events of a sample that hold each pattern."""
+    possible = sorted(patterns)
+    watched = _watch({pattern: (number,) for number, pattern in enumerate(possible)}, {})
+    events = dict.fromkeys(possible, 0)
+    for place, met in candidates_in(watched, sample, [None] * len(sample)).items():
+        for number in met:
+            events[possible[number]] |= 1 << place
+    return events
 
 
-def _prior(pattern: Pattern) -> float:
-    """What a pattern costs beside how often it was met: short ones occur by chance."""
-    rarity = float((1 + len(pattern.literal)) ** -1.5)
-    return 0.01 * rarity + (_KEYWORD_COST if pattern.field == KEYWORDS else 0)
-
-
-def _watch(slots_by_pattern: Mapping[Pattern, Sequence[int]]) -> list[Watched]:
+def _watch(finds: Mapping[Pattern, Sequence[int]], vetoes: Mapping[Pattern, Sequence[int]]) -> list[Watched]:
     by_field: dict[str, list[Pattern]] = {}
-    for pattern in sorted(slots_by_pattern):
+    for pattern in sorted({*finds, *vetoes}):
         by_field.setdefault(pattern.field, []).append(pattern)
-    watched = []
-    for field, patterns in by_field.items():
-        literals = [pattern.literal for pattern in patterns]
-        slots = [tuple(slots_by_pattern[pattern]) for pattern in patterns]
-        watched.append(Watched(field, literals, make_scanner(literals), slots))
-    return watched
+    return [
+        _watched(
+            field,
+            [one.literal for one in patterns],
+            [tuple(finds.get(one, ())) for one in patterns],
+            [tuple(vetoes.get(one, ())) for one in patterns],
+        )
+        for field, patterns in by_field.items()
+    ]
 
 
-def candidates_in(watched: Sequence[Watched], events: Sequence[Fields]) -> dict[int, set[int]]:
+def _watched(
+    field: str,
+    literals: list[str],
+    says: list[tuple[int, ...]],
+    vetoes: list[tuple[int, ...]],
+    compiled: bytes = b"",
+    compiled_in_lines: bytes = b"",
+) -> Watched:
+    in_lines = None
+    if field == KEYWORDS and all(map(can_stand_in_line, literals)):
+        in_lines = make_scanner(list(map(anywhere_in_line, literals)), compiled_in_lines, ODD_TEXT)
+    both = [(*said, *vetoed) for said, vetoed in zip(says, vetoes, strict=True)] if any(vetoes) else None
+    return Watched(field, literals, says, vetoes, both, make_scanner(literals, compiled), in_lines)
+
+
+def candidates_in(
+    watched: Iterable[Watched], events: Sequence[Fields], lines: Sequence[bytes | None]
+) -> dict[int, set[int]]:
     """By the event's place, what the literals found in it stand for."""
     candidates: dict[int, set[int]] = {}
-    for field, _, scanner, slots in watched:
-        data, lengths = frame(field, events)
-        place, end_of_place = 0, lengths[0] + _FRAME
-        seen: set[int] = set()  # in this event: a value may repeat itself a thousand times
-        for number, end in scanner.scan(data):
-            if end > end_of_place:
-                seen.clear()
-                while end > end_of_place:
-                    place += 1
-                    end_of_place += lengths[place] + _FRAME
-            if number in seen:
-                continue
-            seen.add(number)
-            known = candidates.get(place)
-            if known is None:
-                candidates[place] = set(slots[number])
-            else:
-                known.update(slots[number])
+    for one in watched:
+        if one.in_lines is not None:
+            odd = [place for place, line in enumerate(lines) if line is None]
+            if len(odd) < len(events):
+                pieces = list(map(_or_nothing, lines))
+                odd += _note(one.in_lines, frame_lines(pieces), one.says, candidates)
+            if odd:
+                framed = frame(one.field, [events[place] for place in odd])
+                _note(one.scanner, framed, one.says, candidates, odd)
+        elif (framed := frame(one.field, events)) is not None:
+            says = one.says
+            if one.says_if_sound is not None and is_sound(framed):
+                says = one.says_if_sound
+            _note(one.scanner, framed, says, candidates)
     return candidates
+
+
+def _note(
+    scanner: Scanner,
+    framed: Framed | None,
+    says: Sequence[tuple[int, ...]],
+    candidates: dict[int, set[int]],
+    places: Sequence[int] | None = None,
+) -> list[int]:
+    """Add what is found in events, by ``places`` where they are not all of a batch; those with a mark."""
+    marked: list[int] = []
+    if framed is None:
+        return marked
+    data, lengths = framed
+    at, end_of_event = 0, lengths[0] + FRAME
+    literals = len(says)
+    seen: set[int] = set()  # in this event: a value may repeat itself a thousand times
+    for number, end in scanner.scan(data):
+        if end > end_of_event:
+            seen.clear()
+            while end > end_of_event:
+                at += 1
+                end_of_event += lengths[at] + FRAME
+        if number in seen:
+            continue
+        seen.add(number)
+        if number >= literals:
+            if not marked or marked[-1] != at:
+                marked.append(at)
+            continue
+        place = at if places is None else places[at]
+        known = candidates.get(place)
+        if known is None:
+            candidates[place] = set(says[number])
+        else:
+            known.update(says[number])
+    return marked
+
+
+def _or_nothing(line: bytes | None) -> bytes:
+    return line or b""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from istmo.detect.sigma.detections import Item
 from istmo.detect.sigma.engine.classes import EventClass, Matchers, make_plan
-from istmo.detect.sigma.engine.plans import PlanFolder, plan_name
+from istmo.detect.sigma.engine.metering import Meter
+from istmo.detect.sigma.engine.plans import Plan, PlanFolder, RawPlan, plan_name
+from istmo.detect.sigma.engine.raw_classes import RawClass, make_raw_plan
 from istmo.detect.sigma.evaluator import Match, RuleMatcher
 from istmo.detect.sigma.fields import EventView
 from istmo.detect.sigma.logsources import Logsource
 from istmo.detect.sigma.rules import Rule
 from istmo.detect.sigma.ruleset import RuleSet
-from istmo.detect.sigma.values import Number
+from istmo.detect.sigma.values import Exists, Null, Number
 
 _TRAIN_AFTER: Final = 500
 """Events of a class after which its witnesses are chosen anew, by what those events held."""
@@ -24,8 +26,9 @@ _MOST_REMEMBERED: Final = 32 << 20
 """Text of all samples together."""
 _MOST_CLASSES: Final = 4096
 _EVENT_ID: Final = "EventID"
-_Key = tuple[tuple[Logsource, ...], int | None]
-"""A class of events: its log sources, and its event id where a rule for them names it."""
+Key = tuple[tuple[Logsource, ...], int | None]
+"""A class of events: its log sources, and its event id where a rule for them names it, or one that stands
+for all others."""
 
 
 class Event(Protocol):
@@ -35,6 +38,19 @@ class Event(Protocol):
     def fields(self) -> dict[str, Any]: ...
     @property
     def logsources(self) -> tuple[Logsource, ...]: ...
+    @property
+    def line(self) -> bytes | None:
+        """The JSON in which all values of the fields stand; None where one was derived, or it is not kept."""
+        ...
+
+
+class _Numbers(NamedTuple):
+    """What rules for some log sources say of event ids."""
+
+    named: frozenset[int]
+    """Each makes a class of its own."""
+    other: int | None
+    """Stands for all numbers that are not named; None where rules ask more of them than which they are."""
 
 
 class Sample:
@@ -64,29 +80,29 @@ class Engine:
         self, ruleset: RuleSet, previous: Engine | None = None, plans: PlanFolder | None = None
     ) -> None:
         self.ruleset = ruleset
-        self._plans = plans
+        self.plans = plans
+        self.meter: Meter = Meter() if previous is None else previous.meter
+        """What rules cost, of one batch in sixteen."""
         self._matchers = Matchers(ruleset)
         if previous is not None:
             by_id = ruleset.by_id
             self._matchers.update(
                 (id_, one) for id_, one in previous._matchers.items() if by_id.get(id_) is one.rule
             )
-        self._classes: dict[_Key, EventClass] = {}
-        self._samples: dict[_Key, Sample] = {}
+        self._classes: dict[Key, EventClass] = {}
+        self._samples: dict[Key, Sample] = {}
         self._remembered = 0
-        self._numbers: dict[tuple[Logsource, ...], frozenset[int]] = {}
+        self._numbers: dict[tuple[Logsource, ...], _Numbers] = {}
+        if previous is not None:
+            self._take_over(previous)
 
     def find(self, events: Sequence[Event]) -> list[tuple[int, Rule]]:
         """Every match: the event's place in the batch and the rule, in the order of both."""
-        groups: dict[_Key, list[int]] = {}
-        numbers = self._numbers
+        meter = self.meter if self.meter.is_due() else None
+        began = self.meter.clock()
+        groups: dict[Key, list[int]] = {}
         for place, event in enumerate(events):
-            sources = event.logsources
-            named = numbers.get(sources)
-            if named is None:
-                named = numbers[sources] = self._numbers_of(sources)
-            number = event.fields.get(_EVENT_ID)
-            key = (sources, number if number.__class__ is int and number in named else None)
+            key = self.key(event.logsources, event.fields.get(_EVENT_ID))
             group = groups.get(key)
             if group is None:
                 groups[key] = [place]
@@ -94,16 +110,30 @@ class Engine:
                 group.append(place)
         found: list[tuple[int, Rule]] = []
         for key, places in groups.items():
-            one = self._classes.get(key) or self._make(key)
+            one = self.class_of(key)
             if not one.rules:
                 continue
-            fields = [events[place].fields for place in places]
-            found += [(places[at], rule) for at, rule in one.find(fields)]
+            of_class = [events[place] for place in places]
+            fields = [event.fields for event in of_class]
+            lines = [event.line for event in of_class]
+            found += [(places[at], rule) for at, rule in one.find(fields, lines, meter)]
             if not one.is_trained:
                 self._learn(key, fields)
         if len(groups) > 1:
-            found.sort(key=itemgetter(0))
+            found.sort(key=operator.itemgetter(0))
+        if meter is not None:
+            meter.events += len(events)
+            meter.seconds += meter.clock() - began
         return found
+
+    def key(self, sources: tuple[Logsource, ...], number: Any) -> Key:
+        """The class of events of these log sources, with this event id."""
+        known = self._numbers.get(sources)
+        if known is None:
+            known = self._numbers[sources] = self._numbers_of(sources)
+        if number.__class__ is not int:
+            return sources, None
+        return sources, number if number in known.named else known.other
 
     def explain(self, rule_id: str, event: Event) -> Match:
         """By what a rule that was found holds."""
@@ -113,10 +143,45 @@ class Engine:
         """The rules for events of these log sources, in order, each to be asked alone."""
         return [self._matchers[rule.id] for rule in self._rules_for(sources)]
 
+    def prepare(self, previous: Engine) -> None:
+        """Make the classes that another engine has, so that no event waits for them."""
+        for key in list(previous._classes):
+            self.class_of(self.key(*key))
+
+    def _take_over(self, previous: Engine) -> None:
+        """What another engine has made for log sources whose rules are still the same."""
+        sources_met = {sources for sources, _ in previous._classes}
+        same = {
+            sources
+            for sources in sources_met
+            if len(ours := self._rules_for(sources)) == len(theirs := previous._rules_for(sources))
+            and all(map(operator.is_, ours, theirs))
+        }
+        self._classes = {key: one for key, one in previous._classes.items() if key[0] in same}
+
     def _rules_for(self, sources: tuple[Logsource, ...]) -> list[Rule]:
         return [rule for rule in self.ruleset.rules if rule.logsource.covers_any(sources)]
 
-    def _make(self, key: _Key, sample: Sequence[Mapping[str, Any]] = ()) -> EventClass:
+    def class_of(self, key: Key) -> EventClass:
+        """The class of a key, ready to be asked."""
+        return self._classes.get(key) or self._make(key)
+
+    def kept_raw(self, key: Key) -> RawClass | None:
+        """How lines of a class are scanned before any is parsed, where that was kept."""
+        plan = self.plans.get(RawPlan, self._raw_name(key)) if self.plans is not None else None
+        return None if plan is None else RawClass(plan, self.ruleset.by_id, _known(key[1]))
+
+    def make_raw(self, key: Key, lines: Sequence[bytes]) -> RawClass:
+        """The same, chosen anew by some of the lines."""
+        plan = make_raw_plan(self._rules_for(key[0]), _known(key[1]), lines)
+        if self.plans is not None:
+            self.plans.put(self._raw_name(key), plan)
+        return RawClass(plan, self.ruleset.by_id, _known(key[1]))
+
+    def _raw_name(self, key: Key) -> str:
+        return plan_name(RawPlan, *key, self._rules_for(key[0]))
+
+    def _make(self, key: Key, sample: Sequence[Mapping[str, Any]] = ()) -> EventClass:
         """The class of a key, and keep its plan. One that learns replaces the one before."""
         if key not in self._classes and len(self._classes) >= _MOST_CLASSES:
             self._classes.clear()
@@ -124,28 +189,29 @@ class Engine:
             self._remembered = 0
         sources, number = key
         rules = self._rules_for(sources)
-        name = plan_name(sources, number, rules) if self._plans is not None else ""
-        plan = self._plans.get(name) if self._plans is not None and not sample else None
+        name = plan_name(Plan, sources, number, rules) if self.plans is not None else ""
+        plan = self.plans.get(Plan, name) if self.plans is not None and not sample else None
         if plan is None:
-            known: dict[str, Any] = {} if number is None else {_EVENT_ID: number}
-            plan = make_plan(rules, known, sample)
-            if self._plans is not None and plan.rules:
-                self._plans.put(name, plan)
-        made = self._classes[key] = EventClass(plan, self.ruleset.by_id, self._matchers)
+            plan = make_plan(rules, _known(number), sample)
+            if self.plans is not None and plan.rules:
+                self.plans.put(name, plan)
+        made = self._classes[key] = EventClass(plan, self.ruleset.by_id, _known(number))
         return made
 
-    def _numbers_of(self, sources: tuple[Logsource, ...]) -> frozenset[int]:
-        """Event ids that a rule for these log sources names: each makes a class of its own."""
-        return frozenset(
-            int(value.value)
+    def _numbers_of(self, sources: tuple[Logsource, ...]) -> _Numbers:
+        values = [
+            value
             for rule in self._rules_for(sources)
             for item in items_of(rule)
             if item.field == _EVENT_ID
             for value in item.values
-            if isinstance(value, Number) and float(value.value).is_integer()
-        )
+        ]
+        numbers = [value.value for value in values if isinstance(value, Number)]
+        named = frozenset(int(number) for number in numbers if float(number).is_integer())
+        is_plain = all(isinstance(value, (Number, Null, Exists)) for value in values)
+        return _Numbers(named, max(named, default=0) + 1 if is_plain else None)
 
-    def _learn(self, key: _Key, fields: Sequence[Mapping[str, Any]]) -> None:
+    def _learn(self, key: Key, fields: Sequence[Mapping[str, Any]]) -> None:
         sample = self._samples.setdefault(key, Sample())
         for one in fields:
             self._remembered += sample.add(one)
@@ -157,6 +223,10 @@ class Engine:
         if self._remembered > _MOST_REMEMBERED:  # many classes of large events: learn of them another time
             self._samples.clear()
             self._remembered = 0
+
+
+def _known(number: int | None) -> dict[str, Any]:
+    return {} if number is None else {_EVENT_ID: number}
 
 
 def items_of(rule: Rule) -> Iterable[Item]:

@@ -10,6 +10,9 @@ from istmo.detect.sigma.engine.scanners import SEPARATOR
 from istmo.detect.sigma.fields import EventView, leaves, text_of
 from istmo.detect.sigma.modifiers import canonical
 
+FRAME: Final = 2
+"""Bytes around what stands in each frame."""
+
 _TO_ASCII: Final = {"\u212a": "k", "\u017f": "s"}
 """The only characters that fold to an ASCII one (a test goes through all of them)."""
 _DASHES: Final = "\u2013\u2014\u2015"
@@ -24,20 +27,33 @@ class Framed(NamedTuple):
     lengths: list[int]
 
 
-def frame(field: str, events: Sequence[Mapping[str, Any]]) -> Framed:
-    """The values of one field (of all for KEYWORDS), each framed, an event's own side by side."""
+def is_sound(framed: Framed) -> bool:
+    """Whether each event has one value in its frame, and none holds a frame's characters itself."""
+    data, lengths = framed
+    return data.count(b"\x02") == data.count(b"\x03") == len(lengths)
+
+
+def frame_lines(lines: Sequence[bytes]) -> Framed:
+    """Lines between breaks, as many as frame a value."""
+    return Framed(b"\n" + b"\n\n".join(lines) + b"\n", list(map(len, lines)))
+
+
+def frame(field: str, events: Sequence[Mapping[str, Any]]) -> Framed | None:
+    """The values of one field (of all for KEYWORDS), each framed, an event's own side by side.
+
+    None where no event has the field: nothing can be found in it.
+    """
     if not field:
         texts = list(map(_all_texts, events))
     elif "." in field:
         texts = [_joined(one.raw for one in EventView(event).values[field]) for event in events]
     else:
+        values = [event.get(field) for event in events]
+        if not any(value is not None for value in values):
+            return None
         texts = [
-            value
-            if (value := event.get(field)).__class__ is str
-            else ABSENT
-            if value is None
-            else _text_of_any(value)
-            for event in events
+            value if value.__class__ is str else ABSENT if value is None else _text_of_any(value)
+            for value in values
         ]
     joined = SEPARATOR.join(texts)
     if joined.isascii():

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from istmo.detect.sigma.detections import Item
 from istmo.detect.sigma.engine.literals import required_literals
-from istmo.detect.sigma.engine.trees import Every, Leaf, Negated, Node
+from istmo.detect.sigma.engine.trees import Every, Leaf, Negated, Node, Some
 from istmo.detect.sigma.modifiers import canonical
 from istmo.detect.sigma.texts import fold, fold_dashes
 from istmo.detect.sigma.values import Expression, Network, Number, Text, Value, Wildcard
@@ -79,15 +80,18 @@ def _one_of(parts: Iterable[Needs | None]) -> Needs | None:
     return OneOf(tuple(known)) if len(known) > 1 else known[0]
 
 
-def cheapest(needs: Needs, cost: Cost) -> tuple[float, Clause]:
-    """The clause by which candidates are best found, with what it costs: one is enough to find them all."""
+def choices(needs: Needs, cost: Cost) -> list[tuple[float, Clause]]:
+    """Clauses that are all there whenever a rule holds, with what each costs: one is enough to find it."""
     if isinstance(needs, frozenset):
-        return sum(map(cost, needs)), needs
-    choices = [cheapest(part, cost) for part in needs.of]
+        return [(sum(map(cost, needs)), needs)]
     if isinstance(needs, AllOf):
-        return min(choices, key=lambda choice: choice[0])
-    merged: Clause = frozenset().union(*(clause for _, clause in choices))
-    return sum(map(cost, merged)), merged
+        return [choice for part in needs.of for choice in choices(part, cost)]
+    merged: Clause = frozenset().union(*(_cheapest(part, cost) for part in needs.of))
+    return [(sum(map(cost, merged)), merged)]
+
+
+def _cheapest(needs: Needs, cost: Cost) -> Clause:
+    return min(choices(needs, cost), key=itemgetter(0))[1]
 
 
 def patterns_of(needs: Needs) -> Iterator[Pattern]:
@@ -97,6 +101,43 @@ def patterns_of(needs: Needs) -> Iterator[Pattern]:
     else:
         for part in needs.of:
             yield from patterns_of(part)
+
+
+def refuters(node: Node) -> Clause:
+    """Patterns of which each, found in a field that is framed as it says, means that the node is false."""
+    if isinstance(node, Negated):
+        return provers(node.of)
+    if isinstance(node, Every):
+        return frozenset().union(*map(refuters, node.of))
+    return frozenset()
+
+
+def provers(node: Node) -> Clause:
+    """Patterns of which each, found in a field that is framed as it says, means that the node is true."""
+    if isinstance(node, Negated):
+        return refuters(node.of)
+    if isinstance(node, Some):
+        return frozenset().union(*map(provers, node.of))
+    if isinstance(node, Every):
+        return frozenset()
+    item = node.item
+    if item.field == KEYWORDS or item.is_negated or (item.is_all and len(item.values) > 1):
+        return frozenset()
+    return frozenset(
+        pattern for value in item.values if isinstance(value, Text) for pattern in _prover(item.field, value)
+    )
+
+
+def _prover(field: str, value: Text) -> Iterator[Pattern]:
+    """The literal that says all of a text. Of letters beyond ASCII a scan knows too little for that."""
+    parts = value.parts
+    begins, ends = parts[:1] != (Wildcard.MANY,), parts[-1:] != (Wildcard.MANY,)
+    literal = [part for part in parts if part is not Wildcard.MANY]
+    if value.is_cased or value.has_any_dash or len(literal) != 1 or not isinstance(literal[0], str):
+        return
+    text = literal[0]
+    if text.isascii() and text.isprintable():
+        yield Pattern(field, BEGIN * begins + fold(text) + END * ends)
 
 
 def _of_item(item: Item) -> Needs | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -41,9 +42,12 @@ class Scanner(Protocol):
 class HyperscanScanner:
     """All literals in one pass. Not safe to share between threads."""
 
-    def __init__(self, literals: Sequence[str], compiled: bytes = b"") -> None:
-        """``compiled``: what a scanner of the same literals said of itself, from a place to be trusted."""
-        self._database = self._load(compiled) if compiled else self._compile(literals)
+    def __init__(self, literals: Sequence[str], compiled: bytes = b"", marks: Sequence[bytes] = ()) -> None:
+        """``compiled``: what a scanner of the same literals said of itself, from a place to be trusted.
+
+        ``marks``: expressions to be found beside, numbered after the literals; case counts.
+        """
+        self._database = self._load(compiled) if compiled else self._compile(literals, marks)
         self._found: Found = []
         found = self._found
 
@@ -53,13 +57,13 @@ class HyperscanScanner:
         self._note = note
 
     @staticmethod
-    def _compile(literals: Sequence[str]) -> Any:
+    def _compile(literals: Sequence[str], marks: Sequence[bytes]) -> Any:
         spelled = [(number, one) for number, literal in enumerate(literals) for one in spellings(literal)]
         database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         database.compile(
-            expressions=[_escaped(one) for _, one in spelled],
-            ids=[number for number, _ in spelled],
-            flags=hyperscan.HS_FLAG_CASELESS,
+            expressions=[as_expression(one) for _, one in spelled] + list(marks),
+            ids=[number for number, _ in spelled] + [len(literals) + mark for mark in range(len(marks))],
+            flags=[hyperscan.HS_FLAG_CASELESS] * len(spelled) + [0] * len(marks),
         )
         return database
 
@@ -85,10 +89,11 @@ class HyperscanScanner:
 class PlainScanner:
     """One literal after the other: the same answers where Hyperscan is not to be had."""
 
-    def __init__(self, literals: Sequence[str]) -> None:
+    def __init__(self, literals: Sequence[str], marks: Sequence[bytes] = ()) -> None:
         self._literals = [
             (number, one.lower()) for number, literal in enumerate(literals) for one in spellings(literal)
         ]
+        self._marks = [(number, re.compile(mark)) for number, mark in enumerate(marks, len(literals))]
         self.compiled = b""
 
     def scan(self, data: bytes) -> Found:
@@ -100,18 +105,19 @@ class PlainScanner:
             while at >= 0:
                 found.append((number, at + len(literal)))
                 at = text.find(literal, at + 1)
+        found += [(number, match.end()) for number, mark in self._marks for match in mark.finditer(data)]
         found.sort(key=lambda one: one[1])
         return found
 
 
-def make_scanner(literals: Sequence[str], compiled: bytes = b"") -> Scanner:
+def make_scanner(literals: Sequence[str], compiled: bytes = b"", marks: Sequence[bytes] = ()) -> Scanner:
     """The quickest scanner that this machine has. A compiled form that it cannot use is compiled anew."""
     if hyperscan is None:
-        return PlainScanner(literals)
+        return PlainScanner(literals, marks)
     if compiled:
         with suppress(hyperscan.HyperscanError):
             return HyperscanScanner(literals, compiled)
-    return HyperscanScanner(literals)
+    return HyperscanScanner(literals, marks=marks)
 
 
 def spellings(literal: str) -> list[bytes]:
@@ -147,7 +153,8 @@ def _unfolded() -> _Unfolding:
     return _Unfolding((folded, tuple(characters)) for folded, characters in found.items())
 
 
-def _escaped(literal: bytes) -> bytes:
+def as_expression(literal: bytes) -> bytes:
+    """The expression that finds these bytes."""
     return b"".join(
         bytes((code,)) if chr(code).isalnum() and code < 0x80 else b"\\x%02x" % code for code in literal
     )

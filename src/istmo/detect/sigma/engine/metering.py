@@ -1,0 +1,56 @@
+"""What rules cost: timed now and then, since timing each question would cost more than most of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Final, NamedTuple
+
+_EVERY: Final = 16
+"""Of so many batches one is timed."""
+
+
+class Cost(NamedTuple):
+    """Of one rule, in the batches that were timed."""
+
+    asked: int
+    """Events about which it was asked: those that held one of its witnesses."""
+    seconds: float
+
+
+class Meter:
+    """What asking each rule took. Counts grow until they are taken."""
+
+    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+        """``clock`` in seconds."""
+        self.clock = clock
+        self.events = 0
+        """In the batches that were timed."""
+        self.seconds = 0.0
+        """For finding and asking all rules about them."""
+        self._asked: dict[str, int] = {}
+        self._seconds: dict[str, float] = {}
+        self._batches = 0
+
+    def is_due(self) -> bool:
+        """Whether the next batch is one to be timed."""
+        self._batches += 1
+        return self._batches % _EVERY == 1
+
+    def note(self, rule: str, seconds: float) -> None:
+        """A question that was timed."""
+        self._asked[rule] = self._asked.get(rule, 0) + 1
+        self._seconds[rule] = self._seconds.get(rule, 0.0) + seconds
+
+    @property
+    def costs(self) -> dict[str, Cost]:
+        """By rule, of those that were asked."""
+        return {rule: Cost(asked, self._seconds[rule]) for rule, asked in self._asked.items()}
+
+    def take(self) -> Meter:
+        """What was counted so far; counting begins anew."""
+        taken = Meter(self.clock)
+        taken.events, taken.seconds = self.events, self.seconds
+        taken._asked, taken._seconds = self._asked, self._seconds
+        self.events, self.seconds, self._asked, self._seconds = 0, 0.0, {}, {}
+        return taken
