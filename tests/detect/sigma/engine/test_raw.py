@@ -1,4 +1,4 @@
-"""Lines that are never parsed: the answers stay the oracle's, whatever the rules and however lines are written."""
+"""Lines that are never parsed: the answers stay the oracle's, however lines are written."""
 
 from __future__ import annotations
 
