@@ -43,7 +43,7 @@ from istmo.detect.sigma.kept_rules import KeptRules
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("ISTMO_SHARED_DATA", ROOT.parent / "shared" / "data"))
-BATCH = 1_000
+BATCH = 300
 KINDS = ("istmo", "istmo_fields", "cold", "evaluator")
 RIVALS = ("rsigma", "zircolite")
 SLOW_MOST = 300

@@ -8,7 +8,8 @@ the specification allows, and is refused by name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import re2  # type: ignore[import-untyped]
@@ -39,7 +40,7 @@ def check_expression(expression: Expression, limits: RuleLimits = STANDARD) -> N
     if len(expression.pattern) > limits.expression_characters:
         raise Refused("expression_too_long", limit=limits.expression_characters)
     try:
-        _compile(expression)
+        _compile(_flagged(expression))
     except re2.error as error:
         reason = error.args[0] if error.args else ""
         told = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
@@ -48,9 +49,18 @@ def check_expression(expression: Expression, limits: RuleLimits = STANDARD) -> N
         raise Refused(code, pattern=expression.pattern[:200]) from None
 
 
-def search(expression: Expression) -> Callable[[str], bool]:
-    """A test whether the expression is found anywhere in a text."""
-    find = _compile(expression).search
+def search(expressions: Sequence[Expression]) -> Callable[[str], bool]:
+    """A test whether one of the expressions is found anywhere in a text."""
+    each = [_flagged(one) for one in expressions]
+    if len(each) > 1 and not any("\\Q" in one for one in each):  # a quotation may run on past its end
+        with suppress(re2.error):  # together they are too large
+            return _search(_compile("|".join(f"(?:{one})" for one in each)))
+    asked = [_search(_compile(one)) for one in each]
+    return asked[0] if len(asked) == 1 else lambda text: any(found(text) for found in asked)
+
+
+def _search(compiled: Any) -> Callable[[str], bool]:
+    find = compiled.search
 
     def found(text: str) -> bool:
         try:
@@ -61,15 +71,20 @@ def search(expression: Expression) -> Callable[[str], bool]:
     return found
 
 
-def _compile(expression: Expression) -> Any:
+def _compile(pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False
     options.max_mem = MEMORY
-    flags = f"(?{expression.flags})" if expression.flags else ""
+    options.never_capture = True
     try:
-        return re2.compile(flags + end_before_newline(expression), options)
+        return re2.compile(pattern, options)
     except UnicodeEncodeError:
-        raise Refused("bad_expression", pattern=ascii(expression.pattern)[:200]) from None
+        raise Refused("bad_expression", pattern=ascii(pattern)[:200]) from None
+
+
+def _flagged(expression: Expression) -> str:
+    flags = f"(?{expression.flags})" if expression.flags else ""
+    return flags + end_before_newline(expression)
 
 
 def end_before_newline(expression: Expression) -> str:

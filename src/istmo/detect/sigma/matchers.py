@@ -39,6 +39,7 @@ _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d))?", re.ASCII)
 def value_tests(values: Sequence[TestedValue]) -> list[Test]:
     """The tests that a field's values stand for, one of which must hold; texts of a kind are gathered."""
     kinds: dict[tuple[bool, bool], list[Text]] = {}
+    expressions: list[Expression] = []
     tests: list[Test] = []
     for value in values:
         if isinstance(value, Text):
@@ -46,11 +47,13 @@ def value_tests(values: Sequence[TestedValue]) -> list[Test]:
         elif isinstance(value, Number):
             tests.append(number_matcher(value))
         elif isinstance(value, Expression):
-            tests.append(expression_matcher(value))
+            expressions.append(value)
         elif isinstance(value, Network):
             tests.append(network_matcher(value))
         else:
             tests.append(comparison_matcher(value))
+    if expressions:
+        tests.append(expressions_matcher(expressions))
     return [texts_matcher(texts) for texts in kinds.values()] + tests
 
 
@@ -72,9 +75,9 @@ def texts_matcher(values: Sequence[Text]) -> Test:
     return lambda one: holds(one.folded)
 
 
-def expression_matcher(value: Expression) -> Test:
-    """A regular expression, found anywhere."""
-    found = search(value)
+def expressions_matcher(values: Sequence[Expression]) -> Test:
+    """Regular expressions, one of which is found anywhere."""
+    found = search(values)
     return lambda one: found(one.text)
 
 

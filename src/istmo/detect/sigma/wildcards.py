@@ -95,7 +95,10 @@ def holds_any_of(literals: Sequence[str]) -> Callable[[str], bool]:
     options.log_errors = False
     options.never_capture = True
     encoded = [re2.escape(one.encode("utf-8", "surrogatepass")) for one in literals]
-    search = re2.compile(b"|".join(encoded), options).search
+    try:
+        search = re2.compile(b"|".join(encoded), options).search
+    except re2.error:  # together they are too large
+        return lambda text: any(one in text for one in literals)
     return lambda text: search(text.encode("utf-8", "surrogatepass")) is not None
 
 

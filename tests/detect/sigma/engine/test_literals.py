@@ -34,6 +34,8 @@ from istmo.detect.sigma.values import Expression
         ("[[:alpha:]]x", []),
         (r"\Qa.b\E", []),
         ("a{,3}", []),
+        (r"a\\Cb", [{"a\\cb"}]),
+        (r"a\\\Cb", []),
     ],
 )
 def test_what_every_match_of_an_expression_holds(pattern: str, literals: list[set[str]]) -> None:
@@ -75,7 +77,7 @@ def test_for_all_texts_in_which_an_expression_is_found_one_of_each_set_is(
         check_expression(expression)
     except Refused:
         return
-    if search(expression)(text):
+    if search([expression])(text):
         for literals in required_literals(expression):
             assert any(literal in fold(text) for literal in literals), (pattern, literals, text)
 

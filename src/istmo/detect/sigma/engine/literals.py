@@ -26,7 +26,7 @@ Run = tuple[str, ...]
 @lru_cache(maxsize=4096)
 def required_literals(expression: Expression) -> tuple[frozenset[str], ...]:
     """Sets of folded literals; every text in which the expression is found holds one of each set."""
-    if _DIFFERS.search(expression.pattern):
+    if _DIFFERS.search(expression.pattern.replace("\\\\", "")):  # an escaped backslash escapes nothing itself
         return ()
     flags = 0
     for name in expression.flags:

@@ -9,7 +9,7 @@ whether it is JSON all through is not known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -36,15 +36,15 @@ _BREAK: Final = rb"\n"
 _LEARN: Final = 500
 """Lines of a class that are looked at before it is decided how."""
 _LEARN_AGAIN: Final = 8
-"""Times as many lines after which a class that is not good yet learns again."""
+"""Times as many lines after which a class whose lines have become others learns again."""
 _SAMPLE_BYTES: Final = 2 << 20
 """Lines of a class that are remembered meanwhile, together."""
 _MOST_REMEMBERED: Final = 64 << 20
 """Those of all classes."""
 _WORTH: Final = 0.5
 """Share of a class's lines that may be parsed until parsing all of them is better."""
-_GOOD: Final = 0.1
-"""Share up to which nothing better is looked for."""
+_DRIFT: Final = 0.1
+"""By so much that share may grow before something better is looked for."""
 _WEIGHED: Final = 200
 """Lines by which that share is told anew."""
 _PROBE: Final = 16
@@ -120,14 +120,21 @@ class RawScan:
         """By what lines tell of themselves; several may be of one class."""
         self._by_class: dict[Key, _Kind] = {}
         self._blocks = 0
+        self._is_mostly_odd = False
+        """Most lines have to be parsed: looking at them first is in vain."""
 
     def find(self, block: bytes) -> list[Matched]:
         """Every match in whole lines, in their order and that of the rules."""
         found: list[Matched] = []
-        for kind in self._sort(block):
+        self._blocks += 1
+        if self._is_mostly_odd and self._blocks % _PROBE:
+            return list(self._by_fields(block, _lines_of(block)))
+        kinds = self._sort(block)
+        lines = sum(len(kind.spans) for kind in kinds)
+        self._is_mostly_odd = len(self._other.spans) > _WORTH * lines
+        for kind in kinds:
             found += self._in(kind, block)
             kind.spans = []
-        self._blocks += 1
         found.sort(key=_START)
         return found
 
@@ -138,7 +145,7 @@ class RawScan:
             return self._by_fields(block, kind.spans)
         if raw is None and not self._engine.class_of(key).rules:
             return ()
-        if raw is None or (raw.can_scan and kind.share > _GOOD):
+        if raw is None or (raw.can_scan and kind.share > raw.share + _DRIFT):
             self._remember(kind, key, block)
         if raw is not None and raw.can_scan and (kind.share <= _WORTH or self._blocks % _PROBE == 0):
             return self._by_lines(kind, raw, block)
@@ -175,7 +182,7 @@ class RawScan:
                 if raw.questions[slot](view):
                     yield Matched(start, end, event, raw.rules[slot])
 
-    def _by_fields(self, block: bytes, spans: Sequence[tuple[int, int]]) -> Iterator[Matched]:
+    def _by_fields(self, block: bytes, spans: Iterable[tuple[int, int]]) -> Iterator[Matched]:
         read = [(start, end, self._read(block[start:end])) for start, end in spans]
         events = [(start, end, event) for start, end, event in read if event is not None]
         for place, rule in self._engine.find([event for _, _, event in events]):
@@ -231,3 +238,14 @@ class RawScan:
                 kind = found
         self._kinds[told] = kind
         return kind
+
+
+def _lines_of(block: bytes) -> Iterator[tuple[int, int]]:
+    start = 0
+    while start < len(block):
+        end = block.find(b"\n", start)
+        if end < 0:
+            end = len(block)
+        if end > start:
+            yield start, end
+        start = end + 1

@@ -6,7 +6,7 @@ class those items are answered once, and most rules vanish.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,4 +124,19 @@ def some(parts: Iterable[Node | bool]) -> Node | bool:
             left += part.of
         elif part is not False:
             left.append(part)
+    left = list(_gathered(left))
     return Some(tuple(left)) if len(left) > 1 else left[0] if left else False
+
+
+def _gathered(nodes: Iterable[Node]) -> Iterator[Node]:
+    """The nodes, with what one field may hold in one of them: it is asked once."""
+    by_field: dict[str, list[Item]] = {}
+    for node in nodes:
+        item = node.item if isinstance(node, Leaf) else None
+        if item is not None and not item.is_negated and not (item.is_all and len(item.values) > 1):
+            by_field.setdefault(item.field, []).append(item)
+        else:
+            yield node
+    for field, items in by_field.items():
+        values = tuple(value for item in items for value in item.values)
+        yield Leaf(items[0] if len(items) == 1 else Item(field, values, is_all=False, is_negated=False))
