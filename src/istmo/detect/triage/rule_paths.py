@@ -33,8 +33,8 @@ def load_pipelines(paths: Iterable[Path]) -> tuple[Pipeline, ...]:
     """
     pipelines, problems = read_pipelines(files_of(paths))
     for one in problems:
-        reason = problem_told(one)["message"]
-        raise InvalidInput("detect.pipeline_unusable", file=one.file, line=one.line, reason=reason)
+        place = f"{one.file}:{one.line}" if one.line else one.file
+        raise InvalidInput("detect.pipeline_unusable", place=place, reason=problem_told(one)["message"])
     return pipelines
 
 

@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from ctypes import c_bool
 from multiprocessing.sharedctypes import RawValue
 from types import FrameType
-from typing import IO
+from typing import IO, Final
+
+TELLING: Final = 4096
+"""Bytes that tell what a pipe holds."""
 
 
 class Stop:
@@ -65,13 +68,25 @@ class Stop:
 
 
 class WaitedFor:
-    """An open file or pipe, read by somebody who may be asked to stop waiting."""
+    """An open file or pipe, read by somebody who may be asked to stop waiting.
+
+    A pipe gives what is there, so that nothing that came is lost while more is waited for. Its first bytes
+    are gathered until they tell what it holds.
+    """
 
     def __init__(self, file: IO[bytes], stop: Stop) -> None:
         self._file, self._stop = file, stop
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+        self._at_once = None if file.seekable() else getattr(file, "read1", None)
+        self._is_first = True
 
     def read(self, size: int = -1) -> bytes:
-        """Read as the file does."""
+        """Up to so many bytes; none at the end alone."""
         with self._stop.waiting():
-            return self._file.read(size)
+            if self._at_once is None or size < 0:
+                return self._file.read(size)
+            data: bytes = self._at_once(size)
+            while self._is_first and data and len(data) < TELLING and (more := self._at_once(size)):
+                data += more
+            self._is_first = False
+            return data
