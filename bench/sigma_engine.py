@@ -143,7 +143,7 @@ def work(kind: str, events: Path, rules: Path, kept_in: Path) -> None:
     sys.stdout.buffer.write(orjson.dumps(run))
 
 
-def read(line: bytes) -> NormalEvent:
+def read(line: bytes, _start: int = 0) -> NormalEvent:
     return normalise(orjson.loads(line), line)
 
 

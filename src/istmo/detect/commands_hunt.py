@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final
 
 import click
-from rich.console import Console
 
-from istmo import __version__
-from istmo.clock import SystemClock
 from istmo.detect.normalise.times import read_time
+from istmo.detect.reading import FORMS
 from istmo.detect.sigma import LEVELS, RuleSet
-from istmo.detect.triage.findings import Findings, Group, rank
+from istmo.detect.triage.findings import rank
 from istmo.detect.triage.hunting import STDIN, Hunt, Wanted, list_parts
 from istmo.detect.triage.indicator_files import ReadIndicator, read_indicators
-from istmo.detect.triage.report import write_html
-from istmo.detect.triage.rule_paths import load_all, problem_told, words_of
-from istmo.detect.triage.tables import told, write_csv, write_timesketch
+from istmo.detect.triage.outcome import Outcome
+from istmo.detect.triage.rule_paths import load_all, load_pipelines, problem_told, words_of
 from istmo.errors import InvalidInput
-from istmo.kit.cli import Teller, argument, command, option, say, sentence, spoken, told_apart
-from istmo.kit.streams import json_document, standard_input
+from istmo.kit.cli import Teller, argument, command, option, told_apart
+from istmo.kit.streams import standard_input
 from istmo.settings import Limits
 
-SHOWN: Final = 5
-"""Problems that are named where nobody asked for all of them."""
-NAMED: Final = 3
-"""Hosts, or rules, in one cell of a table."""
 LEVEL = click.Choice(LEVELS)
 INTERRUPTED: Final = 130
 PATH = click.Path(path_type=Path)
-_DAY, _MINUTE, _ROOMY = 10, 16, 110
-"""Letters of an instant to the day and to the minute; columns from which on there is room for the latter."""
-_PAGE: Final = 160
-"""Columns of a table that is written to a file."""
 
 
 @command("hunt", help="detect.command.hunt")
@@ -48,16 +35,25 @@ _PAGE: Final = 160
 @option(
     "--rules",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="PATH",
     help="detect.command.hunt.rules",
 )
 @option(
     "--indicators",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="detect.command.hunt.indicators",
+)
+@option("--pipeline", "pipelines", multiple=True, type=PATH, metavar="FILE", help="detect.command.pipeline")
+@option(
+    "--format",
+    "log_form",
+    type=click.Choice(FORMS),
+    default=None,
+    metavar="FORMAT",
+    help="detect.command.hunt.format",
 )
 @option("--level", type=LEVEL, default=None, help="detect.command.hunt.level")
 @option("--since", default="", metavar="TIME", help="detect.command.hunt.since")
@@ -76,7 +72,7 @@ _PAGE: Final = 160
 @option("--html", "form", flag_value="html", help="detect.command.hunt.html")
 @option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=None,
     metavar="FILE",
     help="detect.command.hunt.output",
@@ -90,6 +86,8 @@ def hunt(
     files: tuple[str, ...],
     rules: tuple[Path, ...],
     indicators: tuple[Path, ...],
+    pipelines: tuple[Path, ...],
+    log_form: str | None,
     level: str | None,
     since: str,
     until: str,
@@ -107,7 +105,7 @@ def hunt(
     limits, started = Limits(), time.monotonic()
     wanted = Wanted(_instant(since), _instant(until), host)
     looked_for = _indicators(indicators, limits)
-    ruleset = _rules(teller, rules, looked_for)
+    ruleset = _rules(teller, rules, pipelines, looked_for)
     chosen = _at_least(ruleset, level)
     work = Hunt(
         chosen,
@@ -118,12 +116,14 @@ def hunt(
         lambda: 0,
         standard_input().buffer if STDIN in files else None,
         keeps_rows=form is not None,
+        form=log_form or "",
     )
     parts = list_parts(files, lambda name, error: work.findings.tell(name, 0, words_of(error)))
 
     @contextmanager
     def progress() -> Iterator[Callable[[float], None]]:
-        with teller.progress("detect.hunt.progress", len(parts)) as done:
+        size = sum(one.size for one in parts) if all(one.path for one in parts) else None
+        with teller.progress("detect.hunt.progress", size, is_bytes=True) as done:
             yield done
 
     try:
@@ -153,13 +153,18 @@ def _indicators(paths: tuple[Path, ...], limits: Limits) -> tuple[ReadIndicator,
     return tuple(one for path in paths for one in read_indicators(path, limits).indicators)
 
 
-def _rules(teller: Teller, paths: tuple[Path, ...], indicators: tuple[ReadIndicator, ...]) -> RuleSet:
+def _rules(
+    teller: Teller,
+    paths: tuple[Path, ...],
+    pipelines: tuple[Path, ...],
+    indicators: tuple[ReadIndicator, ...],
+) -> RuleSet:
     if not paths:
         if not indicators:
             raise InvalidInput("detect.hunt_nothing_to_look_for")
         return RuleSet()
     with teller.working("detect.hunt.loading"):
-        ruleset = load_all(paths)
+        ruleset = load_all(paths, load_pipelines(pipelines))
     if not ruleset.rules:
         reason = problem_told(ruleset.problems[0])["message"] if ruleset.problems else ""
         raise InvalidInput("detect.hunt_no_rules", refused=len(ruleset.problems), reason=reason)
@@ -177,192 +182,6 @@ def _at_least(ruleset: RuleSet, level: str | None) -> RuleSet:
             parts.update(one.rule_ids)
     kept = ruleset.only(shown | parts)
     return replace(kept, silent=kept.silent | (parts - shown), by_id={})
-
-
-class Outcome:
-    """A hunt that is over, told in the form that was asked for."""
-
-    def __init__(
-        self, teller: Teller, work: Hunt, ruleset: RuleSet, seconds: float, by: str, limit: int | None
-    ) -> None:
-        self._teller = teller
-        self._work = work
-        self._found: Findings = work.findings
-        self._ruleset = ruleset
-        self._seconds = seconds
-        self._by = by
-        self._limit = limit
-
-    def show(self, form: str | None, output: Path | None, *, all_problems: bool) -> None:
-        """Everything: the result, what could not be used, and the line at the end."""
-        if output is not None:
-            with output.open("w", encoding="utf-8", errors="replace", newline="") as file:
-                self._write(form, file)
-        elif self._teller.json:
-            self._teller.print_json(self.document())
-        elif form in ("csv", "timesketch", "html"):
-            self._write(form, sys.stdout)
-        elif form == "timeline":
-            self._timeline(self._teller.line)
-        else:
-            self._table(self._teller)
-        self._tell_problems(all_problems)
-        if self._work.is_cut_short:
-            self._teller.note("detect.hunt.cut_short")
-        is_page = form is None and output is None and not self._teller.json
-        if is_page:
-            self._teller.tell("detect.hunt.done", **self._figures())
-        else:
-            self._teller.note("detect.hunt.done", **self._figures())
-        if output is not None:
-            self._teller.note("detect.hunt.written", file=str(output))
-
-    def document(self) -> dict[str, Any]:
-        """The result for a program."""
-        found = self._found
-        return {
-            "summary": {
-                "events": found.events,
-                "files": found.places,
-                "matches": found.matches,
-                "seconds": round(self._seconds, 3),
-                "events_per_second": round(found.events / max(self._seconds, 1e-6)),
-                "rules": len(self._ruleset.rules),
-                "rules_asked": len(self._work.ruleset.rules),
-                "rules_refused": len(self._ruleset.problems),
-                "indicators": len(self._work.indicators),
-                "problems": found.problems_total,
-                "cut_short": self._work.is_cut_short,
-            },
-            "matches": [_group(one) for one in islice(found.ordered(), self._limit)],
-            "hosts": [{"host": name, "count": n} for name, n, _ in found.hosts()],
-            "techniques": [{"technique": name, "count": n} for name, n, _ in found.techniques() if name],
-            "problems": found.problems
-            + [{"kind": "rule", **problem_told(one)} for one in self._ruleset.problems],
-        }
-
-    def _write(self, form: str | None, into: TextIO) -> None:
-        rows = islice(self._work.spool, self._limit)
-        if self._teller.json:
-            into.write(json_document(self.document(), 0) + "\n")
-        elif form == "csv":
-            write_csv(rows, into)
-        elif form == "timesketch":
-            write_timesketch(rows, into, say("detect.hunt.timesketch"))
-        elif form == "html":
-            summary = {
-                "sentence": sentence("detect.hunt.done", **self._figures()),
-                "version": __version__,
-                "time": SystemClock().now(),
-                "is_cut_short": self._work.is_cut_short,
-            }
-            write_html(self._found, rows, into, language=spoken(), text=say, summary=summary)
-        elif form == "timeline":
-            self._timeline(lambda line: into.write(line + "\n"))
-        else:
-            self._table(
-                Teller(out=Console(file=into, width=_PAGE, markup=False, emoji=False, highlight=False))
-            )
-
-    def _timeline(self, put: Callable[[str], object]) -> None:
-        for row in islice(self._work.spool, self._limit):
-            when = row["time"][:19].replace("T", " ") or "–"
-            put(f"{when}  {_level(row['level'])}  {row['host']}  {row['title']}  {told(row)}".rstrip())
-
-    def _table(self, teller: Teller) -> None:
-        rows: list[tuple[Any, ...]]
-        shown = _MINUTE if teller.out.width >= _ROOMY else _DAY
-        if self._by == "rule":
-            heads = ["level", "count", "rule", "first", "last", "hosts"]
-            rows = [
-                (
-                    _level(one.level),
-                    one.count,
-                    one.title,
-                    one.first[:shown].replace("T", " "),
-                    one.last[:shown].replace("T", " "),
-                    _some(one.hosts),
-                )
-                for one in self._found.ordered()
-            ]
-        else:
-            heads = [self._by, "count", "level", "rules"]
-            listed = self._found.hosts() if self._by == "host" else self._found.techniques()
-            rows = [
-                (
-                    name or "–",
-                    n,
-                    _level(groups[0].level if groups else ""),
-                    _some(one.title for one in groups),
-                )
-                for name, n, groups in listed
-            ]
-        teller.rows(
-            None, [f"detect.hunt.head.{head}" for head in heads], rows[: self._limit], "detect.hunt.none"
-        )
-
-    def _tell_problems(self, is_whole: bool) -> None:
-        if self._teller.json:
-            return
-        found, refused = self._found.problems, self._ruleset.problems
-        for one in found if is_whole else found[:SHOWN]:
-            more = f" (×{one['count']})" if one["count"] > 1 else ""
-            self._tell_problem(one, one["message"] + more)
-        if is_whole:
-            for problem in map(problem_told, refused):
-                self._tell_problem(problem, problem["message"])
-            return
-        if len(found) > SHOWN:
-            self._teller.note("detect.hunt.more", n=len(found) - SHOWN)
-        if refused:
-            self._teller.note("detect.hunt.refused", n=len(refused))
-
-    def _tell_problem(self, problem: dict[str, Any], message: str) -> None:
-        place = f"{problem['file']}:{problem['line']}" if problem["line"] else problem["file"]
-        # some messages say the place themselves
-        message = message.removeprefix(f"{problem['file']}: ")
-        self._teller.note("detect.hunt.problem", place=place, message=message)
-
-    def _figures(self) -> dict[str, Any]:
-        found = self._found
-        return {
-            "n": found.matches,
-            "events": found.events,
-            "files": found.places,
-            "seconds": f"{self._seconds:.1f}",
-            "rate": round(found.events / max(self._seconds, 1e-6)),
-            "rules": len(self._ruleset.rules),
-            "refused": len(self._ruleset.problems),
-        }
-
-
-def _group(group: Group) -> dict[str, Any]:
-    return {
-        "kind": group.kind,
-        "id": group.id,
-        "title": group.title,
-        "level": group.level,
-        "count": group.count,
-        "first": group.first or None,
-        "last": group.last or None,
-        "files": list(group.files),
-        "count_by_file": group.files,
-        "hosts": group.hosts,
-        "techniques": list(group.techniques),
-        "author": group.author,
-        "license": group.license,
-        "samples": group.samples,
-    }
-
-
-def _level(level: str) -> str:
-    return say(f"kit.level.{level or LEVELS[0]}")
-
-
-def _some(names: Iterable[str]) -> str:
-    known = list(names)
-    shown = ", ".join(name or "–" for name in known[:NAMED])
-    return f"{shown} +{len(known) - NAMED}" if len(known) > NAMED else shown
 
 
 commands = [hunt]

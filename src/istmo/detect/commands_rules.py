@@ -22,7 +22,7 @@ from istmo.detect.sigma import (
     read_rules,
 )
 from istmo.detect.sigma.lints import Linter, Remark
-from istmo.detect.triage.rule_paths import files_of, problem_told
+from istmo.detect.triage.rule_paths import files_of, load_pipelines, problem_told
 from istmo.kit.cli import CATALOGUE, Teller, argument, command, group, option, say, spoken, told_apart
 
 SHOWN: Final = 40
@@ -39,10 +39,20 @@ def rules() -> None:
 
 @command("check", help="detect.command.rules.check")
 @argument("paths", metavar="PATH…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@option(
+    "--pipeline",
+    "pipelines",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="detect.command.pipeline",
+)
 @option("--strict", is_flag=True, help="detect.command.rules.strict")
 @option("--all", "is_whole", is_flag=True, help="detect.command.rules.all")
 @told_apart
-def check(teller: Teller, paths: tuple[Path, ...], strict: bool, is_whole: bool) -> None:
+def check(
+    teller: Teller, paths: tuple[Path, ...], pipelines: tuple[Path, ...], strict: bool, is_whole: bool
+) -> None:
     """Read rules and say what is wrong with them; status 1 where one was refused."""
     loaded: list[Told] = []
     refused: list[Told] = []
@@ -52,7 +62,7 @@ def check(teller: Teller, paths: tuple[Path, ...], strict: bool, is_whole: bool)
     filters: list[Filter] = []
     linter = Linter(known_logsource)
     with teller.progress("detect.rules.progress") as done:
-        for one in read_rules(_counted(files_of(paths), done)):
+        for one in read_rules(_counted(files_of(paths), done), pipelines=load_pipelines(pipelines)):
             if isinstance(one, ReadRule):
                 rule = one.rule
                 place = {"file": rule.file, "line": rule.line}

@@ -30,6 +30,7 @@ import orjson
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
@@ -257,12 +258,14 @@ class Teller:
             self.tell(empty)
 
     @contextmanager
-    def progress(self, key: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
+    def progress(
+        self, key: str, total: float | None = None, *, is_bytes: bool = False
+    ) -> Iterator[Callable[[float], None]]:
         """Progress of long work on stderr: call the result with the amount done since last time."""
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            MofNCompleteColumn(),
+            DownloadColumn() if is_bytes else MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
         quiet = self.json or not self.err.is_terminal

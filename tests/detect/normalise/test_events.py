@@ -184,3 +184,12 @@ def test_every_recorded_event_has_a_kind_a_time_and_a_host(shared_data: Path) ->
     assert kinds[Logsource("process_creation", "windows", "sysmon")] == 69
     assert kinds[Logsource("process_creation", "windows", "security")] == 74
     assert kinds[Logsource("process_access", "windows", "sysmon")] == 17_301
+
+
+def test_the_codes_of_an_access_list_have_their_names_beside_them() -> None:
+    codes = "%%1538\r\n\t\t\t\t%%4417\r\n\t\t\t\t%%9999\r\n\t\t\t\t"
+    event = {"Channel": "Security", "EventID": 5145, "AccessList": codes}
+    assert normalise(event).fields["AccessList"] == [codes, "READ_CONTROL WriteData (or AddFile)"]
+    for other in ("%%9999", "", None, ["%%4417"]):
+        assert normalise(event | {"AccessList": other}).fields["AccessList"] == other
+    assert normalise(event | {"EventID": 4624}).fields["AccessList"] == codes

@@ -22,6 +22,9 @@ EXAMPLES = [
 ]
 
 
+NO_PUBLISHED_RULE = {"proxifier": "published rules for connections pass over browsers by their folder"}
+
+
 @pytest.fixture(scope="session")
 def evaluator(shared_data: Path) -> Evaluator:
     return Evaluator(load_rules(shared_data / "sigma" / "sigma_rules.zip"))
@@ -49,7 +52,7 @@ def test_an_example_comes_out_as_its_map_says(name: str, example: dict[str, Any]
 def test_published_rules_match_an_example(name: str, example: dict[str, Any], evaluator: Evaluator) -> None:
     found = normalise(example["event"])
     matched = {one.rule_id for one in evaluator.match(found.fields, found.logsources)}
-    assert example["rules"]
+    assert example["rules"] or name in NO_PUBLISHED_RULE
     assert set(example["rules"]) <= matched
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istmo.detect.normalise import normalise
+from istmo.detect.sigma.fields import EmptyText
 
 FLAT = {
     "EventID": 1,
@@ -219,3 +220,15 @@ def test_an_event_nested_without_end_is_followed_only_so_far() -> None:
     for _ in range(3000):
         deep = {"a": deep}
     normalise({"Event": {"System": {"Channel": "System", "EventID": 1}, "UserData": deep}})
+
+
+def test_an_element_without_text_is_empty_or_nothing_whoever_sent_it() -> None:
+    inner = {"Channel": "Microsoft-Windows-Sysmon/Operational", "EventID": 8}
+    elements: list[dict[str, Any]] = [
+        {"Event": {"System": inner, "EventData": {"StartModule": ""}}},
+        {"Event": {"System": inner, "EventData": {"Data": [{"@Name": "StartModule", "#text": ""}]}}},
+        {"winlog": {"channel": inner["Channel"], "event_id": 8, "event_data": {"StartModule": ""}}},
+    ]
+    for event in elements:
+        assert isinstance(normalise(event).fields["StartModule"], EmptyText)
+        json.dumps(normalise(event).fields)

@@ -984,6 +984,15 @@ def shellcode(e: Event) -> bool:
     )
 
 
+# Security 5145. The rule asks for a name, the event holds the code that stands for it.
+
+
+@reads("586a8d6b-6bfe-4ad9-9d78-888cd2fe50c3")
+def service_control_from_afar(e: Event) -> bool:
+    share = low(e, "ShareName") == r"\\*\ipc$" and low(e, "RelativeTargetName") == "svcctl"
+    return security(e, 5145) and share and "%%4417" in e["AccessList"]
+
+
 # Any Windows event.
 
 

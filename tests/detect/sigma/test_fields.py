@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from istmo.detect.sigma.fields import EMPTY, EventView
+
 from .asking import item, match, matches
 
 
@@ -79,6 +81,15 @@ from .asking import item, match, matches
 )
 def test_a_value_is_compared_as_written_down(written: str, event: dict[str, Any], expected: bool) -> None:
     assert item("F", written, event) is expected
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"), [("null", True), ("''", True), ("'*'", True), ("x", False), ("'?*'", False)]
+)
+def test_what_may_be_empty_or_nothing_is_both(written: str, expected: bool) -> None:
+    assert item("F", written, {"F": EMPTY}) is expected
+    assert item("F|exists", "true", {"F": EMPTY})
+    assert type(EventView({"F": EMPTY}).evidence("F")) is str, "what is told of a match is plain text"
 
 
 def test_all_values_of_a_rule_may_be_met_by_different_values_of_the_event() -> None:

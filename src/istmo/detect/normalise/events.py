@@ -100,7 +100,8 @@ def normalise_by(known: Map, event: Mapping[str, Any], depth: int = 0) -> Normal
     fields = known.fields(event)
     if known.is_windows:
         return normalise_windows(fields)
-    host = known.host_of(fields) or None
+    # A map says where its product tells the computer: what else is called "host" may be a website.
+    host = known.host_of(fields) if known.host else None
     return NormalEvent(fields, known.logsources(fields), known.time_of(fields), host)
 
 

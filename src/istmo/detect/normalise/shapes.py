@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from istmo.detect.sigma.fields import EMPTY
+
 Fields = dict[str, Any]
 
 IDENTITY = frozenset({"Channel", "EventID", "Computer", "Provider_Name"})
@@ -188,9 +190,10 @@ def add_data_element(fields: Fields, item: Any, depth: int) -> None:
 
 
 def put(fields: Fields, name: str, value: Any) -> None:
+    """Add a value of the event's own data; an empty one may be the empty text or nothing."""
     name = name.replace(" ", "")
     if name not in IDENTITY or name not in fields:
-        fields[name] = value
+        fields[name] = EMPTY if value == "" else value
 
 
 def text_of(element: Mapping[str, Any]) -> Any:

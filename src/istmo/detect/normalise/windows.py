@@ -12,6 +12,8 @@ import yaml
 from istmo.detect.sigma.logsources import Logsource
 
 Fields = dict[str, Any]
+LONGEST_CODES = 4096
+"""Characters of a field in which codes are looked for."""
 
 LONGEST_CHANNEL = 256
 """Characters; classes are remembered by channel, so a sender must not choose how much is kept."""
@@ -55,13 +57,22 @@ class EventClass:
         )
 
     def rename(self, fields: Fields) -> None:
-        """Add the generic names in place; what the event has already stays as it is."""
+        """Add the generic names in place; what the event has already stays as it is.
+
+        A field that is translated from itself gets the names of the codes in it as one more value.
+        """
         for sigma, theirs in self.copies:
             if theirs in fields and sigma not in fields:
                 fields[sigma] = fields[theirs]
         for sigma, theirs, values in self.translations:
             found = fields.get(theirs)
-            if isinstance(found, str) and sigma not in fields and found in values:
+            if not isinstance(found, str):
+                continue
+            if sigma == theirs:
+                names = [values[word] for word in found[:LONGEST_CODES].split() if word in values]
+                if names:
+                    fields[sigma] = [found, " ".join(names)]
+            elif sigma not in fields and found in values:
                 fields[sigma] = values[found]
         for sigma, parts, glue, prefixes in self.joins:
             texts = [fields.get(part) for part in parts]

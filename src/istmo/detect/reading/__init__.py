@@ -1,9 +1,24 @@
-"""Opening what files hold: JSON lines and Windows event logs, plain, gzip or in a zip as users download it.
+"""Opening what files hold: JSON lines, Windows event logs and logs of lines, plain, gzip or in a zip.
 
 ``open_events(path, limits)`` yields lines and problems, in order; it never raises for what a file holds.
+``LogEvents`` reads a log of lines from any stream of bytes.
 """
 
-from istmo.detect.reading.files import Members, count_members, open_events, open_stream
-from istmo.detect.reading.found import FileProblem, Found, Line
+from istmo.detect.reading.files import Members, member_sizes, open_events, open_stream
+from istmo.detect.reading.found import JSON, FileProblem, Found, Line
+from istmo.detect.reading.line_logs import FORMS, LineLogs, LogEvents, form_of
 
-__all__ = ["FileProblem", "Found", "Line", "Members", "count_members", "open_events", "open_stream"]
+__all__ = [
+    "FORMS",
+    "JSON",
+    "FileProblem",
+    "Found",
+    "Line",
+    "LineLogs",
+    "LogEvents",
+    "Members",
+    "form_of",
+    "member_sizes",
+    "open_events",
+    "open_stream",
+]

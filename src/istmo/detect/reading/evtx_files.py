@@ -11,7 +11,7 @@ from typing import IO, Final
 
 from evtx import PyEvtxParser
 
-from istmo.detect.reading.found import FileProblem, Found, Line
+from istmo.detect.reading.found import EVTX, FileProblem, Found, Line
 from istmo.errors import InvalidInput
 
 SIGNATURE: Final = b"ElfFile\0"
@@ -46,7 +46,7 @@ def read_evtx(file: IO[bytes], place: str) -> Iterator[Found]:
         if record is None:
             break
         number += 1
-        yield Line(place, number, record["data"].encode("utf-8", "replace"))
+        yield Line(place, number, record["data"].encode("utf-8", "replace"), EVTX)
     if damaged:
         told = InvalidInput("detect.evtx_damaged", file=place, n=damaged)
         yield FileProblem(place, place_of_damage if number else 0, told)

@@ -5,17 +5,22 @@ Nothing is ever unpacked to disk, so a member's path (``../../x``) is a name and
 
 from __future__ import annotations
 
+import os
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import IO, Final
+from typing import IO, Final, cast
 
 from istmo.detect.intake.inflating import Inflater
 from istmo.detect.intake.splitting import Splitter
 from istmo.detect.reading import evtx_files
-from istmo.detect.reading.found import FileProblem, Found, Line
+from istmo.detect.reading.found import JSON, FileProblem, Found, Line
+from istmo.detect.reading.heard import Heard, HeardFile
+from istmo.detect.reading.line_logs import FORMS, LineLogs, LogEvents, form_of, is_text
 from istmo.errors import InvalidInput, IstmoError, NotFound, TooLarge
 from istmo.settings import Limits
 
@@ -31,43 +36,57 @@ _IN_MEMORY: Final = 32 << 20
 """Bytes of an event log out of an archive that are kept in memory; a larger one is a file without a name."""
 
 
-def open_events(path: Path, limits: Limits, part: Members = None) -> Iterator[Found]:
+def open_events(
+    path: Path,
+    limits: Limits,
+    part: Members = None,
+    logs: LineLogs | None = None,
+    heard: Heard | None = None,
+) -> Iterator[Found]:
     """Every event of a file, an archive, or a folder of them.
 
-    ``part`` takes some of the members of an archive, for who shares the work on one.
+    ``part`` takes some of the members of an archive, for who shares the work on one. ``logs``: read logs
+    of lines too; without it, JSON and Windows event logs alone. ``heard`` is told how many bytes of the
+    file were read, each time that some were.
     """
     if path.is_dir():
         for inner in sorted(one for one in path.rglob("*") if one.is_file()):
-            yield from open_events(inner, limits)
+            yield from open_events(inner, limits, None, logs, heard)
         return
     try:
         with path.open("rb") as file:
-            yield from open_stream(file, str(path), limits, part)
+            if logs is not None:
+                written = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+                logs = replace(logs, received=min(logs.received, written))
+            opened = file if heard is None else cast(IO[bytes], HeardFile(file, heard))
+            yield from open_stream(opened, str(path), limits, part, logs)
     except OSError:
         yield FileProblem(str(path), 0, NotFound("detect.no_such_file", file=str(path)))
 
 
-def open_stream(file: IO[bytes], place: str, limits: Limits, part: Members = None) -> Iterator[Found]:
+def open_stream(
+    file: IO[bytes], place: str, limits: Limits, part: Members = None, logs: LineLogs | None = None
+) -> Iterator[Found]:
     """Every event of an open file or pipe."""
     head = file.read(_CHUNK)
     if head.startswith(_ZIP):
-        yield from _zip(file, head, place, limits, part)
+        yield from _zip(file, head, place, limits, part, logs)
     elif head.startswith(evtx_files.SIGNATURE) and file.seekable():
         yield from evtx_files.read_evtx(file, place)
     else:
-        yield from _lines(_chunks(file, head), place, limits, packed_size=None)
+        yield from _lines(_chunks(file, head), place, limits, logs, packed_size=None)
 
 
-def count_members(path: Path) -> int:
-    """How many members an archive has; 0 for what is no archive, or cannot be read."""
+def member_sizes(path: Path) -> list[int]:
+    """How large the members of an archive are as they are packed; none for what is no archive."""
     try:
         with path.open("rb") as file:
             if not path.is_file() or not file.read(4).startswith(_ZIP):
-                return 0
+                return []
             with zipfile.ZipFile(file) as archive:
-                return sum(not member.is_dir() for member in archive.infolist())
+                return [member.compress_size for member in archive.infolist() if not member.is_dir()]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return 0
+        return []
 
 
 def _chunks(file: IO[bytes], head: bytes) -> Iterator[bytes]:
@@ -77,32 +96,67 @@ def _chunks(file: IO[bytes], head: bytes) -> Iterator[bytes]:
 
 
 def _lines(
-    chunks: Iterator[bytes], place: str, limits: Limits, *, packed_size: int | None
+    chunks: Iterator[bytes], place: str, limits: Limits, logs: LineLogs | None, *, packed_size: int | None
 ) -> Iterator[Found]:
     """Lines of a stream that may be gzip. ``packed_size`` bounds what a zip member may come to."""
-    splitter = Splitter(limits.line_bytes)
-    is_first = True
+    events: _JsonEvents | LogEvents | None = None
     try:
         pieces = _inflated(_bounded(chunks, place, limits, packed_size), limits, place)
         for data in pieces:
-            if is_first and data.startswith(evtx_files.SIGNATURE):
-                yield from _evtx(data, pieces, place)
-                return
-            if is_first and not _looks_like_events(data):
-                is_log = place.lower().endswith(evtx_files.SUFFIX)
-                code = "detect.not_evtx" if is_log else "detect.member_stray"
-                yield FileProblem(place, 0, InvalidInput(code, member=place))
-                return
-            is_first = False
-            yield from _told(splitter.feed(data), place, limits)
+            if events is None:
+                if data.startswith(evtx_files.SIGNATURE):
+                    yield from _evtx(data, pieces, place)
+                    return
+                events = _events_of(data, place, limits, logs)
+                if events is None:
+                    yield FileProblem(place, 0, _no_log(data, place, logs))
+                    return
+            yield from events.feed(data)
     except IstmoError as error:
         yield FileProblem(place, 0, error)
     except (OSError, zlib.error, zipfile.BadZipFile, EOFError, ValueError, RuntimeError) as error:
         problem = InvalidInput("detect.archive_unreadable", file=place, detail=str(error)[:200])
         yield FileProblem(place, 0, problem)
-    yield from _told(splitter.finish(), place, limits)
-    if splitter.cut_at is not None:
-        yield FileProblem(place, splitter.cut_at, InvalidInput("detect.array_cut_short"))
+    if events is not None:
+        yield from events.finish()
+
+
+def _events_of(
+    head: bytes, place: str, limits: Limits, logs: LineLogs | None
+) -> _JsonEvents | LogEvents | None:
+    """How to read a file that begins so; None where it is no log."""
+    if logs is None:
+        return _JsonEvents(place, limits) if _looks_like_events(head) else None
+    form = logs.form or form_of(head)
+    if not form or (not logs.form and place.lower().endswith(evtx_files.SUFFIX) and form != JSON):
+        return None
+    if form == JSON:
+        return _JsonEvents(place, limits)
+    return LogEvents(place, form, logs.received, limits.line_bytes)
+
+
+def _no_log(head: bytes, place: str, logs: LineLogs | None) -> IstmoError:
+    if place.lower().endswith(evtx_files.SUFFIX):
+        return InvalidInput("detect.not_evtx", member=place)
+    if logs is not None and is_text(head):
+        return InvalidInput("detect.form_unknown", member=place, forms=", ".join(FORMS))
+    return InvalidInput("detect.member_stray", member=place)
+
+
+class _JsonEvents:
+    """Events that are JSON, one a line or in one array."""
+
+    def __init__(self, place: str, limits: Limits) -> None:
+        self._place, self._limits = place, limits
+        self._splitter = Splitter(limits.line_bytes)
+
+    def feed(self, data: bytes) -> Iterator[Found]:
+        return _told(self._splitter.feed(data), self._place, self._limits)
+
+    def finish(self) -> Iterator[Found]:
+        yield from _told(self._splitter.finish(), self._place, self._limits)
+        if self._splitter.cut_at is not None:
+            yield FileProblem(self._place, self._splitter.cut_at, InvalidInput("detect.array_cut_short"))
 
 
 def _evtx(first: bytes, rest: Iterator[bytes], place: str) -> Iterator[Found]:
@@ -124,7 +178,8 @@ def _evtx(first: bytes, rest: Iterator[bytes], place: str) -> Iterator[Found]:
 def _told(pieces: list[tuple[int, bytes | None]], place: str, limits: Limits) -> Iterator[Found]:
     for number, raw in pieces:
         if raw is None:
-            yield FileProblem(place, number, TooLarge("detect.line_too_long", limit=limits.line_bytes))
+            too_long = TooLarge("detect.line_too_long", limit=limits.line_bytes)
+            yield FileProblem(place, number, too_long, JSON)
         else:
             yield Line(place, number, raw)
 
@@ -165,7 +220,9 @@ def _looks_like_events(head: bytes) -> bool:
     return any(line.lstrip().startswith((b"{", b"[")) for line in lines)
 
 
-def _zip(file: IO[bytes], head: bytes, place: str, limits: Limits, part: Members) -> Iterator[Found]:
+def _zip(
+    file: IO[bytes], head: bytes, place: str, limits: Limits, part: Members, logs: LineLogs | None
+) -> Iterator[Found]:
     if not file.seekable():  # a pipe: the directory of a zip stands at its end
         with tempfile.TemporaryFile() as copy:
             size = 0
@@ -176,12 +233,14 @@ def _zip(file: IO[bytes], head: bytes, place: str, limits: Limits, part: Members
                     yield FileProblem(place, 0, error)
                     return
                 copy.write(chunk)
-            yield from _members(copy, place, limits, part)
+            yield from _members(copy, place, limits, part, logs)
     else:
-        yield from _members(file, place, limits, part)
+        yield from _members(file, place, limits, part, logs)
 
 
-def _members(file: IO[bytes], place: str, limits: Limits, part: Members) -> Iterator[Found]:
+def _members(
+    file: IO[bytes], place: str, limits: Limits, part: Members, logs: LineLogs | None
+) -> Iterator[Found]:
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
@@ -195,10 +254,12 @@ def _members(file: IO[bytes], place: str, limits: Limits, part: Members) -> Iter
             yield FileProblem(place, 0, too_many)
             return
         for member in members[slice(*part) if part else slice(None)]:
-            yield from _member(archive, member, f"{place}!{member.filename[:_LONGEST_NAME]}", limits)
+            yield from _member(archive, member, f"{place}!{member.filename[:_LONGEST_NAME]}", limits, logs)
 
 
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: str, limits: Limits) -> Iterator[Found]:
+def _member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: str, limits: Limits, logs: LineLogs | None
+) -> Iterator[Found]:
     path = PurePosixPath(member.filename)
     if "__MACOSX" in path.parts or path.name.startswith("._") or path.name == ".DS_Store":
         yield FileProblem(place, 0, InvalidInput("detect.member_stray", member=place))
@@ -214,4 +275,14 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: str, limit
         return
     with opened:
         chunks = iter(lambda: opened.read(_CHUNK), b"")
-        yield from _lines(chunks, place, limits, packed_size=member.compress_size)
+        if logs is not None:
+            logs = replace(logs, received=_written(member, logs.received))
+        yield from _lines(chunks, place, limits, logs, packed_size=member.compress_size)
+
+
+def _written(member: zipfile.ZipInfo, latest: datetime) -> datetime:
+    """When a member was last written, where its header says something that can be true."""
+    try:
+        return min(latest, datetime(*member.date_time, tzinfo=UTC))
+    except ValueError:
+        return latest

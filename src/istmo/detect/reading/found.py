@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Final
 
 from istmo.errors import IstmoError
+
+JSON: Final = "json"
+EVTX: Final = "evtx"
 
 
 @dataclass(frozen=True)
@@ -13,7 +17,12 @@ class Line:
 
     place: str
     number: int
+    """Of its first line, from 1; of a Windows event log, of the record."""
     raw: bytes
+    form: str = JSON
+    """``json``, ``evtx``, or the format of the log's lines."""
+    data: dict[str, Any] | None = None
+    """What the line says, where it is no JSON."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,8 @@ class FileProblem:
     place: str
     line: int
     error: IstmoError
+    form: str = ""
+    """Of a line that could not be read as what its log holds: the log's format."""
 
 
 Found = Line | FileProblem

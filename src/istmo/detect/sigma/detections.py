@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from istmo.detect.sigma.documents import List, Map
-from istmo.detect.sigma.fields import EventView
+from istmo.detect.sigma.fields import EmptyText, EventView
 from istmo.detect.sigma.limits import STANDARD, RuleLimits
 from istmo.detect.sigma.matchers import Test, refers, value_tests
 from istmo.detect.sigma.modifiers import Placeholders, apply_modifiers
@@ -144,7 +144,7 @@ class ItemMatcher:
     def _field_question(self, question: Null | Exists | FieldReference) -> Question:
         field = self._field
         if isinstance(question, Null):
-            return lambda view: not view.values[field]
+            return lambda view: all(isinstance(value.raw, EmptyText) for value in view.values[field])
         if isinstance(question, Exists):
             return lambda view: view.exists(field) is question.wanted
         return lambda view: refers(view, field, question)

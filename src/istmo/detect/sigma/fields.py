@@ -3,6 +3,7 @@
 * A field is **absent**, or **without a value** (``null``, or an empty list), or has one value or
   several. ``null`` in a rule means absent or without a value; ``exists`` asks for presence alone;
   ``''`` is the empty text and nothing else.
+  :class:`EmptyText` is the empty text and no value at once.
 * A list in the event is several values of the field: a rule's value matches when one of them does.
 * Names are exact: ``Payload`` and ``payload`` are two fields. A dot leads into nested objects
   where no field has the whole name.
@@ -19,6 +20,19 @@ from istmo.detect.sigma.texts import fold
 
 DEPTH = 16
 """How far nested objects and lists are followed."""
+
+
+class EmptyText(str):
+    """The empty text where it may as well be nothing: in XML, ``<Data Name="X"/>`` is how either is written.
+
+    ``''`` and ``null`` in a rule both hold for it. Shippers send such an element as null, as ``""`` or not
+    at all; rules were written for each of them.
+    """
+
+    __slots__ = ()
+
+
+EMPTY = EmptyText()
 
 
 class FieldValue:
@@ -90,7 +104,8 @@ class EventView:
     def evidence(self, name: str) -> Any:
         """What the field holds, for a person to see; None where it is absent."""
         if name in self.fields:
-            return self.fields[name]
+            found = self.fields[name]
+            return "" if isinstance(found, EmptyText) else found
         values = self.values[name]
         return values[0].raw if len(values) == 1 else [value.raw for value in values] or None
 

@@ -97,6 +97,21 @@ class Group:
 
 
 @dataclass
+class Form:
+    """How much there was of one kind of log."""
+
+    files: int = 0
+    events: int = 0
+    unreadable: int = 0
+
+    def merge(self, other: Form) -> None:
+        """Add another part of the work."""
+        self.files += other.files
+        self.events += other.events
+        self.unreadable += other.unreadable
+
+
+@dataclass
 class Findings:
     """Groups by kind and id, and what the way there came to."""
 
@@ -109,6 +124,8 @@ class Findings:
     """Matches by hour and level: what the timeline of a report is drawn from."""
     problems: list[dict[str, Any]] = field(default_factory=list)
     problems_total: int = 0
+    forms: dict[str, Form] = field(default_factory=dict)
+    """By what files hold: ``evtx``, ``json``, or the format of a log's lines."""
     contributions: list[Any] = field(default_factory=list)
     """Matches that correlations are still to be asked about."""
     left_out: int = 0
@@ -123,9 +140,28 @@ class Findings:
         if row["time"] and (row["time"][:13] in self.steps or len(self.steps) < NAMED_FILES):
             self.steps.setdefault(row["time"][:13], [0] * len(LEVELS))[rank(row["level"])] += 1
 
-    def tell(self, place: str, line: int, told: dict[str, str]) -> None:
-        """Note what could not be read, by its first line for lines of one kind; past a bound only counted."""
+    @property
+    def unreadable(self) -> int:
+        """Lines and events that do not have the form of their log."""
+        return sum(one.unreadable for one in self.forms.values())
+
+    def count_event(self, form: str, *, is_first: bool) -> None:
+        """Count an event that was read; ``is_first`` of its file, or of its member of an archive."""
+        known = self.forms.setdefault(form, Form())
+        known.events += 1
+        self.events += 1
+        if is_first:
+            known.files += 1
+            self.places += 1
+
+    def tell(self, place: str, line: int, told: dict[str, str], form: str = "") -> None:
+        """Note what could not be read, by its first line for lines of one kind; past a bound only counted.
+
+        ``form`` of the log whose line it was.
+        """
         self.problems_total += 1
+        if form:
+            self.forms.setdefault(form, Form()).unreadable += 1
         last = self.problems[-1] if self.problems else None
         if last and (last["file"], last["code"]) == (place, told["code"]):
             last["count"] += 1
@@ -142,6 +178,8 @@ class Findings:
         self.events += other.events
         self.matches += other.matches
         self.places += other.places
+        for form, theirs in other.forms.items():
+            self.forms.setdefault(form, Form()).merge(theirs)
         for hour, counts in other.steps.items():
             if hour in self.steps or len(self.steps) < NAMED_FILES:
                 known = self.steps.setdefault(hour, [0] * len(LEVELS))

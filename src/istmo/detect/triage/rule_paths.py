@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from istmo.detect.sigma import Problem, RuleFile, RuleSet, collect_rules, rule_files
 from istmo.detect.sigma.kept_rules import KeptRules
+from istmo.detect.sigma.pipelines import Pipeline, read_pipelines
 from istmo.detect.triage.cache import kept_files
-from istmo.errors import IstmoError, NotFound
+from istmo.errors import InvalidInput, IstmoError, NotFound
 from istmo.kit.cli import CATALOGUE, say, spoken
 
 
@@ -24,11 +25,24 @@ def files_of(paths: Iterable[Path]) -> Iterator[RuleFile | Problem]:
         yield from rule_files(path)
 
 
-def load_all(paths: Iterable[Path]) -> RuleSet:
+def load_pipelines(paths: Iterable[Path]) -> tuple[Pipeline, ...]:
+    """The processing pipelines of these files, or of those in these folders.
+
+    Raises InvalidInput ``detect.pipeline_unusable`` for the first that cannot be applied in full: rules
+    would silently ask for something else.
+    """
+    pipelines, problems = read_pipelines(files_of(paths))
+    for one in problems:
+        place = f"{one.file}:{one.line}" if one.line else one.file
+        raise InvalidInput("detect.pipeline_unusable", place=place, reason=problem_told(one)["message"])
+    return pipelines
+
+
+def load_all(paths: Iterable[Path], pipelines: Sequence[Pipeline] = ()) -> RuleSet:
     """The rules of all these paths as one set; an id that comes twice is a problem the second time."""
     files = kept_files()
-    if files is None:
-        return collect_rules(files_of(paths))
+    if files is None or pipelines:
+        return collect_rules(files_of(paths), pipelines=pipelines)
     kept = KeptRules(files)
     ruleset = collect_rules(files_of(paths), kept=kept)
     kept.keep()

@@ -24,7 +24,7 @@ from .worlds import SOURCE, Asked, events, rulesets
 Written = bytes
 
 
-def read(line: bytes) -> Asked | None:
+def read(line: bytes, _start: int = 0) -> Asked | None:
     """An event of the made-up world."""
     try:
         fields = orjson.loads(line)
@@ -213,7 +213,7 @@ def test_on_all_recordings_the_answers_are_those_of_the_fields(
     monkeypatch.setattr(raws, "_LEARN", 50)
     recorded = [orjson.dumps(event) for _, event in recorded_events(shared_data)]
 
-    def read_recorded(line: bytes) -> NormalEvent:
+    def read_recorded(line: bytes, _start: int = 0) -> NormalEvent:
         return normalise(orjson.loads(line), line)
 
     expected = [(at, one.id) for at, one in Engine(released_rules).find(list(map(read_recorded, recorded)))]

@@ -4,6 +4,24 @@ A reader is fed the lines of one file or stream in order; it keeps what header l
 longer than LONGEST are cut, expressions are RE2's: no line costs more than its length.
 """
 
-from istmo.detect.normalise.lines.readers import FORMATS, LineReader, guess_format, line_reader
+from istmo.detect.normalise.lines.readers import (
+    FORMATS,
+    JOINED,
+    LONGEST,
+    BytesReader,
+    LineReader,
+    guess_format,
+    is_of_other_form,
+    line_reader,
+)
 
-__all__ = ["FORMATS", "LineReader", "guess_format", "line_reader"]
+__all__ = [
+    "FORMATS",
+    "JOINED",
+    "LONGEST",
+    "BytesReader",
+    "LineReader",
+    "guess_format",
+    "is_of_other_form",
+    "line_reader",
+]

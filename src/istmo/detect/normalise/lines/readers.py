@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
 from istmo.detect.normalise.lines.audit import AuditReader, is_audit
 from istmo.detect.normalise.lines.pairs import PairsReader, is_pairs
+from istmo.detect.normalise.lines.proxifier import ProxifierReader, is_proxifier
 from istmo.detect.normalise.lines.syslog import SyslogReader, is_syslog
 from istmo.detect.normalise.lines.tables import W3cReader, ZeekReader, is_w3c, is_zeek
 from istmo.detect.normalise.lines.web import (
@@ -52,6 +53,16 @@ class BytesReader:
         return self._reader.finish()
 
 
+class TextReader:
+    """Lines of no known form: searched for indicators, and by rules that name no field."""
+
+    def read(self, text: str) -> dict[str, Any] | None:
+        return {"message": text}
+
+    def finish(self) -> dict[str, Any] | None:
+        return None
+
+
 FORMATS: dict[str, Callable[[datetime], LineReader]] = {
     "zeek": lambda received: ZeekReader(),
     "w3c": lambda received: W3cReader(),
@@ -60,8 +71,12 @@ FORMATS: dict[str, Callable[[datetime], LineReader]] = {
     "squid": lambda received: SquidReader(),
     "combined": lambda received: RequestReader(),
     "weberror": lambda received: ErrorLogReader(),
+    "proxifier": ProxifierReader,
     "syslog": SyslogReader,
+    "text": lambda received: TextReader(),
 }
+JOINED = frozenset({"auditd"})
+"""Formats of which several lines are one event, which is complete with the first line of the next."""
 _SIGNS = {
     "zeek": is_zeek,
     "w3c": is_w3c,
@@ -70,8 +85,11 @@ _SIGNS = {
     "squid": is_squid,
     "combined": is_request,
     "weberror": is_error_log,
+    "proxifier": is_proxifier,
     "syslog": is_syslog,
 }
+_HEADED = frozenset({"zeek", "w3c"})
+"""One header line says more than any number of rows."""
 
 
 def line_reader(name: str, received: datetime) -> BytesReader:
@@ -83,10 +101,18 @@ def line_reader(name: str, received: datetime) -> BytesReader:
 
 
 def guess_format(lines: Iterable[bytes]) -> str:
-    """The format of a source from its first lines; ``""`` where none of them tells."""
+    """The format of most of a source's first lines; ``""`` where none of them tells. Headers decide alone."""
+    votes: dict[str, int] = {}
     for line in lines:
         text = line[:LONGEST].decode("utf-8", "replace").rstrip("\r\n")
         found = next((name for name, is_it in _SIGNS.items() if is_it(text)), "")
-        if found:
+        if found in _HEADED:
             return found
-    return ""
+        if found:
+            votes[found] = votes.get(found, 0) + 1
+    return max(votes, key=lambda name: votes[name], default="")
+
+
+def is_of_other_form(name: str, event: Mapping[str, Any]) -> bool:
+    """Whether an event of a reader is but the text of a line that the format does not know."""
+    return name != "text" and len(event) == 1 and "message" in event

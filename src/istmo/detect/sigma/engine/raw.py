@@ -19,7 +19,7 @@ import orjson
 from istmo.detect.sigma.engine.engine import Engine, Event, Key
 from istmo.detect.sigma.engine.lines import ODD_SHAPE, ODD_TEXT
 from istmo.detect.sigma.engine.raw_classes import RawClass
-from istmo.detect.sigma.engine.scanners import make_scanner
+from istmo.detect.sigma.engine.scanners import PLAIN, SCANNER, make_scanner
 from istmo.detect.sigma.fields import EventView
 from istmo.detect.sigma.logsources import Logsource
 from istmo.detect.sigma.rules import Rule
@@ -51,13 +51,20 @@ _PROBE: Final = 16
 """Blocks after which classes that are parsed are looked at again."""
 
 SourcesOf = Callable[[str, int], tuple[Logsource, ...] | None]
-Read = Callable[[bytes], Event | None]
+Read = Callable[[bytes, int], Event | None]
+"""An event of a line, and where in its block this begins; None where it cannot be read."""
+
+
+def can_scan_lines() -> bool:
+    """Whether looking at lines first is worth it: not with the plain scanner."""
+    return SCANNER != PLAIN
 
 
 class Matched(NamedTuple):
     """A line in which a rule was found."""
 
     start: int
+    """Where in the block it begins, and ends."""
     end: int
     event: Event
     rule: Rule
@@ -106,7 +113,7 @@ class RawScan:
     """Blocks of JSON lines asked about an engine's rules. Not safe to share between threads."""
 
     def __init__(self, engine: Engine, read: Read, sources_of: SourcesOf) -> None:
-        """``read`` parses a line into an event; None where it cannot be read.
+        """``read`` parses a line; whoever wants to know of those that cannot be read remembers them there.
 
         ``sources_of``: a channel's and event id's log sources, where their events' values are the line's
         own; else None.
@@ -174,7 +181,7 @@ class RawScan:
             yield from self._by_fields(block, [spans[place] for place in sorted(odd)])
         for place, slots in candidates.asked.items():
             start, end = spans[place]
-            event = self._read(block[start:end])
+            event = self._read(block[start:end], start)
             if event is None:
                 continue
             view = EventView(event.fields)
@@ -183,7 +190,7 @@ class RawScan:
                     yield Matched(start, end, event, raw.rules[slot])
 
     def _by_fields(self, block: bytes, spans: Iterable[tuple[int, int]]) -> Iterator[Matched]:
-        read = [(start, end, self._read(block[start:end])) for start, end in spans]
+        read = [(start, end, self._read(block[start:end], start)) for start, end in spans]
         events = [(start, end, event) for start, end, event in read if event is not None]
         for place, rule in self._engine.find([event for _, _, event in events]):
             yield Matched(*events[place], rule)

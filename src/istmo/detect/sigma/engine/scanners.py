@@ -24,7 +24,8 @@ Found = list[tuple[int, int]]
 """Number of a literal and the offset at which it ends, in the order of the offsets."""
 
 
-SCANNER: Final = f"hyperscan {hyperscan.__version__}" if hyperscan is not None else "plain"
+PLAIN: Final = "plain"
+SCANNER: Final = f"hyperscan {hyperscan.__version__}" if hyperscan is not None else PLAIN
 """What compiled forms are good for."""
 
 
