@@ -29,9 +29,15 @@ class LineSplitter:
         """The lines that end in ``data``."""
         pieces: list[Piece] = []
         *whole, rest = data.split(b"\n")
-        for line in whole:
-            self._hold(line)
+        if whole:
+            self._hold(whole[0])
             self._end(pieces)
+            for line in whole[1:]:
+                if len(line) > self._limit:
+                    pieces.append((self._number, None))
+                elif line := line.strip(_SPACE):
+                    pieces.append((self._number, line))
+                self._number += 1
         self._hold(rest)
         return pieces
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from istmo.errors import IstmoError
 
 JSON: Final = "json"
 EVTX: Final = "evtx"
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """One event as it came. ``place`` is the file, with ``!member`` where it came out of an archive."""
 
     place: str

@@ -145,11 +145,11 @@ class Findings:
         """Lines and events that do not have the form of their log."""
         return sum(one.unreadable for one in self.forms.values())
 
-    def count_event(self, form: str, *, is_first: bool) -> None:
-        """Count an event that was read; ``is_first`` of its file, or of its member of an archive."""
+    def count_events(self, form: str, events: int, *, is_first: bool) -> None:
+        """Count events of a file, or of a member of an archive; ``is_first``: of it none was counted yet."""
         known = self.forms.setdefault(form, Form())
-        known.events += 1
-        self.events += 1
+        known.events += events
+        self.events += events
         if is_first:
             known.files += 1
             self.places += 1

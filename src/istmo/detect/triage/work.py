@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from istmo.detect.eventstore.lines import read_event
@@ -29,6 +31,7 @@ STEP: Final = 200
 """Events between two looks at whether somebody wants it to end."""
 INDICATOR_LEVEL: Final = "high"
 Heard = Callable[[int], object]
+_PLACE: Final = attrgetter("place", "form")
 
 
 class Work:
@@ -139,9 +142,9 @@ class Work:
         self._count((line for at, line in enumerate(lines) if at not in failed), into)
 
     def _count(self, lines: Iterable[Line], into: Findings) -> None:
-        for line in lines:
-            into.count_event(line.form, is_first=line.place not in self._places)
-            self._places.add(line.place)
+        for (place, form), some in groupby(lines, _PLACE):
+            into.count_events(form, sum(1 for _ in some), is_first=place not in self._places)
+            self._places.add(place)
 
     def _tell_rule(self, line: Line, found: FoundRule, into: Findings, keep: Callable[[Row], None]) -> None:
         gatherer, rule, event = self._gatherer, found.rule, found.event

@@ -89,6 +89,7 @@ class Engine:
             self._matchers.update(
                 (id_, one) for id_, one in previous._matchers.items() if by_id.get(id_) is one.rule
             )
+        self._rules: dict[tuple[Logsource, ...], list[Rule]] = {}
         self._classes: dict[Key, EventClass] = {}
         self._samples: dict[Key, Sample] = {}
         self._remembered = 0
@@ -160,19 +161,25 @@ class Engine:
         self._classes = {key: one for key, one in previous._classes.items() if key[0] in same}
 
     def _rules_for(self, sources: tuple[Logsource, ...]) -> list[Rule]:
-        return [rule for rule in self.ruleset.rules if rule.logsource.covers_any(sources)]
+        found = self._rules.get(sources)
+        if found is None:
+            if len(self._rules) >= _MOST_CLASSES:
+                self._rules.clear()
+            found = [rule for rule in self.ruleset.rules if rule.logsource.covers_any(sources)]
+            self._rules[sources] = found
+        return found
 
     def class_of(self, key: Key) -> EventClass:
         """The class of a key, ready to be asked."""
         return self._classes.get(key) or self._make(key)
 
-    def kept_raw(self, key: Key) -> RawClass | None:
-        """How lines of a class are scanned before any is parsed, where that was kept."""
+    def raw_class(self, key: Key) -> RawClass:
+        """How lines of a class are scanned before any is parsed."""
         plan = self.plans.get(RawPlan, self._raw_name(key)) if self.plans is not None else None
-        return None if plan is None else RawClass(plan, self.ruleset.by_id, _known(key[1]))
+        return self.make_raw(key) if plan is None else RawClass(plan, self.ruleset.by_id, _known(key[1]))
 
-    def make_raw(self, key: Key, lines: Sequence[bytes]) -> RawClass:
-        """The same, chosen anew by some of the lines."""
+    def make_raw(self, key: Key, lines: Sequence[bytes] = ()) -> RawClass:
+        """The same, chosen anew by some of the lines where there are some."""
         plan = make_raw_plan(self._rules_for(key[0]), _known(key[1]), lines)
         if self.plans is not None:
             self.plans.put(self._raw_name(key), plan)

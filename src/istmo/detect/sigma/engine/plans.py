@@ -63,6 +63,8 @@ class RawPlan(msgspec.Struct, frozen=True, array_like=True):
     compiled: bytes
     share: float
     """Of the lines that it was made by, those that had to be parsed."""
+    is_trained: bool
+    """Chosen by lines of the class."""
     can_scan: bool
     """No rule can match a line in which none of the literals stands."""
 

@@ -35,6 +35,8 @@ _NUMBER: Final = rb'"EventID":'
 _BREAK: Final = rb"\n"
 _LEARN: Final = 500
 """Lines of a class that are looked at before it is decided how."""
+_PROBE_ODD: Final = 4
+"""Blocks after which, where most lines were odd, they are looked at again."""
 _LEARN_AGAIN: Final = 8
 """Times as many lines after which a class whose lines have become others learns again."""
 _SAMPLE_BYTES: Final = 2 << 20
@@ -78,10 +80,9 @@ class _Kind:
 
     def __init__(self, key: Key | None, raw: RawClass | None = None) -> None:
         self.key = key
-        """None where such lines have to be parsed."""
         self.raw = raw
-        """None until there were enough lines to choose by."""
-        self.share = 0.0 if raw is None else raw.share
+        """None where such lines have to be parsed."""
+        self.share = 0.0
         """Of its lines, those that had to be parsed of late."""
         self.spans: list[tuple[int, int]] = []
         """Of the block in work."""
@@ -90,8 +91,26 @@ class _Kind:
         self.size = 0
         """Bytes of the sample."""
         self.seen = 0
-        self.learns_at = _LEARN if raw is None else _LEARN * _LEARN_AGAIN
+        self.learns_at = _LEARN
         self._every = 1
+        if raw is not None:
+            self.use(raw)
+
+    def use(self, raw: RawClass) -> None:
+        """Look at its lines so."""
+        self.raw = raw
+        self.share = raw.share
+        if raw.is_trained:
+            self.learns_at = max(_LEARN, self.seen) * _LEARN_AGAIN
+        self.forget()
+
+    @property
+    def is_to_learn(self) -> bool:
+        """Whether it is not known, or not any more, what is seldom in its lines."""
+        raw = self.raw
+        if raw is None or not raw.can_scan or not raw.rules:
+            return False
+        return not raw.is_trained or self.share > raw.share + _DRIFT
 
     def note(self, block: bytes) -> None:
         """Remember some of the block's lines."""
@@ -134,7 +153,7 @@ class RawScan:
         """Every match in whole lines, in their order and that of the rules."""
         found: list[Matched] = []
         self._blocks += 1
-        if self._is_mostly_odd and self._blocks % _PROBE:
+        if self._is_mostly_odd and self._blocks % _PROBE_ODD:
             return list(self._by_fields(block, _lines_of(block)))
         kinds = self._sort(block)
         lines = sum(len(kind.spans) for kind in kinds)
@@ -147,25 +166,22 @@ class RawScan:
 
     def _in(self, kind: _Kind, block: bytes) -> Iterable[Matched]:
         """Matches in the block's lines of one kind."""
-        key, raw = kind.key, kind.raw
-        if key is None:
+        raw = kind.raw
+        if raw is None:
             return self._by_fields(block, kind.spans)
-        if raw is None and not self._engine.class_of(key).rules:
+        if not raw.rules:
             return ()
-        if raw is None or (raw.can_scan and kind.share > raw.share + _DRIFT):
-            self._remember(kind, key, block)
-        if raw is not None and raw.can_scan and (kind.share <= _WORTH or self._blocks % _PROBE == 0):
+        if kind.is_to_learn:
+            self._remember(kind, block)
+        if raw.can_scan and (kind.share <= _WORTH or self._blocks % _PROBE == 0):
             return self._by_lines(kind, raw, block)
         return self._by_fields(block, kind.spans)
 
-    def _remember(self, kind: _Kind, key: Key, block: bytes) -> None:
+    def _remember(self, kind: _Kind, block: bytes) -> None:
         """Lines to choose by what is looked for; other hosts' lines may be unlike the first ones."""
         kind.note(block)
-        if kind.seen >= kind.learns_at and kind.sample:
-            kind.raw = self._engine.make_raw(key, kind.sample)
-            kind.share = kind.raw.share
-            kind.learns_at *= _LEARN_AGAIN
-            kind.forget()
+        if kind.seen >= kind.learns_at and kind.sample and kind.key is not None:
+            kind.use(self._engine.make_raw(kind.key, kind.sample))
         elif sum(one.size for one in self._by_class.values()) > _MOST_REMEMBERED:
             for one in self._by_class.values():
                 one.forget()
@@ -241,7 +257,7 @@ class RawScan:
                 key = self._engine.key(sources, number)
                 found = self._by_class.get(key)
                 if found is None:
-                    found = self._by_class[key] = _Kind(key, self._engine.kept_raw(key))
+                    found = self._by_class[key] = _Kind(key, self._engine.raw_class(key))
                 kind = found
         self._kinds[told] = kind
         return kind

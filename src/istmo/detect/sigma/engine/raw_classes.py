@@ -42,6 +42,7 @@ class RawClass:
         self.questions = Questions(self.rules, known)
         self.can_scan = plan.can_scan
         """Whether lines without a witness cannot match; else all have to be parsed."""
+        self.is_trained = plan.is_trained
         self.share = plan.share
         """Of the lines that it was made by, those that had to be parsed."""
         self._guards = plan.guards
@@ -77,7 +78,7 @@ def make_raw_plan(rules: Iterable[Rule], known: Mapping[str, Any], lines: Sequen
     rules = list(rules)
     sifted = sift(rules, known)
     if sifted.certain or sifted.always:
-        return RawPlan([], [], [], [], [], {}, False, b"", 1.0, can_scan=False)
+        return RawPlan(sifted.rules, [], [], [], [], {}, False, b"", 1.0, is_trained=False, can_scan=False)
     chosen = choose(
         sifted,
         len(lines),
@@ -97,15 +98,16 @@ def make_raw_plan(rules: Iterable[Rule], known: Mapping[str, Any], lines: Sequen
         asks_numbers=any(asks_numbers(one.literal) for one in chosen.finds),
         compiled=b"",
         share=0.0,
+        is_trained=bool(lines),
         can_scan=True,
     )
     if not plan.literals:
         return plan
-    compiled = _scanner_of(plan).compiled
+    plan = msgspec.structs.replace(plan, compiled=_scanner_of(plan).compiled)
+    if not lines:
+        return plan
     found = RawClass(plan, {rule.id: rule for rule in rules}, known).scan(lines)
-    return msgspec.structs.replace(
-        plan, compiled=compiled, share=(len(found.asked) + len(found.odd)) / len(lines)
-    )
+    return msgspec.structs.replace(plan, share=(len(found.asked) + len(found.odd)) / len(lines))
 
 
 def _lines_with(patterns: Iterable[Pattern], lines: Sequence[bytes]) -> dict[Pattern, int]:
