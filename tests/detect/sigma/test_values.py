@@ -74,6 +74,15 @@ def test_alternatives_asked_at_once_are_each_asked(written: list[str], text: str
     assert any_text_test([parse_text(one) for one in written])(text) is expected
 
 
+@given(
+    written=st.lists(st.text("aé\ud800*?.|\n", max_size=6), min_size=1, max_size=3),
+    text=st.text("aé\ud800.|\n", max_size=8),
+)
+def test_for_all_letters_they_are_each_asked(written: list[str], text: str) -> None:
+    alternatives = [parse_text(one) for one in written]
+    assert any_text_test(alternatives)(text) is any(text_test(one)(text) for one in alternatives)
+
+
 def test_many_stars_cost_no_more_than_the_text_is_long() -> None:
     holds = text_test(parse_text("*a" * 200 + "b"))
     assert holds("a" * 20_000) is False

@@ -64,9 +64,9 @@ def _search(compiled: Any) -> Callable[[str], bool]:
 
     def found(text: str) -> bool:
         try:
-            return bool(find(text) is not None)
+            return find(text.encode()) is not None
         except UnicodeEncodeError:  # half of a surrogate pair, which JSON may hold and UTF-8 may not
-            return bool(find(text.encode("utf-8", "replace").decode("utf-8")))
+            return find(text.encode("utf-8", "replace")) is not None
 
     return found
 
@@ -77,7 +77,7 @@ def _compile(pattern: str) -> Any:
     options.max_mem = MEMORY
     options.never_capture = True
     try:
-        return re2.compile(pattern, options)
+        return re2.compile(pattern.encode(), options)  # bytes: no places are counted in letters
     except UnicodeEncodeError:
         raise Refused("bad_expression", pattern=ascii(pattern)[:200]) from None
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import re2  # type: ignore[import-untyped]
 
-from istmo.detect.sigma.values import Parts, Wildcard
+from istmo.detect.sigma.values import Part, Parts, Wildcard
 
 _MANY: Final = 4_000
 """Letters of a text, times the literals looked for in it, from which one search is quicker than each."""
@@ -102,6 +102,37 @@ def holds_any_of(literals: Sequence[str]) -> Callable[[str], bool]:
     return lambda text: search(text.encode("utf-8", "surrogatepass")) is not None
 
 
+def wildcards_test(alternatives: Sequence[Parts]) -> Callable[[str], bool]:
+    """A test of a whole text against parts, one of which must fit: as one expression where that can be."""
+    segments = [split_segments(parts) for parts in alternatives]
+
+    def slow(text: str) -> bool:
+        return any(matches_wildcards(one, text) for one in segments)
+
+    options = re2.Options()
+    options.log_errors = False
+    options.never_capture = True
+    try:
+        written = "|".join("".join(map(_as_expression, parts)) for parts in alternatives)
+        search = re2.compile(f"(?s)\\A(?:{written})\\z".encode(), options).search
+    except (re2.error, UnicodeEncodeError):
+        return slow
+
+    def holds(text: str) -> bool:
+        try:
+            return search(text.encode()) is not None
+        except UnicodeEncodeError:
+            return slow(text)
+
+    return holds
+
+
+def _as_expression(part: Part) -> str:
+    if isinstance(part, Wildcard):
+        return ".*" if part is Wildcard.MANY else "."
+    return str(re2.escape(part))
+
+
 def any_text_test(alternatives: Sequence[Parts]) -> Callable[[str], bool]:
     """A test whether one of several holds; common placements by the string methods that they are.
 
@@ -112,7 +143,7 @@ def any_text_test(alternatives: Sequence[Parts]) -> Callable[[str], bool]:
     beginnings: list[str] = []
     endings: list[str] = []
     inside: list[str] = []
-    others: list[tuple[Segment, ...]] = []
+    others: list[Parts] = []
     for parts in alternatives:
         match parts:
             case ():
@@ -126,8 +157,9 @@ def any_text_test(alternatives: Sequence[Parts]) -> Callable[[str], bool]:
             case (Wildcard.MANY, str(literal), Wildcard.MANY):
                 inside.append(literal)
             case _:
-                others.append(split_segments(parts))
+                others.append(parts)
     begin, end = tuple(beginnings), tuple(endings)
+    wild = cache(lambda: wildcards_test(others))
     together = cache(lambda: holds_any_of(inside))
     many = _MANY // len(inside) if len(inside) > 1 else sys.maxsize
 
@@ -141,7 +173,7 @@ def any_text_test(alternatives: Sequence[Parts]) -> Callable[[str], bool]:
             for literal in inside:
                 if literal in text:
                     return True
-        return any(matches_wildcards(segments, text) for segments in others)
+        return bool(others) and wild()(text)
 
     if not inside and not others and not begin:
         if not end:
