@@ -40,6 +40,7 @@ def value_tests(values: Sequence[TestedValue]) -> list[Test]:
     """The tests that a field's values stand for, one of which must hold; texts of a kind are gathered."""
     kinds: dict[tuple[bool, bool], list[Text]] = {}
     expressions: list[Expression] = []
+    networks: list[Network] = []
     tests: list[Test] = []
     for value in values:
         if isinstance(value, Text):
@@ -49,9 +50,11 @@ def value_tests(values: Sequence[TestedValue]) -> list[Test]:
         elif isinstance(value, Expression):
             expressions.append(value)
         elif isinstance(value, Network):
-            tests.append(network_matcher(value))
+            networks.append(value)
         else:
             tests.append(comparison_matcher(value))
+    if networks:
+        tests.append(networks_matcher(networks))
     if expressions:
         tests.append(expressions_matcher(expressions))
     return [texts_matcher(texts) for texts in kinds.values()] + tests
@@ -95,18 +98,20 @@ def number_matcher(value: Number) -> Test:
     return test
 
 
-def network_matcher(value: Network) -> Test:
-    """An address in a range; an IPv4 address written as IPv6 (``::ffff:192.0.2.1``) counts as IPv4."""
-    network = value.network
+def networks_matcher(values: Sequence[Network]) -> Test:
+    """An address in one of the ranges; IPv4 written as IPv6 (``::ffff:192.0.2.1``) counts as IPv4."""
+    networks = [value.network for value in values]
 
     def test(one: FieldValue) -> bool:
         address = read_address(one.text)
         if address is None:
             return False
-        if address.version == network.version and address in network:
-            return True
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        return mapped is not None and mapped.version == network.version and mapped in network
+        return any(
+            (network.version == address.version and address in network)
+            or (mapped is not None and network.version == mapped.version and mapped in network)
+            for network in networks
+        )
 
     return test
 

@@ -21,9 +21,22 @@ from istmo.detect.sigma.engine.patterns import (
 from istmo.detect.sigma.engine.trees import Node, simplify
 from istmo.detect.sigma.rules import Rule
 
-Met = Mapping[Pattern, int]
-"""Events of a sample that hold each pattern: a bit an event."""
-Measure = Callable[[Iterable[Pattern]], dict[Pattern, int]]
+
+class Seen(NamedTuple):
+    """Where in a sample a pattern was found."""
+
+    events: int
+    """A bit an event."""
+    times: int
+
+    def and_in(self, event: int) -> Seen:
+        """Once more, in an event by its place."""
+        return Seen(self.events | 1 << event, self.times + 1)
+
+
+NOWHERE: Final = Seen(0, 0)
+Met = Mapping[Pattern, Seen]
+Measure = Callable[[Iterable[Pattern]], dict[Pattern, Seen]]
 """Looks for patterns in the sample."""
 
 _KEYWORD_COST: Final = 0.05
@@ -49,7 +62,7 @@ class Sifted(NamedTuple):
     """Slots of rules for which nothing has to be there."""
     needed: dict[int, Needs]
     trees: dict[int, Node]
-    """What is left of these."""
+    """What is left of them, but for those that hold anyway."""
 
 
 class Guard(msgspec.Struct, frozen=True, array_like=True):
@@ -82,11 +95,12 @@ def sift(rules: Iterable[Rule], known: Mapping[str, Any]) -> Sifted:
         needs = None if left is True else needs_of(left)
         if isinstance(left, bool):
             sifted.certain.append(slot)
-        elif needs is None:
+            continue
+        sifted.trees[slot] = left
+        if needs is None:
             sifted.always.append(slot)
         else:
             sifted.needed[slot] = needs
-            sifted.trees[slot] = left
     return sifted
 
 
@@ -97,7 +111,7 @@ def choose(sifted: Sifted, sample: int, measure: Measure, measure_vetoes: Measur
     be it tells nothing. A rule is found by the clause that is met least often. Where that is often still, it
     gets a guard.
     """
-    met: dict[Pattern, int] = {}
+    met: dict[Pattern, Seen] = {}
     if sample:
         met = measure({pattern for needs in sifted.needed.values() for pattern in patterns_of(needs)})
     chooser = _Chooser(len(sifted.rules), sample, met)
@@ -108,6 +122,8 @@ def choose(sifted: Sifted, sample: int, measure: Measure, measure_vetoes: Measur
             chooser.finds.setdefault(pattern, []).append(slot)
         if chooser.events_of(clauses[0]).bit_count() > _RARE * sample:
             often[slot] = clauses
+    if sample:
+        often |= {slot: [] for slot in sifted.always}
     against = {slot: refuters(sifted.trees[slot]) for slot in often}
     vetoes = {pattern for clause in against.values() for pattern in clause}
     vetoed = (measure_vetoes or measure)(vetoes) if vetoes else {}
@@ -130,20 +146,21 @@ class _Chooser:
 
     def cost(self, pattern: Pattern) -> float:
         """Of a pattern: how often it was met, and its length, since short ones occur by chance."""
-        share = self._met.get(pattern, 0).bit_count() / self._sample if self._sample else 0.0
+        seen = self._met.get(pattern, NOWHERE)
+        often = (_ASK * seen.events.bit_count() + _HIT * seen.times) / self._sample if self._sample else 0.0
         rarity = float((1 + len(pattern.literal)) ** -1.5)
-        return share + 0.01 * rarity + (_KEYWORD_COST if pattern.field == KEYWORDS else 0)
+        return often + _ASK * (0.01 * rarity + (_KEYWORD_COST if pattern.field == KEYWORDS else 0))
 
     def events_of(self, clause: Clause) -> int:
         """Events in which one of the patterns was met."""
         found = 0
         for pattern in clause:
-            found |= self._met.get(pattern, 0)
+            found |= self._met.get(pattern, NOWHERE).events
         return found
 
     def guard(self, slot: int, clauses: list[Clause], against: Met) -> None:
         """Find what keeps a rule from being asked in vain, where that is worth its cost."""
-        asked = self.events_of(clauses[0])
+        asked = self.events_of(clauses[0]) if clauses else (1 << self._sample) - 1
         needs: list[int] = []
         for clause in clauses[1:]:
             left = asked & self.events_of(clause)
@@ -152,13 +169,13 @@ class _Chooser:
                 asked = left
         vetoes: list[int] = []
         by_field: dict[str, set[Pattern]] = {}
-        for pattern, events in against.items():
-            if events & asked:
+        for pattern, seen in against.items():
+            if seen.events & asked:
                 by_field.setdefault(pattern.field, set()).add(pattern)
         for patterns in by_field.values():
             left = asked
             for pattern in patterns:
-                left &= ~against[pattern]
+                left &= ~against[pattern].events
             clause = frozenset(patterns)
             if len(vetoes) < _MOST_GUARDS and self._pays(asked, left, clause, against, self.vetoes):
                 vetoes.append(self._number(clause, self.vetoes, is_veto=True))
@@ -169,7 +186,7 @@ class _Chooser:
     def _pays(self, asked: int, left: int, clause: Clause, met: Met, among: Mapping[Pattern, object]) -> bool:
         new = [pattern for pattern in clause if pattern not in among]
         scanned = {pattern.field for pattern in (*self.finds, *self.vetoes)}
-        cost = _HIT * sum(met.get(pattern, 0).bit_count() for pattern in new)
+        cost = _HIT * sum(met.get(pattern, NOWHERE).times for pattern in new)
         cost += _FIELD * self._sample * len({pattern.field for pattern in new} - scanned)
         return _ASK * (asked.bit_count() - left.bit_count()) > cost
 

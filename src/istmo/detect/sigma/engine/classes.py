@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from istmo.detect.sigma.detections import Question
-from istmo.detect.sigma.engine.choosing import choose, sift, to_ask
-from istmo.detect.sigma.engine.framing import FRAME, Framed, frame, frame_lines, is_sound
+from istmo.detect.sigma.engine.choosing import NOWHERE, Seen, choose, sift, to_ask
+from istmo.detect.sigma.engine.framing import frame, frame_lines, is_sound
 from istmo.detect.sigma.engine.lines import ODD_TEXT, anywhere_in_line, can_stand_in_line
 from istmo.detect.sigma.engine.metering import Meter
 from istmo.detect.sigma.engine.patterns import KEYWORDS, Pattern
 from istmo.detect.sigma.engine.plans import Plan, WatchedPlan
 from istmo.detect.sigma.engine.scanners import Scanner, make_scanner
 from istmo.detect.sigma.engine.trees import question, simplify
+from istmo.detect.sigma.engine.walking import note, places
 from istmo.detect.sigma.evaluator import RuleMatcher
 from istmo.detect.sigma.fields import EventView
 from istmo.detect.sigma.rules import Rule
 from istmo.detect.sigma.ruleset import RuleSet
 
 Fields = Mapping[str, Any]
+_NONE: Final[frozenset[int]] = frozenset()
 
 
 class Watched(NamedTuple):
@@ -97,8 +99,10 @@ class EventClass:
             for one in plan.watched
         ]
         self._certain = plan.certain
-        self._always = plan.always
         self._guards = plan.guards
+        self._always = [
+            (slot, plan.guards[slot].vetoes if slot in plan.guards else _NONE) for slot in plan.always
+        ]
 
     def find(
         self, events: Sequence[Fields], lines: Sequence[bytes | None], meter: Meter | None = None
@@ -121,7 +125,9 @@ class EventClass:
             if asked or always:
                 view = EventView(events[place])
                 if always:
-                    asked = sorted((*asked, *always))
+                    said = met or _NONE
+                    asked += [slot for slot, vetoes in always if vetoes.isdisjoint(said)]
+                    asked.sort()
                 held = [slot for slot in asked if questions[slot](view)]
                 if certain:
                     held = sorted((*held, *certain))
@@ -150,15 +156,16 @@ def make_plan(rules: Iterable[Rule], known: Fields, sample: Sequence[Fields] = (
     return Plan(sifted.rules, sifted.certain, sifted.always, chosen.guards, watched, bool(sample))
 
 
-def _events_with(patterns: Iterable[Pattern], sample: Sequence[Fields]) -> dict[Pattern, int]:
+def _events_with(patterns: Iterable[Pattern], sample: Sequence[Fields]) -> dict[Pattern, Seen]:
     """The events of a sample that hold each pattern."""
-    possible = sorted(patterns)
-    watched = _watch({pattern: (number,) for number, pattern in enumerate(possible)}, {})
-    events = dict.fromkeys(possible, 0)
-    for place, met in candidates_in(watched, sample, [None] * len(sample)).items():
-        for number in met:
-            events[possible[number]] |= 1 << place
-    return events
+    seen = dict.fromkeys(patterns, NOWHERE)
+    for watched in _watch(dict.fromkeys(seen, ()), {}):
+        framed = frame(watched.field, sample)
+        if framed is not None:
+            for place, number in places(watched.scanner, framed):
+                pattern = Pattern(watched.field, watched.literals[number])
+                seen[pattern] = seen[pattern].and_in(place)
+    return seen
 
 
 def _watch(finds: Mapping[Pattern, Sequence[int]], vetoes: Mapping[Pattern, Sequence[int]]) -> list[Watched]:
@@ -201,53 +208,16 @@ def candidates_in(
             odd = [place for place, line in enumerate(lines) if line is None]
             if len(odd) < len(events):
                 pieces = list(map(_or_nothing, lines))
-                odd += _note(one.in_lines, frame_lines(pieces), one.says, candidates)
+                odd += note(one.in_lines, frame_lines(pieces), one.says, candidates)
             if odd:
                 framed = frame(one.field, [events[place] for place in odd])
-                _note(one.scanner, framed, one.says, candidates, odd)
+                note(one.scanner, framed, one.says, candidates, odd)
         elif (framed := frame(one.field, events)) is not None:
             says = one.says
             if one.says_if_sound is not None and is_sound(framed):
                 says = one.says_if_sound
-            _note(one.scanner, framed, says, candidates)
+            note(one.scanner, framed, says, candidates)
     return candidates
-
-
-def _note(
-    scanner: Scanner,
-    framed: Framed | None,
-    says: Sequence[tuple[int, ...]],
-    candidates: dict[int, set[int]],
-    places: Sequence[int] | None = None,
-) -> list[int]:
-    """Add what is found in events, by ``places`` where they are not all of a batch; those with a mark."""
-    marked: list[int] = []
-    if framed is None:
-        return marked
-    data, lengths = framed
-    at, end_of_event = 0, lengths[0] + FRAME
-    literals = len(says)
-    seen: set[int] = set()  # in this event: a value may repeat itself a thousand times
-    for number, end in scanner.scan(data):
-        if end > end_of_event:
-            seen.clear()
-            while end > end_of_event:
-                at += 1
-                end_of_event += lengths[at] + FRAME
-        if number in seen:
-            continue
-        seen.add(number)
-        if number >= literals:
-            if not marked or marked[-1] != at:
-                marked.append(at)
-            continue
-        place = at if places is None else places[at]
-        known = candidates.get(place)
-        if known is None:
-            candidates[place] = set(says[number])
-        else:
-            known.update(says[number])
-    return marked
 
 
 def _or_nothing(line: bytes | None) -> bytes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from istmo.detect.sigma.engine.choosing import choose, sift, to_ask
+from istmo.detect.sigma.engine.choosing import NOWHERE, Seen, choose, sift, to_ask
 from istmo.detect.sigma.engine.classes import Questions
-from istmo.detect.sigma.engine.framing import FRAME, frame_lines
+from istmo.detect.sigma.engine.framing import frame_lines
 from istmo.detect.sigma.engine.lines import (
     ODD_NUMBERS,
     asks_numbers,
@@ -21,6 +21,7 @@ from istmo.detect.sigma.engine.lines import (
 from istmo.detect.sigma.engine.patterns import Pattern
 from istmo.detect.sigma.engine.plans import RawPlan
 from istmo.detect.sigma.engine.scanners import Scanner, make_scanner
+from istmo.detect.sigma.engine.walking import places
 from istmo.detect.sigma.rules import Rule
 
 
@@ -58,7 +59,7 @@ class RawClass:
         met: dict[int, set[int]] = {}
         named: set[tuple[int, int]] = set()
         odd: set[int] = set()
-        for place, number in _places(self._scanner, lines):
+        for place, number in places(self._scanner, frame_lines(lines)):
             if number < len(says):
                 known = met.get(place)
                 if known is None:
@@ -110,22 +111,24 @@ def make_raw_plan(rules: Iterable[Rule], known: Mapping[str, Any], lines: Sequen
     return msgspec.structs.replace(plan, share=(len(found.asked) + len(found.odd)) / len(lines))
 
 
-def _lines_with(patterns: Iterable[Pattern], lines: Sequence[bytes]) -> dict[Pattern, int]:
+def _lines_with(patterns: Iterable[Pattern], lines: Sequence[bytes]) -> dict[Pattern, Seen]:
     """The lines that hold each pattern, as it is spelled there."""
-    found = dict.fromkeys(patterns, 0)
+    found = dict.fromkeys(patterns, NOWHERE)
     spelled = [(text, one) for one in found for text in spelled_in_line(one.literal)]
     if spelled:
-        for place, number in _places(make_scanner([text for text, _ in spelled]), lines):
-            found[spelled[number][1]] |= 1 << place
+        for place, number in places(make_scanner([text for text, _ in spelled]), frame_lines(lines)):
+            pattern = spelled[number][1]
+            found[pattern] = found[pattern].and_in(place)
     return found
 
 
-def _lines_with_vetoes(patterns: Sequence[Pattern], lines: Sequence[bytes]) -> dict[Pattern, int]:
-    found = dict.fromkeys(patterns, 0)
+def _lines_with_vetoes(patterns: Sequence[Pattern], lines: Sequence[bytes]) -> dict[Pattern, Seen]:
+    found = dict.fromkeys(patterns, NOWHERE)
     if patterns:
         scanner = make_scanner((), marks=[expression_of_value(one.field, one.literal) for one in patterns])
-        for place, number in _places(scanner, lines):
-            found[patterns[number]] |= 1 << place
+        for place, number in places(scanner, frame_lines(lines)):
+            pattern = patterns[number]
+            found[pattern] = found[pattern].and_in(place)
     return found
 
 
@@ -137,14 +140,3 @@ def _scanner_of(plan: RawPlan, compiled: bytes = b"") -> Scanner:
 
 def _names(vetoes: Iterable[tuple[str, str]]) -> list[str]:
     return sorted({name for name, _ in vetoes})
-
-
-def _places(scanner: Scanner, lines: Sequence[bytes]) -> Iterator[tuple[int, int]]:
-    """Lines, by place, with the number of what is found in each, as often as it is there."""
-    data, lengths = frame_lines(lines)
-    place, end_of_line = 0, lengths[0] + FRAME
-    for number, end in scanner.scan(data):
-        while end > end_of_line:
-            place += 1
-            end_of_line += lengths[place] + FRAME
-        yield place, number
