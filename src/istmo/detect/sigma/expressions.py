@@ -1,8 +1,8 @@
 """Regular expressions (modifiers appendix, "Regular Expression"), bounded in time and memory.
 
-RE2 runs in time linear in the text whatever the pattern, so a rule from outside cannot stall
-detection. What it has no automaton for (look-around, back references) is outside the subset that
-the specification allows, and is refused by name.
+RE2 runs in time linear in the text whatever the pattern, and the size of the pattern times that of the
+text is bounded here, so a rule from outside cannot stall detection. What RE2 has no automaton for
+(look-around, back references) is outside the subset that the specification allows, and is refused by name.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ _CAUSES = (
 """What RE2's words mean for whoever wrote the rule. Its words are English, and stay with us."""
 MEMORY = 8 << 20
 """Bytes for one compiled expression; RE2 refuses what would need more."""
+INSTRUCTIONS = 10_000
+"""Of one compiled expression. Linear is not short: a character of a text may cost a step an instruction."""
+STEPS = 100_000_000
+"""For one value, about two seconds. Of a value that could take more, the beginning is searched: an expression
+of 1,000 instructions looks at 100,000 characters. All published ones look at a Windows event whole."""
 
 
 def check_expression(expression: Expression, limits: RuleLimits = STANDARD) -> None:
@@ -39,7 +44,8 @@ def check_expression(expression: Expression, limits: RuleLimits = STANDARD) -> N
     if len(expression.pattern) > limits.expression_characters:
         raise Refused("expression_too_long", limit=limits.expression_characters)
     try:
-        _compile(expression)
+        if _compile(expression).programsize > INSTRUCTIONS:
+            raise Refused("expression_memory", pattern=expression.pattern[:200])
     except re2.error as error:
         reason = error.args[0] if error.args else ""
         told = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
@@ -50,9 +56,12 @@ def check_expression(expression: Expression, limits: RuleLimits = STANDARD) -> N
 
 def search(expression: Expression) -> Callable[[str], bool]:
     """A test whether the expression is found anywhere in a text."""
-    find = _compile(expression).search
+    compiled = _compile(expression)
+    find, most = compiled.search, STEPS // max(1, compiled.programsize)
 
     def found(text: str) -> bool:
+        if len(text) > most:
+            text = text[:most] + "\0"  # the cut is no end that "$" may hold at
         try:
             return bool(find(text) is not None)
         except UnicodeEncodeError:  # half of a surrogate pair, which JSON may hold and UTF-8 may not
