@@ -1,9 +1,9 @@
 """Fuzz one target, or each in turn, for as long as one likes.
 
-``python -m tests.fuzz --seconds 600`` gives each target ten minutes; ``python -m tests.fuzz lines --seconds 0``
-never ends. With atheris (``pip install atheris``; Linux) inputs are made where they reach new code, and kept in
-``--corpus``; without it the seeds are changed at random. Status other than 0 at the first input that fails,
-which is written to ``--corpus`` as well.
+``python -m tests.fuzz --seconds 600`` gives each target ten minutes, and ``python -m tests.fuzz lines
+--seconds 0`` never ends. With atheris (``pip install atheris``; Linux) inputs are made where they reach new
+code, and kept in ``--corpus``; without it the seeds are changed at random. Status other than 0 at the first
+input that fails, which is written to ``--corpus`` as well.
 """
 
 from __future__ import annotations

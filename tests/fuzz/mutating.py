@@ -1,4 +1,4 @@
-"""Seeds changed at random, the same way each time: cuts, doubled pieces, other bytes, words of the subject."""
+"""Seeds changed by chance, the same way each time: cuts, doubled pieces, odd bytes, words of the subject."""
 
 from __future__ import annotations
 
