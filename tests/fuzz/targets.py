@@ -17,7 +17,18 @@ from istmo.detect.eventstore.lines import read_event
 from istmo.detect.indicators import Matcher
 from istmo.detect.normalise import NormalEvent, normalise
 from istmo.detect.reading import FORMS, JSON, Line, LineLogs, LogEvents, open_stream
-from istmo.detect.sigma import Evaluator, Logsource, RuleFile, RuleSet, collect_rules
+from istmo.detect.sigma import (
+    Correlation,
+    Evaluator,
+    Filter,
+    Logsource,
+    ReadPart,
+    RuleFile,
+    RuleSet,
+    collect_rules,
+    combine,
+    read_rules,
+)
 from istmo.detect.sigma.conditions import parse_condition
 from istmo.detect.sigma.correlating import Correlator
 from istmo.detect.sigma.engine import Engine
@@ -167,12 +178,17 @@ def events(data: bytes) -> None:
 
 def correlations(data: bytes) -> None:
     """Correlations and filters beside a good rule; what the rule matches goes through them."""
-    rule = RULE.format(id=ID.format(0)).encode()
-    ruleset = collect_rules([RuleFile("rule.yml", rule), RuleFile("more.yml", data)])
+    parts = [one.part for one in read_rules([RuleFile("more.yml", data)]) if isinstance(one, ReadPart)]
+    ruleset = combine(
+        WELL.rules,
+        [one for one in parts if isinstance(one, Correlation) and one.id != WELL.rules[0].id],
+        [one for one in parts if isinstance(one, Filter)],
+    )
     correlator = Correlator(ruleset, lateness=0)
+    evaluator = Evaluator(ruleset)
     for number in range(6):
         fields = FIELDS | {"User": f"u{number % 2}"}
-        for one in Evaluator(ruleset).match(fields, SOURCES):
+        for one in evaluator.match(fields, SOURCES):
             correlator.feed(one.rule_id, fields, number * 1_000_000, str(number))
     correlator.flush(10_000_000)
     correlator.snapshot()
