@@ -193,3 +193,13 @@ def test_the_codes_of_an_access_list_have_their_names_beside_them() -> None:
     for other in ("%%9999", "", None, ["%%4417"]):
         assert normalise(event | {"AccessList": other}).fields["AccessList"] == other
     assert normalise(event | {"EventID": 4624}).fields["AccessList"] == codes
+
+
+def test_a_failed_wmi_operation_is_found_in_the_message_where_there_is_nothing_else() -> None:
+    event = {
+        "Channel": "Microsoft-Windows-WMI-Activity/Operational",
+        "EventID": 5858,
+        "Message": "Operation = x",
+    }
+    assert normalise(event).fields["Operation"] == "Operation = x"
+    assert normalise(event | {"Operation": "y"}).fields["Operation"] == "y"

@@ -59,6 +59,19 @@ def test_the_first_lines_tell_the_form(head: bytes, form: str) -> None:
     assert form_of(head) == form
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_what_windows_tools_write_is_read(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.txt"
+    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    for text, form in (("Mar  1 09:00:00 web1 sshd[8]: ñandú\r\n", "syslog"), ('{"n": "ñandú"}\r\n', "json")):
+        path.write_bytes(mark + (text * 20_000).encode(encoding))
+        lines, problems = read(path)
+        assert ({one.form for one in lines}, len(lines), problems) == ({form}, 20_000, [])
+        assert "ñandú".encode() in lines[-1].raw
+    path.write_bytes(path.read_bytes()[:-1])
+    assert len(read(path)[0]) == 20_000, "half a character at the end costs no more than itself"
+
+
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_a_log_is_read_plain_or_packed(tmp_path: Path, pack: Any) -> None:
     path = tmp_path / "auth.log"

@@ -16,8 +16,8 @@ from .same_answers import differences, events_of
 @pytest.mark.parametrize(
     ("archive", "step", "most", "least"),
     [
-        ("evtx/evtx_attack_samples.zip", 9, 1000, 150),
-        ("events-large/metasploit_logonpasswords_lsass_memory_dump.zip", 13, 600, 1),
+        ("evtx/evtx_attack_samples.zip", 16, 520, 60),
+        ("events-large/metasploit_logonpasswords_lsass_memory_dump.zip", 19, 300, 1),
     ],
 )
 def test_the_engine_finds_what_the_oracle_finds_on_real_events(

@@ -20,7 +20,7 @@ from istmo.detect.triage.stopping import Stop
 
 from .test_hunt import event, lines, rule
 
-EVENTS = 120_000
+EVENTS = 50_000
 """Of a file: seconds of work, of which the test waits for the first alone."""
 SECONDS = 60
 

@@ -91,13 +91,13 @@ def packed(data: bytes) -> bytes:
 def test_progress_comes_to_the_size_of_the_files_and_moves_within_one(
     tmp_path: Path, rules: Path, form: str, processes: int
 ) -> None:
-    varied = b"".join(lines(event(f"uno {n * 2654435761 % 2**32:x}")) for n in range(6000))
+    varied = b"".join(lines(event(f"uno {n * 2654435761 % 2**32:x}")) for n in range(2500))
     for name in ("a", "b"):
         path = tmp_path / f"{name}.{form}"
         if form == "zip":
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
                 for number in range(30):
-                    archive.writestr(f"{number}.jsonl", varied[: 200_000 + number])
+                    archive.writestr(f"{number}.jsonl", varied[: 40_000 + number])
         else:
             path.write_bytes(varied if form == "jsonl" else packed(varied))
     parts = list_parts([str(path) for path in sorted(tmp_path.glob(f"*.{form}"))], lambda name, error: None)

@@ -5,6 +5,7 @@ Nothing is ever unpacked to disk, so a member's path (``../../x``) is a name and
 
 from __future__ import annotations
 
+import codecs
 import os
 import tempfile
 import zipfile
@@ -12,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO, Final, cast
 
@@ -30,6 +32,7 @@ _CHUNK: Final = 256 << 10
 _FREE: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _BOM: Final = b"\xef\xbb\xbf"
 _LONGEST_NAME: Final = 300
 _IN_MEMORY: Final = 32 << 20
@@ -101,7 +104,7 @@ def _lines(
     """Lines of a stream that may be gzip. ``packed_size`` bounds what a zip member may come to."""
     events: _JsonEvents | LogEvents | None = None
     try:
-        pieces = _inflated(_bounded(chunks, place, limits, packed_size), limits, place)
+        pieces = _in_utf8(_inflated(_bounded(chunks, place, limits, packed_size), limits, place))
         for data in pieces:
             if events is None:
                 if data.startswith(evtx_files.SIGNATURE):
@@ -212,6 +215,22 @@ def _inflated(chunks: Iterator[bytes], limits: Limits, place: str) -> Iterator[b
         raise TooLarge("detect.archive_bomb", file=place, ratio=limits.archive_ratio) from None
     except InvalidInput:
         raise InvalidInput("detect.archive_unreadable", file=place, detail="gzip") from None
+
+
+def _in_utf8(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Text that begins with UTF-16's mark, as Windows' own tools write it, in UTF-8; all else as it is."""
+    first = next(pieces, b"")
+    if not first.startswith(_UTF_16):
+        if first:
+            yield first
+        yield from pieces
+        return
+    decoder = codecs.getincrementaldecoder("utf-16")("replace")
+    for piece in chain((first,), pieces):
+        if text := decoder.decode(piece):
+            yield text.encode("utf-8", "replace")
+    if text := decoder.decode(b"", True):
+        yield text.encode("utf-8", "replace")
 
 
 def _looks_like_events(head: bytes) -> bool:

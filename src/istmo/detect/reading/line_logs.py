@@ -108,7 +108,7 @@ class LogEvents:
                 yield Line(self._place, self._began, b"\n".join(self._open), self._form, event)
             if event is not None or not self._open:
                 self._began, self._open = number, []
-            self._open.append(raw)
+            self._open.append(raw[:LONGEST])
             return
         if event is not None:
             yield Line(self._place, number, raw, self._form, event)

@@ -1,15 +1,14 @@
 """Regular expressions (modifiers appendix, "Regular Expression"), bounded in time and memory.
 
-RE2 runs in time linear in the text whatever the pattern, so a rule from outside cannot stall
-detection. What it has no automaton for (look-around, back references) is outside the subset that
-the specification allows, and is refused by name.
+RE2 runs in time linear in the text whatever the pattern, and the size of the pattern times that of the
+text is bounded here, so a rule from outside cannot stall detection. What RE2 has no automaton for
+(look-around, back references) is outside the subset that the specification allows, and is refused by name.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import re2  # type: ignore[import-untyped]
@@ -33,6 +32,11 @@ _CAUSES = (
 """What RE2's words mean for whoever wrote the rule. Its words are English, and stay with us."""
 MEMORY = 8 << 20
 """Bytes for one compiled expression; RE2 refuses what would need more."""
+INSTRUCTIONS = 10_000
+"""Of one compiled expression. Linear is not short: a character of a text may cost a step an instruction."""
+STEPS = 100_000_000
+"""For one value, about two seconds. Of a value that could take more, the beginning is searched: an expression
+of 1,000 instructions looks at 100,000 characters. All published ones look at a Windows event whole."""
 
 
 def check_expression(expression: Expression, limits: RuleLimits = STANDARD) -> None:
@@ -40,7 +44,8 @@ def check_expression(expression: Expression, limits: RuleLimits = STANDARD) -> N
     if len(expression.pattern) > limits.expression_characters:
         raise Refused("expression_too_long", limit=limits.expression_characters)
     try:
-        _compile(_flagged(expression))
+        if _compile(_flagged(expression)).programsize > INSTRUCTIONS:
+            raise Refused("expression_memory", pattern=expression.pattern[:200])
     except re2.error as error:
         reason = error.args[0] if error.args else ""
         told = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
@@ -51,24 +56,41 @@ def check_expression(expression: Expression, limits: RuleLimits = STANDARD) -> N
 
 def search(expressions: Sequence[Expression]) -> Callable[[str], bool]:
     """A test whether one of the expressions is found anywhere in a text."""
-    each = [_flagged(one) for one in expressions]
-    if len(each) > 1 and not any("\\Q" in one for one in each):  # a quotation may run on past its end
-        with suppress(re2.error):  # together they are too large
-            return _search(_compile("|".join(f"(?:{one})" for one in each)))
-    asked = [_search(_compile(one)) for one in each]
-    return asked[0] if len(asked) == 1 else lambda text: any(found(text) for found in asked)
+    written = [_flagged(one) for one in expressions]
+    each = [_search(_compile(one)) for one in written]
+    if len(each) == 1:
+        return each[0]
+
+    def one_by_one(text: str) -> bool:
+        return any(found(text) for found in each)
+
+    if any("\\Q" in one for one in written):  # a quotation may run on past its end
+        return one_by_one
+    try:
+        compiled = _compile("|".join(f"(?:{one})" for one in written))
+    except re2.error:  # together they are too large
+        return one_by_one
+    together, most = _search(compiled), _most(compiled)
+    return lambda text: together(text) if len(text) <= most else one_by_one(text)
 
 
 def _search(compiled: Any) -> Callable[[str], bool]:
-    find = compiled.search
+    find, most = compiled.search, _most(compiled)
 
     def found(text: str) -> bool:
+        if len(text) > most:
+            text = text[:most] + "\0"  # the cut is no end that "$" may hold at
         try:
             return find(text.encode()) is not None
         except UnicodeEncodeError:  # half of a surrogate pair, which JSON may hold and UTF-8 may not
             return find(text.encode("utf-8", "replace")) is not None
 
     return found
+
+
+def _most(compiled: Any) -> int:
+    """Characters of a text that are looked at."""
+    return STEPS // max(1, int(compiled.programsize))
 
 
 def _compile(pattern: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import re2  # type: ignore[import-untyped]
 
 from istmo.detect.sigma.documents import List, Map, WrittenNumber
-from istmo.detect.sigma.expressions import MEMORY
+from istmo.detect.sigma.expressions import INSTRUCTIONS, MEMORY
 from istmo.detect.sigma.problems import Refused
 
 
@@ -95,10 +95,13 @@ class Parameters:
         options = re2.Options()
         options.log_errors, options.max_mem = False, MEMORY
         try:
-            return re2.compile(pattern, options)
+            made = re2.compile(pattern, options)
         except (re2.error, UnicodeEncodeError):
+            made = None
+        if made is None or made.programsize > INSTRUCTIONS:
             line = self.content.line_of(name)
-            raise Refused("pipeline_expression", line, name=name, pattern=ascii(pattern)[1:201]) from None
+            raise Refused("pipeline_expression", line, name=name, pattern=ascii(pattern)[1:201])
+        return made
 
     def end(self) -> None:
         for name in self.content:

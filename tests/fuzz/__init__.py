@@ -1,0 +1,1 @@
+"""Fuzzing of what reads data from outside: ``python -m tests.fuzz --help``."""

@@ -1,0 +1,270 @@
+"""What is fuzzed. A target takes any bytes and may raise nothing but what its subject documents.
+
+``SEEDS`` are bytes from which the way into the deeper parts is short.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from istmo.detect.eventstore.lines import read_event
+from istmo.detect.indicators import Matcher
+from istmo.detect.normalise import NormalEvent, normalise
+from istmo.detect.reading import FORMS, JSON, Line, LineLogs, LogEvents, open_stream
+from istmo.detect.sigma import (
+    Correlation,
+    Evaluator,
+    Filter,
+    Logsource,
+    ReadPart,
+    RuleFile,
+    RuleSet,
+    collect_rules,
+    combine,
+    read_rules,
+)
+from istmo.detect.sigma.conditions import parse_condition
+from istmo.detect.sigma.correlating import Correlator
+from istmo.detect.sigma.engine import Engine
+from istmo.detect.sigma.expressions import check_expression, search
+from istmo.detect.sigma.pipelines import apply_pipelines, read_pipeline
+from istmo.detect.sigma.problems import Refused
+from istmo.detect.sigma.values import Expression
+from istmo.errors import IstmoError
+from istmo.settings import Limits
+
+LIMITS = Limits()
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+LOGS = tuple(one for one in FORMS if one != JSON)
+ID = "5f0a3a5e-6a09-413f-8743-e6cf3556100{}"
+RULE = """title: T
+id: {id}
+status: test
+level: high
+logsource: {{category: process_creation, product: windows}}
+detection:
+  a:
+    CommandLine|contains|all: ['uno*', '\\\\?dos']
+    Image|endswith: ['\\a.exe', "/b"]
+  b:
+    - EventID: [1, 0x10, null]
+    - User|re|i: '^(a|b){{1,3}}$'
+    - Net|cidr: 192.0.2.0/24
+    - X|base64offset|contains: 'wide'
+    - T|gte: 3
+  filter: {{Image|fieldref: Other, N|exists: true, E: ''}}
+  keywords: [malo, '*x?']
+  condition: (a or 1 of b*) and not filter or keywords
+"""
+CORRELATION = """title: C
+id: {id}
+correlation:
+  type: {kind}
+  rules: [{rule}]
+  group-by: [User, Computer]
+  timespan: 10m
+  condition: {condition}
+"""
+FILTER = """title: F
+id: {id}
+logsource: {{product: windows}}
+filter:
+  rules: [{rule}]
+  selection: {{Image|startswith: 'C:\\ok'}}
+  condition: not selection
+"""
+PIPELINE = b"""name: p
+priority: 10
+vars: {admins: [ana, 'b*']}
+transformations:
+  - id: names
+    type: field_name_mapping
+    mapping: {CommandLine: process.command_line, Image: [a, b]}
+    rule_conditions: [{type: logsource, product: windows}]
+  - type: add_condition
+    conditions: {Channel: [x, y]}
+  - type: replace_string
+    regex: '(u)no'
+    replacement: '\\1'
+  - type: change_logsource
+    service: sysmon
+"""
+SOURCES = (Logsource("process_creation", "windows", "sysmon"),)
+FIELDS: dict[str, Any] = {
+    "CommandLine": "uno dos ?dos malo",
+    "Image": "C:\\a.exe",
+    "Other": "c:\\A.EXE",
+    "EventID": 1,
+    "User": "ab",
+    "Net": "192.0.2.7",
+    "T": "4",
+    "N": [1, None, {"a": ["b"]}],
+    "E": "",
+}
+EVENT = NormalEvent(FIELDS, SOURCES)
+WELL = collect_rules([RuleFile("well.yml", RULE.format(id=ID.format(0)).encode())])
+
+
+def rules(data: bytes) -> None:
+    """A rule file: read, told, and asked; engine and oracle agree."""
+    ruleset = collect_rules([RuleFile("a.yml", data)])
+    oracle = {one.rule_id for one in Evaluator(ruleset).match(FIELDS, SOURCES)}
+    engine = {rule.id for _, rule in Engine(ruleset).find([EVENT])}
+    assert engine == oracle
+
+
+def expressions(data: bytes) -> None:
+    """A regular expression, and a text after the first NUL."""
+    pattern, _, text = data.decode("utf-8", "surrogateescape").partition("\0")
+    for flags in ("", "i", "ms"):
+        with suppress(Refused):
+            expression = Expression(pattern, flags)
+            check_expression(expression)
+            search(expression)(text * 50)
+    quoted = orjson.dumps(pattern.encode("utf-8", "replace").decode()).decode()
+    detection = f"detection:\n  a:\n    CommandLine|re: {quoted}\n"
+    head = RULE.format(id=ID.format(1)).split("detection:")[0]
+    rules((head + detection + "  condition: a\n").encode())
+
+
+def conditions(data: bytes) -> None:
+    """The condition of a rule."""
+    with suppress(Refused):
+        parse_condition(data.decode("utf-8", "replace"), ["a", "b1", "b2", "not_c", "them", "filter"])
+
+
+def pipelines(data: bytes) -> None:
+    """A processing pipeline, applied to a rule."""
+    with suppress(Refused):
+        pipeline = read_pipeline(data)
+        changed = apply_pipelines(WELL.rules[0], [pipeline])
+        Evaluator(RuleSet((changed,))).match(FIELDS, SOURCES)
+
+
+def lines(data: bytes) -> None:
+    """A log of lines; the first byte says of which format."""
+    events = LogEvents("a", LOGS[data[0] % len(LOGS)] if data else "text", NOW, LIMITS.line_bytes)
+    for one in (*events.feed(data[1:]), *events.finish()):
+        if isinstance(one, Line):
+            assert one.data is not None
+            _asked(normalise(one.data))
+
+
+def files(data: bytes) -> None:
+    """A file of any kind, as a hunt opens it."""
+    for one in open_stream(
+        io.BytesIO(data), "a.evtx" if data[:1] == b"E" else "a", LIMITS, None, LineLogs(NOW)
+    ):
+        if isinstance(one, Line):
+            with suppress(IstmoError):
+                event = one.data if one.data is not None else read_event(one.raw, LIMITS)[1]
+                _asked(normalise(event))
+
+
+def events(data: bytes) -> None:
+    """One event in JSON, in any shape."""
+    with suppress(IstmoError):
+        event = read_event(data, LIMITS)[1]
+        before = orjson.dumps(event)
+        _asked(normalise(event))
+        assert orjson.dumps(event) == before, "what came in is left as it is"
+
+
+def correlations(data: bytes) -> None:
+    """Correlations and filters beside a good rule; what the rule matches goes through them."""
+    parts = [one.part for one in read_rules([RuleFile("more.yml", data)]) if isinstance(one, ReadPart)]
+    ruleset = combine(
+        WELL.rules,
+        [one for one in parts if isinstance(one, Correlation) and one.id != WELL.rules[0].id],
+        [one for one in parts if isinstance(one, Filter)],
+    )
+    correlator = Correlator(ruleset, lateness=0)
+    evaluator = Evaluator(ruleset)
+    for number in range(6):
+        fields = FIELDS | {"User": f"u{number % 2}"}
+        for one in evaluator.match(fields, SOURCES):
+            correlator.feed(one.rule_id, fields, number * 1_000_000, str(number))
+    correlator.flush(10_000_000)
+    correlator.snapshot()
+
+
+def _asked(event: NormalEvent) -> None:
+    """What a hunt asks every event: its time, its host, rules and indicators."""
+    assert event.time is None or event.time.tzinfo is not None
+    assert isinstance(event.host, str)
+    assert isinstance(event.is_time_assumed, bool)
+    _EVALUATOR.match(event.fields, event.logsources)
+    list(_ENGINE.find([event]))
+    list(_MATCHER.match(event.fields))
+
+
+_EVALUATOR, _ENGINE = Evaluator(WELL), Engine(WELL)
+_MATCHER = Matcher(lambda: 0)
+_MATCHER.put("i", (("ipv4", "192.0.2.7"), ("domain", "bad.example")))
+
+Target = Callable[[bytes], None]
+TARGETS: dict[str, Target] = {
+    one.__name__: one
+    for one in (rules, expressions, conditions, pipelines, lines, files, events, correlations)
+}
+_SYSLOG = b"<38>Mar  1 09:00:00 web1 sshd[24200]: Invalid user op from 192.0.2.9\n"
+_AUDIT = b'type=EXECVE msg=audit(1772442000.125:417): argc=2 a0="id" a1=2F746D70\n'
+_NESTED = (
+    b'{"Event":{"System":{"Provider":{"#attributes":{"Name":"x"}},"EventID":5145,"Channel":"Security",'
+    b'"TimeCreated":{"#attributes":{"SystemTime":"2026-03-02T09:00:00Z"}}},"EventData":{"AccessList":"%%4417",'
+    b'"Data":[{"#attributes":{"Name":"A"},"#text":"1"},"x"]}}}'
+)
+SEEDS: dict[str, list[bytes]] = {
+    "rules": [RULE.format(id=ID.format(1)).encode()],
+    "expressions": [
+        b"^(a+)+$\0aaaa",
+        b"(?i)[^\\]x]{2,9}|\\bfoo\\.exe$\0foo.exe",
+        b"\\Qa$\\E(?:x|y)?\\x41\0A",
+    ],
+    "conditions": [b"a and not (1 of b* or all of them) or not filter", b"1 of b1 and a"],
+    "pipelines": [PIPELINE],
+    "lines": [bytes([number]) + body for number in range(len(LOGS)) for body in (_SYSLOG + _AUDIT,)]
+    + [
+        bytes([LOGS.index("zeek")])
+        + b"#separator \\x09\n#path\tdns\n#fields\tts\tuid\tset\n"
+        + b"#types\ttime\tstring\tset[port]\n1\tC\t1,2\n",
+        bytes([LOGS.index("w3c")])
+        + b'#Fields: date time c-ip cs(User-Agent)\n2026-03-02 09:00:00 192.0.2.9 "a ""b"\n',
+        bytes([LOGS.index("combined")])
+        + b'192.0.2.9 - - [02/Mar/2026:09:00:00 +0000] "GET /?a HTTP/1.1" 200 1 "-" "c"\n',
+        bytes([LOGS.index("squid")])
+        + b"1772442000.125 90 192.0.2.9 TCP_MISS/200 934 GET http://a/b - HIER_DIRECT/1 text/html\n",
+        bytes([LOGS.index("proxifier")])
+        + b"[10.30 16:49:06] a.exe - h:443 close, 1 bytes sent, 2 bytes received, lifetime 00:01\n",
+        bytes([LOGS.index("pairs")]) + b'date=2026-03-02 logid="1" devname="a b" srcip=192.0.2.7\n',
+        bytes([LOGS.index("syslog")])
+        + b"Mar  2 09:00:01 db1 sysmon: <Event><System><EventID>1</EventID></System></Event>\n",
+    ],
+    "files": [_SYSLOG, b'[{"a":1},{"b":2}]', _NESTED + b"\n", b"ElfFile\0" + bytes(200)],
+    "events": [
+        _NESTED,
+        b'{"winlog":{"channel":"Security","event_id":4688,"event_data":{"CommandLine":""}},"@timestamp":1}',
+        b'{"audit_serial":"1","type":["SYSCALL"],"time":"1772442000.125","argv":["a"]}',
+        b'{"ts":1,"uid":"C","id.orig_h":"192.0.2.7","uri":"/a?b","trans_depth":1,"method":"GET"}',
+        b'{"kubernetes":{},"log":"{\\"winlog\\":{}}","eventVersion":"1","userIdentity":{"arn":"x"}}',
+    ],
+    "correlations": [
+        CORRELATION.format(
+            id=ID.format(2), kind="event_count", rule=ID.format(0), condition="{gte: 2}"
+        ).encode(),
+        CORRELATION.format(
+            id=ID.format(3), kind="value_count", rule=ID.format(0), condition="{gt: 1, field: User}"
+        ).encode()
+        + b"---\n"
+        + FILTER.format(id=ID.format(4), rule=ID.format(0)).encode(),
+        CORRELATION.format(
+            id=ID.format(5), kind="temporal_ordered", rule=ID.format(0), condition="{gte: 1}"
+        ).encode(),
+    ],
+}
