@@ -236,6 +236,7 @@ BODIES: dict[str, object] = {
     "/api/v1/rules/{rule_id}": _only({"enabled": True}),
     "/api/v1/session": _sign_ins,
     "/api/v1/sources": _only({"name": SECRET_WORD}, {"name": ""}),
+    "/api/v1/value-lists/{name}": _only({"values": []}),
     "/api/v1/tokens": _only(
         {"name": "x", "scopes": ["read"], "account": SECRET_WORD}, {"name": "", "scopes": []}
     ),

@@ -24,7 +24,7 @@ correlation:
   type: event_count
   rules: [inicio_fallido]
   group-by: [TargetUserName]
-  timespan: 5m
+  timespan: 300m
   condition: {{gte: 4}}
 """
 FILTER = f"""title: Cuentas de servicio
@@ -46,20 +46,20 @@ detection:
 """
 
 
-def failed(user: str, second: int, number: int = 0, host: str = "DC-1") -> dict[str, Any]:
-    """Security 4625 at a second of one morning."""
-    return logon(4625, user, second, host) | {"RecordNumber": number}
+def failed(user: str, minute: int, number: int = 0, host: str = "DC-1") -> dict[str, Any]:
+    """Security 4625 so many minutes after nine."""
+    return logon(4625, user, minute, host) | {"RecordNumber": number}
 
 
-def logon(event_id: int, user: str, second: int, host: str = "DC-1") -> dict[str, Any]:
+def logon(event_id: int, user: str, minute: int, host: str = "DC-1") -> dict[str, Any]:
     """A logon, failed or not."""
-    minutes, seconds = divmod(second, 60)
+    hours, minutes = divmod(minute, 60)
     return {
         "EventID": event_id,
         "Channel": "Security",
         "Computer": host,
         "Hostname": host,
-        "EventTime": f"2026-03-02T09:{minutes:02}:{seconds:02}Z",
+        "EventTime": f"2026-03-02T{9 + hours:02}:{minutes:02}:00Z",
         "TargetUserName": user,
     }
 
