@@ -75,6 +75,9 @@ def test_pages_later_than_the_first_are_small(whole: Site) -> None:
             "/publish",
             "/cases",
             f"/cases/{scene.case}",
+            "/rules",
+            f"/rules/{scene.rule}",
+            "/value-lists",
             "/peers",
         ):
             with client.stream("GET", path) as answer:

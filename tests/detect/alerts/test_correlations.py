@@ -30,7 +30,7 @@ from .correlating import (
     logon,
     upload,
 )
-from .room import ADMINISTRATOR, ANALYST, RealWorker, Room, open_room, until
+from .room import ADMINISTRATOR, ANALYST, RealWorker, open_room, until
 
 
 class Site:
@@ -270,5 +270,3 @@ def test_however_often_the_worker_is_killed_each_group_is_told_once(site: Site) 
     found = [one.alert.correlation for one in site.wait(MANY_ID, len(users))]
     assert sorted(one.group["TargetUserName"] for one in found if one) == sorted(users)
     assert {one.matches for one in found if one} == {1}
-
-

@@ -16,7 +16,6 @@ from istmo.detect.service.asking import LONGEST_PAGE, Asking, words_of
 from istmo.errors import InvalidInput, NotFound, TooLarge
 from istmo.policy import Action, Principal, told
 
-
 NAMED: Final = 10
 """References of one rule that a report names."""
 

@@ -153,4 +153,3 @@ def _fields(correlation: Correlation, normal: NormalEvent) -> dict[str, str]:
         if values:
             told[name] = ", ".join(str(one.raw) for one in values[:10])[:_LONGEST]
     return told
-

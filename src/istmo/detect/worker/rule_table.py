@@ -153,5 +153,3 @@ def _problem(problem: Unusable) -> Problem:
 
 def _plain(value: Any) -> str | int:
     return value if isinstance(value, (str, int)) else str(value)
-
-

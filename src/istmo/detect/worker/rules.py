@@ -219,7 +219,9 @@ class SigmaStage:
 
     # --- what rules and correlations find ------------------------------------------------------
 
-    def _look(self, events: Sequence[StoredEvent], *, is_told: bool = True) -> tuple[list[WireHit], list[Found]]:
+    def _look(
+        self, events: Sequence[StoredEvent], *, is_told: bool = True
+    ) -> tuple[list[WireHit], list[Found]]:
         """Hits of rules that speak for themselves, and matches of correlations."""
         asked: list[tuple[StoredEvent, NormalEvent]] = []
         for event in events:

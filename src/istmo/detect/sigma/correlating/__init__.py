@@ -4,4 +4,12 @@ from istmo.detect.sigma.correlating.correlator import LATENESS, NEVER, Correlato
 from istmo.detect.sigma.correlating.matches import CorrelationMatch, CorrelatorLimits, Counts
 from istmo.detect.sigma.correlating.snapshots import SnapshotUnreadable
 
-__all__ = ["LATENESS", "NEVER", "CorrelationMatch", "Correlator", "CorrelatorLimits", "Counts", "SnapshotUnreadable"]
+__all__ = [
+    "LATENESS",
+    "NEVER",
+    "CorrelationMatch",
+    "Correlator",
+    "CorrelatorLimits",
+    "Counts",
+    "SnapshotUnreadable",
+]

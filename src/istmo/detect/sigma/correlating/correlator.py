@@ -373,7 +373,7 @@ class Correlator:
         return tuple(id_ for id_ in by_id if id_ not in kept)
 
     def take_over(self, previous: Correlator) -> tuple[str, ...]:
-        """Go on with what another one remembers, which is used no more; ids of correlations that begin anew."""
+        """Go on with what another one remembers, whose end this is; ids of correlations that begin anew."""
         by_id = {plan.correlation.id: plan for plan in previous._plans}
         moved: dict[int, int] = {}
         anew: list[str] = []
