@@ -141,7 +141,7 @@ def unusable_text(problem: tuple[str, Mapping[str, Any]], language: str, catalog
 
 
 def problem_json(problem: RuleProblem, asker: Asker, catalogue: Catalogue) -> LeftOut:
-    """A rule of an import that was left out, and why."""
+    """A rule of an import that was left out, or kept and not in force, and why."""
     return {
         "file": problem.file,
         "line": problem.line or None,
@@ -149,6 +149,7 @@ def problem_json(problem: RuleProblem, asker: Asker, catalogue: Catalogue) -> Le
         "code": problem.key,
         "text": catalogue.text(asker.language, problem.key, **problem.params),
         "not_served": problem.is_not_served,
+        "kept": problem.is_kept,
     }
 
 

@@ -207,7 +207,7 @@ class RulePage:
 
 @dataclass(frozen=True)
 class RuleProblem:
-    """Something in an import that could not be used; ``key`` is in the catalogue."""
+    """Something in an import that cannot be used as it is; ``key`` is in the catalogue."""
 
     key: str
     file: str
@@ -215,6 +215,8 @@ class RuleProblem:
     params: Mapping[str, Any]
     rule: str
     is_not_served: bool
+    is_kept: bool = False
+    """It was kept, and is not in force as it is meant: something that it needs is not here."""
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,11 @@ class RuleList(TypedDict):
 
 
 class LeftOut(TypedDict):
-    """A rule of an import that was left out, and why; ``not_served``: no source sends such events."""
+    """A rule of an import that was left out, and why.
+
+    ``not_served``: it needs a part of Sigma that istmo does not serve. ``kept``: it was not left out, but
+    something that it needs is not here, so that it is not in force as it is meant.
+    """
 
     file: str
     line: int | None
@@ -151,6 +155,7 @@ class LeftOut(TypedDict):
     code: str
     text: str
     not_served: bool
+    kept: bool
 
 
 class RulesImported(TypedDict):

@@ -189,6 +189,8 @@ class Stories:
     def _fold_match(self, tx: Transaction, match: WireMatch) -> None:
         """A correlation has one story for each group, as long as no more than a day lies between matches."""
         hits = sorted({hit.event_id: hit for hit in match.events}.values(), key=lambda hit: hit.time)
+        if not hits:
+            raise ValueError("a match without events")
         named = {"grouped": _group_digest(match.group)}
         near = _near(alert_records.open_stories(tx.connection, SIGMA, match.subject, **named), hits)
         before = near.correlation.matches if near is not None and near.correlation is not None else 0

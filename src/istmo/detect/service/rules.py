@@ -132,11 +132,21 @@ def _waiting(connection: Connection, found: Iterable[rule_import.FoundRule]) -> 
             if names:
                 key = f"detect.rule_import.{one.kind}_{code}"
                 params = {"names": ", ".join(names[:NAMED]), "n": len(names)}
-                yield RuleProblem(key, one.file, one.line, params, one.title, False)
+                yield RuleProblem(
+                    key, one.file, one.line, params, one.title, is_not_served=False, is_kept=True
+                )
         asked = [f"%{name}%" for name in one.lists if name not in lists]
         if asked:
             params = {"names": ", ".join(asked[:NAMED]), "n": len(asked)}
-            yield RuleProblem("detect.rule_import.list_missing", one.file, one.line, params, one.title, False)
+            yield RuleProblem(
+                "detect.rule_import.list_missing",
+                one.file,
+                one.line,
+                params,
+                one.title,
+                is_not_served=False,
+                is_kept=True,
+            )
 
 
 def _rule_values(found: rule_import.FoundRule, now: datetime, by: str) -> dict[str, object]:

@@ -165,9 +165,13 @@ class Correlations:
     def _packed(self) -> bytes:
         packer = zstandard.ZstdCompressor(level=1)
         data = packer.compress(self._correlator.snapshot())
-        while len(data) > MOST_STATE:
+        while len(data) > MOST_STATE and self._correlator.groups:
             self._correlator.make_room(0.75)
             data = packer.compress(self._correlator.snapshot())
+        if len(data) > MOST_STATE:
+            # Events that wait, each as long as can be: rather detection that begins anew after a restart.
+            log.error("correlations_not_stored", bytes=len(data))
+            return b""
         return data
 
 
