@@ -21,7 +21,7 @@ def answering(content: bytes, status: int = 200) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_POST = do_GET  # noqa: N815 - the name that http.server asks for
+        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - the names that http.server asks for
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -28,6 +28,8 @@ class Limits:
     peer_frames_per_second: int = 5_000
     search_seconds: int = 30
     search_rows: int = 10_000
+    lateness_seconds: int = 10
+    """How much later than a newer one an event may come in and still count for correlations."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,18 @@ from web_site import PASSWORD
 pytestmark = pytest.mark.chromium
 
 AXE = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-PAGES = ("/", "/alerts", "/objects", "/publish", "/cases", "/cases/new", "/peers", "/nothing-here")
+PAGES = (
+    "/",
+    "/alerts",
+    "/objects",
+    "/publish",
+    "/cases",
+    "/cases/new",
+    "/rules",
+    "/value-lists",
+    "/peers",
+    "/nothing-here",
+)
 
 
 def find_barriers(page: Any) -> list[str]:
@@ -46,7 +57,12 @@ def test_every_page_is_open_to_everyone(
     assert find_barriers(page) == [] and overflow(page) <= 0
     page = open_page(PAGES[0], language=language, width=width, scheme=scheme)
     scene = served.scene
-    filled = (f"/alerts/{scene.alert}", f"/objects/{scene.indicator}", f"/cases/{scene.case}")
+    filled = (
+        f"/alerts/{scene.alert}",
+        f"/objects/{scene.indicator}",
+        f"/cases/{scene.case}",
+        f"/rules/{scene.rule}",
+    )
     for path in (*PAGES, *filled):
         page.goto(path)
         assert page.locator("html").get_attribute("lang") == language

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from answering import answering
-from istmo.detect import commands
+from istmo.detect import commands, commands_lists
 from istmo.kit.cli import speak
 from istmo.kit.i18n import Catalogue
 
@@ -127,3 +127,24 @@ def test_an_answer_that_is_not_a_nodes_is_told_in_words() -> None:
     for done in (ingest, search):
         assert done.exit_code == 1
         assert json.loads(done.stdout)["error"]["code"] == "cli.strange_answer"
+
+
+# --- value lists -----------------------------------------------------------------------------
+
+
+def test_a_value_list_is_kept_from_a_file_shown_and_deleted(tmp_path: Path, language: str) -> None:
+    (tmp_path / "servers").write_text("DC-1\n\n  DC-2 \n", "utf-8")
+    kept = {"name": "Servidores", "values": ["DC-1", "DC-2"], "changed": None, "changed_by": "operator"}
+    runner = CliRunner(env={"COLUMNS": "200", **TOKENS})
+    with answering(json.dumps(kept).encode()) as url:
+        done = runner.invoke(
+            commands_lists.put,
+            ["Servidores", str(tmp_path / "servers"), "--url", url],
+            catch_exceptions=False,
+        )
+        dropped = runner.invoke(commands_lists.delete, ["Servidores", "--url", url])
+    assert done.exit_code == dropped.exit_code == 0, done.output + dropped.output
+    assert Catalogue().text(language, "detect.lists.kept", name="Servidores", n=2) in done.stdout
+    with answering(json.dumps({"items": [kept]}).encode()) as url:
+        shown = runner.invoke(commands_lists.show, ["--url", url])
+    assert "Servidores" in shown.stdout and "2" in shown.stdout

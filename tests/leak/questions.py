@@ -48,7 +48,13 @@ PARAMETERS = {
 }
 """Which ids stand for a path parameter, by its name. ``id``, which several rooms use, is told by the path."""
 
-ID_BY_PATH = {"/alerts": "alerts", "/cases": "cases", "/objects": "objects", "/peers": "members"}
+ID_BY_PATH = {
+    "/alerts": "alerts",
+    "/cases": "cases",
+    "/objects": "objects",
+    "/peers": "members",
+    "/rules": "rules",
+}
 
 MOMENT = "0.005"
 """Seconds to wait for what will not come: of a withheld thing and of nothing alike."""
@@ -236,6 +242,7 @@ BODIES: dict[str, object] = {
     "/api/v1/rules/{rule_id}": _only({"enabled": True}),
     "/api/v1/session": _sign_ins,
     "/api/v1/sources": _only({"name": SECRET_WORD}, {"name": ""}),
+    "/api/v1/value-lists/{name}": _only({"values": []}),
     "/api/v1/tokens": _only(
         {"name": "x", "scopes": ["read"], "account": SECRET_WORD}, {"name": "", "scopes": []}
     ),
@@ -253,7 +260,10 @@ BODIES: dict[str, object] = {
     "/preferences": _only({"language": "en", "next": f"/objects?q={SECRET_WORD}"}),
     "/publish": _only({"sent": "AAAA", "tlp": "TLP:AMBER"}),
     "/publish/preview": _only({"what": "stix", "stix": "{}", "tlp": "TLP:AMBER"}),
+    "/rules/{id}/switch": _only({"enabled": "on"}),
     "/sign-in": _sign_ins,
     "/sign-out": _only({}),
+    "/value-lists": _only({"name": SECRET_WORD, "values": ""}),
+    "/value-lists/delete": _only({"name": SECRET_WORD}),
 }  # fmt: skip
 """What is sent to a route that takes a body. None of it succeeds in making something with a random id."""

@@ -37,6 +37,7 @@ class Scene:
     indicator: str
     alert: str
     case: str
+    rule: str = "6c9a36b0-1c2e-4bd5-9b54-2b1a55d0a001"
 
 
 def fill(node: Node, *, text: str = "", alerts: int = 6) -> Scene:

@@ -145,6 +145,7 @@ def test_real_answers_keep_to_the_document(
         ("/api/v1/alerts/{alert_id}", {"alert_id": scene.alert}),
         ("/api/v1/rules", {}),
         ("/api/v1/rules/{rule_id}", {"rule_id": rule}),
+        ("/api/v1/value-lists", {}),
         ("/api/v1/sources", {}),
         ("/api/v1/cases", {}),
         ("/api/v1/cases/{case_id}", {"case_id": scene.case}),

@@ -48,6 +48,10 @@ def test_hostile_strings_in_every_field_stay_text_on_every_page(whole: Site) -> 
             f"/objects/{scene.indicator}",
             "/cases",
             f"/cases/{scene.case}",
+            "/rules",
+            f"/rules/{scene.rule}",
+            f"/rules?q={HOSTILE}",
+            f"/value-lists?name={HOSTILE}",
             f"/objects?q={HOSTILE}",
             f"/alerts?q={HOSTILE}&host={HOSTILE}",
             f"/cases?q={HOSTILE}",
@@ -75,6 +79,9 @@ def test_pages_later_than_the_first_are_small(whole: Site) -> None:
             "/publish",
             "/cases",
             f"/cases/{scene.case}",
+            "/rules",
+            f"/rules/{scene.rule}",
+            "/value-lists",
             "/peers",
         ):
             with client.stream("GET", path) as answer:

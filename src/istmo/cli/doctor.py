@@ -158,6 +158,8 @@ def check_running(settings: Settings) -> Iterator[Finding]:
             node = client.get("/api/v1/node")
             yield Finding("running", "ok", "running.ok", {"url": settings.url})
             yield _worker(node["worker"])
+            if counts := node["worker"]["correlations"]:
+                yield _correlations(counts)
             yield _peers(client.get("/api/v1/peers")["items"])
             dead = len(client.get("/api/v1/jobs/dead")["items"])
             yield Finding("jobs", "bad" if dead else "ok", "jobs.bad" if dead else "jobs.ok", {"n": dead})
@@ -170,6 +172,15 @@ def _worker(worker: dict[str, Any]) -> Finding:
         return Finding("worker", "bad", "worker.bad", {"worker": say(f"web.watch.{worker['state']}")})
     counts = {"indicators": worker["indicators"], "rules": worker["rules"]}
     return Finding("worker", "ok", "worker.ok", counts)
+
+
+def _correlations(counts: dict[str, int]) -> Finding:
+    """Whether correlations saw everything: what came too late, and what was let go of for room."""
+    forgotten = counts["groups_forgotten"] + counts["events_forgotten"] + counts["hurried"]
+    told = {"groups": counts["groups"], "events": counts["remembered"], "late": counts["late"]}
+    is_bad = bool(forgotten or counts["late"])
+    code = "correlations.bad" if is_bad else "correlations.ok"
+    return Finding("correlations", "warn" if is_bad else "ok", code, told | {"forgotten": forgotten})
 
 
 def _peers(peers: list[dict[str, Any]]) -> Finding:

@@ -38,6 +38,7 @@ COMMANDS = {
     "ingest": ("istmo.detect.commands", "detect.command.ingest"),
     "hunt": ("istmo.detect.commands_hunt", "detect.command.hunt"),
     "rules": ("istmo.detect.commands_rules", "detect.command.rules"),
+    "lists": ("istmo.detect.commands_lists", "detect.command.lists"),
     "source": ("istmo.detect.commands_source", "detect.command.source"),
     "search": ("istmo.detect.commands", "detect.command.search"),
     "case": ("istmo.respond.commands", "respond.command.case"),

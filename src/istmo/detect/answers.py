@@ -8,15 +8,18 @@ from typing import Any
 
 import orjson
 
-from istmo.detect.objects import Alert, Evidence, Rule, RuleProblem, Source, Story
+from istmo.detect.explaining import explain
+from istmo.detect.objects import Alert, Correlated, Evidence, Rule, RuleProblem, Source, Story, ValueList
 from istmo.detect.shapes import (
     AlertShape,
+    CorrelationShape,
     EvidenceShape,
     LeftOut,
     RuleShape,
     SourceShape,
     StoryShape,
     UnusableRule,
+    ValueListShape,
 )
 from istmo.detect.stories import from_micros
 from istmo.detect.wire import WireRow
@@ -51,13 +54,30 @@ def alert_json(alert: Alert) -> AlertShape:
     }
 
 
-def story_json(story: Story) -> StoryShape:
+def story_json(story: Story, asker: Asker, catalogue: Catalogue) -> StoryShape:
     """An alert with its timeline and evidence."""
+    seen = story.alert.correlation
     return {
         **alert_json(story.alert),
+        "correlation": None if seen is None else correlation_json(seen, asker, catalogue),
         "evidence": [evidence_json(one) for one in story.evidence],
         "timeline": [{"hour": _time(hour), "count": count} for hour, count in story.hours],
         "by_host": [{"host": host, "count": count} for host, count in story.hosts],
+    }
+
+
+def correlation_json(seen: Correlated, asker: Asker, catalogue: Catalogue) -> CorrelationShape:
+    """What a correlation saw."""
+    return {
+        "type": seen.type,
+        "timespan": seen.timespan / 1_000_000,
+        "condition": seen.condition,
+        "value": seen.value,
+        "fields": list(seen.fields),
+        "group": dict(seen.group),
+        "events": seen.number,
+        "matches": seen.matches,
+        "text": " ".join(explain(catalogue, asker.language, seen)),
     }
 
 
@@ -86,6 +106,9 @@ def rule_json(rule: Rule, asker: Asker, catalogue: Catalogue) -> RuleShape:
     """A rule without its text."""
     return {
         "id": rule.id,
+        "kind": rule.kind,
+        "refers": list(rule.refers),
+        "lists": list(rule.lists),
         "title": rule.title,
         "level": rule.level,
         "status": rule.status,
@@ -102,15 +125,23 @@ def rule_json(rule: Rule, asker: Asker, catalogue: Catalogue) -> RuleShape:
 
 
 def unusable_json(problem: tuple[str, Mapping[str, Any]], asker: Asker, catalogue: Catalogue) -> UnusableRule:
-    """Why the worker cannot use a rule; in Sigma's own terms where there are such."""
+    """Why the worker cannot use a rule as it is meant."""
     code, params = problem
-    reason = f"sigma.problem.{params.get('reason', '')}"
-    key = reason if catalogue.has(asker.language, reason) else f"error.{code}"
-    return {"code": code, "line": params.get("line"), "text": catalogue.text(asker.language, key, **params)}
+    text = unusable_text(problem, asker.language, catalogue)
+    return {"code": code, "line": params.get("line"), "text": text}
+
+
+def unusable_text(problem: tuple[str, Mapping[str, Any]], language: str, catalogue: Catalogue) -> str:
+    """The same in words: of a node where it is about what a node has, else in Sigma's own terms."""
+    code, params = problem
+    reason = params.get("reason", "")
+    keys = (f"detect.rule_problem.{reason}", f"sigma.problem.{reason}")
+    key = next((one for one in keys if catalogue.has(language, one)), f"error.{code}")
+    return catalogue.text(language, key, **params)
 
 
 def problem_json(problem: RuleProblem, asker: Asker, catalogue: Catalogue) -> LeftOut:
-    """A rule of an import that was left out, and why."""
+    """A rule of an import that was left out, or kept and not in force, and why."""
     return {
         "file": problem.file,
         "line": problem.line or None,
@@ -118,6 +149,17 @@ def problem_json(problem: RuleProblem, asker: Asker, catalogue: Catalogue) -> Le
         "code": problem.key,
         "text": catalogue.text(asker.language, problem.key, **problem.params),
         "not_served": problem.is_not_served,
+        "kept": problem.is_kept,
+    }
+
+
+def list_json(one: ValueList) -> ValueListShape:
+    """A value list with its values."""
+    return {
+        "name": one.name,
+        "values": list(one.values),
+        "changed": _time(one.changed),
+        "changed_by": one.changed_by,
     }
 
 

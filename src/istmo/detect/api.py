@@ -95,9 +95,9 @@ def list_alerts(
 
 
 @get("/api/v1/alerts/{alert_id:str}", opt=PEOPLE, sync_to_thread=True)
-def show_alert(alert_id: str, asker: Asker, detect: Detect) -> StoryShape:
+def show_alert(alert_id: str, asker: Asker, detect: Detect, catalogue: Catalogue) -> StoryShape:
     """One alert: the first and last events that matched, how many in each hour and on each host."""
-    return story_json(detect.read_alert(asker.principal, alert_id))
+    return story_json(detect.read_alert(asker.principal, alert_id), asker, catalogue)
 
 
 @post("/api/v1/alerts/{alert_id:str}/status", opt=PEOPLE, status_code=200, sync_to_thread=True)
@@ -126,7 +126,7 @@ def set_alert_status(alert_id: str, data: StatusRequest, asker: Asker, detect: D
     request_max_body_size=LARGEST_BODY,
 )
 def import_rules(body: bytes, asker: Asker, detect: Detect, catalogue: Catalogue) -> RulesImported:
-    """Keep the Sigma rules of the zip or YAML file in the body; what cannot be used is named by line."""
+    """Keep the rules, correlations and filters of the zip or YAML file in the body; problems by line."""
     done = detect.import_rules(asker.principal, body)
     return {
         "accepted": done.accepted,
@@ -144,13 +144,14 @@ def list_rules(
     catalogue: Catalogue,
     q: str = "",
     level: str = "",
+    kind: str = "",
     enabled: bool | None = None,
     cursor: str = "",
     limit: int = 50,
 ) -> RuleList:
-    """Rules by title."""
+    """Rules, correlations and filters (``kind``) by title."""
     page = detect.list_rules(
-        asker.principal, query=q, level=level, is_enabled=enabled, cursor=cursor, limit=limit
+        asker.principal, query=q, level=level, kind=kind, is_enabled=enabled, cursor=cursor, limit=limit
     )
     items = [rule_json(one, asker, catalogue) for one in page.items]
     return {"items": items, "next": page.next, "total": page.total}

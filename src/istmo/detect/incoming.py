@@ -55,7 +55,7 @@ class Forgotten:
 
 @dataclass(frozen=True)
 class Unusable:
-    """Rules that the worker could not use, with code and parameters."""
+    """All rules that the worker cannot use as of now, with code and parameters."""
 
     rules: Mapping[str, tuple[str, Mapping[str, Any]]]
 
@@ -154,7 +154,8 @@ class Incoming:
         match item:
             case Hits(detector=detector, position=position, hits=hits):
                 if detector in wire.DETECTORS:
-                    self._stories.store(tx, detector, hits, position)
+                    found = (item.matches, item.judged, item.state)
+                    self._stories.store(tx, detector, hits, position, *found)
             case HuntHits(hits=hits):
                 self._stories.store_hunted(tx, hits)
             case Hunted(digests=digests, problem=problem):

@@ -112,7 +112,9 @@ class WorkerLink:
     def start(self) -> None:
         """Listen, and hear of changes. Raises Unavailable("detect.socket") where that cannot be."""
         self._listener = listen(self._run)
-        self._unsubscribe = self._store.changes.subscribe(self._hear_change, "object", "rule", "source")
+        self._unsubscribe = self._store.changes.subscribe(
+            self._hear_change, "object", "rule", "value_list", "source"
+        )
         for name, action in (
             ("worker-accept", self._accept),
             ("worker-tell", self._outgoing.run),
@@ -186,6 +188,11 @@ class WorkerLink:
     def wait_sources(self, timeout: float) -> bool:
         """Wait until the worker, where there is one, goes by the intake tokens as they are now."""
         return self._outgoing.wait(self._outgoing.has_sources, timeout)
+
+    def wait_rules(self, timeout: float) -> bool:
+        """Wait until the worker, where there is one, goes by the rules and value lists as they are now."""
+        is_live = self._outgoing.wait(self._outgoing.has_rules, timeout)
+        return is_live and self._incoming.wait_stored(timeout)
 
     def wait_settled(self, timeout: float) -> bool:
         """Wait until every change is in force, every hunt has ended and what was found is stored."""
@@ -285,6 +292,8 @@ class WorkerLink:
                 self._outgoing.change_objects([change.subject], is_own=is_own)
         elif change.topic == "rule":
             self._outgoing.change_rules(change.data.get("ids", [change.subject]))
+        elif change.topic == "value_list":
+            self._outgoing.change_lists()
         else:
             self._outgoing.change_sources()
 
@@ -385,7 +394,7 @@ class WorkerLink:
     def _hear_live(self, channel: Channel, live: Live) -> None:
         if live.problems:
             log.warning("worker_problems", what=live.what, number=len(live.problems))
-        if live.what == wire.SIGMA and live.problems:
+        if live.what == wire.SIGMA:
             told: dict[str, tuple[str, dict[str, Any]]] = {}
             for one in live.problems:
                 told.setdefault(one.subject, (one.code, dict(one.params)))

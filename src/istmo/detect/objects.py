@@ -63,6 +63,27 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Correlated:
+    """What a correlation saw when it matched last in a story. Plain values: kept as JSON."""
+
+    type: str
+    timespan: int
+    """µs."""
+    condition: str
+    """Its bounds, as ``≥ 10``; empty where it is a boolean one."""
+    value: float
+    """What the condition was held against."""
+    fields: list[str]
+    """What was counted, where not the events themselves."""
+    group: dict[str, str]
+    """The values of ``group-by``: one story for each group."""
+    number: int
+    """Events that took part, at most 64."""
+    matches: int = 1
+    """How often it matched in this story."""
+
+
+@dataclass(frozen=True)
 class Alert:
     """One story: every match of one subject, folded into one row.
 
@@ -102,6 +123,8 @@ class Alert:
     """The closed alert that told this story before."""
     version: int
     """Grows with each change of status: what an optimistic change is checked against."""
+    correlation: Correlated | None = None
+    """Where a correlation found it."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +161,14 @@ class AlertFilter:
     words: tuple[str, ...] = ()
 
 
+RULE, CORRELATION, FILTER = "rule", "correlation", "filter"
+KINDS = (RULE, CORRELATION, FILTER)
+"""What a Sigma document can be."""
+
+
 @dataclass(frozen=True)
 class Rule:
-    """A Sigma rule as it was imported."""
+    """A Sigma rule, correlation or filter as it was imported."""
 
     row: int
     id: str
@@ -161,6 +189,11 @@ class Rule:
     imported: datetime
     updated: datetime
     changed_by: str
+    kind: str = RULE
+    refers: tuple[str, ...] = ()
+    """Ids or names of the rules that a correlation is made of, or a filter is for; none for all of them."""
+    lists: tuple[str, ...] = ()
+    """Value lists that it asks for."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +207,7 @@ class RulePage:
 
 @dataclass(frozen=True)
 class RuleProblem:
-    """Something in an import that could not be used; ``key`` is in the catalogue."""
+    """Something in an import that cannot be used as it is; ``key`` is in the catalogue."""
 
     key: str
     file: str
@@ -182,11 +215,13 @@ class RuleProblem:
     params: Mapping[str, Any]
     rule: str
     is_not_served: bool
+    is_kept: bool = False
+    """It was kept, and is not in force as it is meant: something that it needs is not here."""
 
 
 @dataclass(frozen=True)
 class RuleImport:
-    """What an import did. Everything that is not named in ``problems`` was kept."""
+    """What an import did. Of what is named in ``problems`` the reason says whether it was kept."""
 
     added: int = 0
     changed: int = 0
@@ -197,6 +232,16 @@ class RuleImport:
     def accepted(self) -> int:
         """Rules of this import that are in the node now."""
         return self.added + self.changed + self.unchanged
+
+
+@dataclass(frozen=True)
+class ValueList:
+    """What ``%name%`` stands for in Sigma rules that say ``expand``."""
+
+    name: str
+    values: tuple[str, ...]
+    changed: datetime
+    changed_by: str
 
 
 @dataclass(frozen=True)
@@ -247,6 +292,8 @@ class WorkerState:
     sigma_lag: int = 0
     hunting: int | None = 0
     """Indicators whose hunt through stored events is still running; None as above."""
+    correlations: Mapping[str, int] = field(default_factory=dict)
+    """What correlations remember and have let go of, by name (``Counts`` and sizes)."""
     notices: tuple[WorkerNotice, ...] = field(default=())
 
 

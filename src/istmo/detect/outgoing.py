@@ -21,7 +21,7 @@ from istmo.detect import wire
 from istmo.detect.hunts import Digests, Hunts
 from istmo.detect.indicators.roster import Roster
 from istmo.detect.objects import IndicatorSource, Watched
-from istmo.detect.records import positions, rules, sources
+from istmo.detect.records import positions, rules, sources, value_lists
 from istmo.detect.stories import to_micros
 from istmo.detect.wire import (
     Channel,
@@ -57,11 +57,13 @@ class _Wanted:
     everything: bool = False
     objects: set[str] = field(default_factory=set)
     rules: set[str] = field(default_factory=set)
+    lists: bool = False
     sources: bool = False
     hunts: Digests = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.everything or self.objects or self.rules or self.sources or self.hunts)
+        is_state = self.everything or self.objects or self.rules or self.lists or self.sources
+        return bool(is_state or self.hunts)
 
 
 class Outgoing:
@@ -101,7 +103,9 @@ class Outgoing:
         self._acknowledged = Roster()
         self._hunts = Hunts()
         self._sources_sent = 0
-        """The generation in which the intake tokens were last sent."""
+        """The generation in which the intake tokens were last sent …"""
+        self._rules_sent = 0
+        """… and the last in which rules were."""
         self._request = 0
 
     # --- asked by any thread -------------------------------------------------------------------
@@ -142,6 +146,15 @@ class Outgoing:
             is_sent = not (self._wanted.sources or self._in_hand.sources) and self._is_synced()
             return is_sent and self._live.get(wire.SOURCES, 0) >= self._sources_sent
 
+    def has_rules(self) -> bool:
+        """Whether the worker goes by the rules and value lists as they are now; or there is none."""
+        with self._turn:
+            if self._channel is None:
+                return True
+            waiting = (self._wanted, self._in_hand)
+            is_sent = not any(one.rules or one.lists for one in waiting) and self._is_synced()
+            return is_sent and self._live.get(wire.SIGMA, 0) >= self._rules_sent
+
     def has_dropped(self, indicator: str) -> bool:
         """Whether no worker watches for this indicator any more."""
         with self._turn:
@@ -167,6 +180,11 @@ class Outgoing:
     def change_rules(self, ids: Iterable[str]) -> None:
         with self._turn:
             self._wanted.rules.update(ids)
+            self._press()
+
+    def change_lists(self) -> None:
+        with self._turn:
+            self._wanted.lists = True
             self._press()
 
     def change_sources(self) -> None:
@@ -307,8 +325,8 @@ class Outgoing:
             return
         if wanted.objects:
             self._send_objects(channel, sorted(wanted.objects))
-        if wanted.rules:
-            self._send_rules(channel, sorted(wanted.rules))
+        if wanted.rules or wanted.lists:
+            self._send_rules(channel, sorted(wanted.rules), has_lists=wanted.lists)
         if wanted.sources:
             self._send_sources(channel)
         if wanted.hunts:
@@ -318,7 +336,11 @@ class Outgoing:
     def _send_everything(self, channel: Channel) -> None:
         with self._store.read() as connection:
             stored = positions.positions(connection)
-        channel.send(Welcome(stored, self._member, sorted({self._member, *self._members()})))
+            judged = positions.judged(connection, wire.SIGMA)
+            state = positions.state(connection, wire.SIGMA)
+        members = sorted({self._member, *self._members()})
+        channel.send(Welcome(stored, self._member, members, judged, state))
+        del state
         goal: dict[str, int] = {}
         # One after the other, each freed before the next: all of it at once is large.
         with self._store.read() as connection:
@@ -328,11 +350,12 @@ class Outgoing:
             goal[wire.INDICATORS] = self._put_indicators(channel, some, reset=is_first)
         del found
         with self._store.read() as connection:
-            texts = list(rules.enabled_rules(connection))
+            texts = list(rules.rules_in_force(connection))
+            lists = value_lists.values_by_name(connection)
         for portion in _by_size(texts):
             is_first = wire.SIGMA not in goal
             goal[wire.SIGMA] = generation = self._next_generation()
-            channel.send(PutRules(generation, portion, is_first))
+            channel.send(PutRules(generation, portion, is_first, lists if is_first else None))
         goal[wire.SOURCES] = self._send_sources(channel)
         channel.send(Synced())
         with self._turn:
@@ -369,15 +392,19 @@ class Outgoing:
         channel.send(PutIndicators(generation, items, reset))
         return generation
 
-    def _send_rules(self, channel: Channel, ids: list[str]) -> None:
+    def _send_rules(self, channel: Channel, ids: list[str], *, has_lists: bool) -> None:
         with self._store.read() as connection:
-            enabled = rules.enabled_among(connection, ids)
-        gone = sorted(set(ids) - {id for id, _ in enabled})
+            found = rules.rules_in_force_among(connection, ids)
+            lists = value_lists.values_by_name(connection) if has_lists else None
+        gone = sorted(set(ids) - {one.id for one in found})
         if gone:
-            channel.send(DropRules(self._next_generation(), gone))
-        if enabled:
-            for portion in _by_size(enabled):
-                channel.send(PutRules(self._next_generation(), portion))
+            self._rules_sent = self._next_generation()
+            channel.send(DropRules(self._rules_sent, gone))
+        if found or lists is not None:
+            for portion in _by_size(found):
+                self._rules_sent = self._next_generation()
+                channel.send(PutRules(self._rules_sent, portion, lists=lists))
+                lists = None
 
     def _send_sources(self, channel: Channel) -> int:
         with self._store.read() as connection:
@@ -443,12 +470,12 @@ def _portions(found: Sequence[Watched], size: int) -> Iterator[Sequence[Watched]
         yield found[start : start + size]
 
 
-def _by_size(texts: Iterable[tuple[str, str]]) -> Iterator[list[WireRule]]:
+def _by_size(rules: Iterable[WireRule]) -> Iterator[list[WireRule]]:
     portion: list[WireRule] = []
     size = 0
-    for id, text in texts:
-        portion.append(WireRule(id, text))
-        size += len(text) * 4
+    for rule in rules:
+        portion.append(rule)
+        size += len(rule.text) * 4
         if size >= RULE_BYTES_AT_ONCE:
             yield portion
             portion, size = [], 0

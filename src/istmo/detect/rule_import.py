@@ -7,6 +7,7 @@ from its standard input and answers in msgpack.
 
 from __future__ import annotations
 
+import hashlib
 import resource
 import subprocess
 import sys
@@ -15,8 +16,18 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from istmo.detect.objects import RuleProblem
-from istmo.detect.sigma import Correlation, Filter, Problem, ReadPart, read_rules, rule_files
+from istmo.detect.objects import CORRELATION, FILTER, RULE, RuleProblem
+from istmo.detect.sigma import (
+    AskedPlaceholders,
+    Correlation,
+    Filter,
+    Logsource,
+    Problem,
+    ReadRule,
+    Rule,
+    read_rules,
+    rule_files,
+)
 from istmo.errors import InvalidInput, Unavailable
 
 log = structlog.get_logger(__name__)
@@ -24,12 +35,14 @@ log = structlog.get_logger(__name__)
 SECONDS: Final = 120.0
 MEMORY: Final = 2 << 30
 """Bytes of address space that the reading process may have."""
+_STAND_IN: Final = "192.0.2.1"
+"""A value that does as text, address and expression alike, for lists that a rule asks for."""
 SMALL: Final = 32 << 10
 """A single file up to this size is read where we are: quicker than a process starts."""
 
 
 class FoundRule(msgspec.Struct, frozen=True):
-    """A rule that can be used, with the columns that it is kept in."""
+    """A rule, correlation or filter that can be used, with the columns that it is kept in."""
 
     id: str
     title: str
@@ -42,6 +55,11 @@ class FoundRule(msgspec.Struct, frozen=True):
     text: str
     digest: str
     file: str
+    line: int
+    kind: str = RULE
+    name: str = ""
+    refers: list[str] = []
+    lists: list[str] = []
 
 
 class FoundProblem(msgspec.Struct, frozen=True):
@@ -91,40 +109,87 @@ def read_here(data: bytes) -> Found:
     """The same in this process."""
     rules: list[FoundRule] = []
     problems: list[FoundProblem] = []
-    for one in read_rules(rule_files(data)):
+    # What its lists hold is the node's to say, also later: a rule is kept whether they are there or not.
+    lists = AskedPlaceholders(stand_in=_STAND_IN)
+    for one in read_rules(rule_files(data), lists):
+        asked, lists.asked = sorted(lists.asked), set()
         if isinstance(one, Problem):
             params = {name: _plain(value) for name, value in one.params.items()}
             problems.append(FoundProblem(one.key, one.file, one.line, params, one.rule, one.is_not_served))
-            continue
-        if isinstance(one, ReadPart):
-            problems.append(_not_in_force(one.part))
-            continue
-        rule = one.rule
-        source = rule.logsource
-        where = ", ".join(part for part in (source.product, source.category, source.service) if part)
-        rules.append(
-            FoundRule(
-                id=rule.id,
-                title=rule.title,
-                level=rule.level,
-                status=rule.status,
-                description=rule.description,
-                author=rule.author,
-                logsource=where,
-                tags=list(rule.tags),
-                text=one.text,
-                digest=rule.digest,
-                file=rule.file,
-            )
-        )
+        elif isinstance(one, ReadRule):
+            rules.append(_rule(one.rule, one.text, asked))
+        elif isinstance(one.part, Correlation):
+            rules.append(_correlation(one.part, one.text))
+        else:
+            rules.append(_filter(one.part, one.text, asked))
     return Found(rules, problems)
 
 
-def _not_in_force(part: Correlation | Filter) -> FoundProblem:
-    """A node keeps single rules. The rest is read so that mistakes in it are told, and left out."""
-    kind = "filter" if isinstance(part, Filter) else "correlation"
-    key = f"detect.rule_import.{kind}_not_in_force"
-    return FoundProblem(key, part.file, part.line, {}, part.title, is_not_served=True)
+def _rule(rule: Rule, text: str, lists: list[str]) -> FoundRule:
+    return FoundRule(
+        id=rule.id,
+        title=rule.title,
+        level=rule.level,
+        status=rule.status,
+        description=rule.description,
+        author=rule.author,
+        logsource=_where(rule.logsource),
+        tags=list(rule.tags),
+        text=text,
+        digest=_digest(text),
+        file=rule.file,
+        line=rule.line,
+        name=rule.name,
+        lists=lists,
+    )
+
+
+def _correlation(one: Correlation, text: str) -> FoundRule:
+    return FoundRule(
+        id=one.id,
+        title=one.title,
+        level=one.level,
+        status=one.status,
+        description=one.description,
+        author=one.author,
+        logsource="",
+        tags=list(one.tags),
+        text=text,
+        digest=_digest(text),
+        file=one.file,
+        line=one.line,
+        kind=CORRELATION,
+        name=one.name,
+        refers=list(one.references),
+    )
+
+
+def _filter(one: Filter, text: str, lists: list[str]) -> FoundRule:
+    return FoundRule(
+        id=one.id,
+        title=one.title,
+        level="",
+        status="",
+        description=one.description,
+        author="",
+        logsource=_where(one.logsource),
+        tags=[],
+        text=text,
+        digest=_digest(text),
+        file=one.file,
+        line=one.line,
+        kind=FILTER,
+        refers=list(one.references),
+        lists=lists,
+    )
+
+
+def _where(source: Logsource) -> str:
+    return ", ".join(part for part in (source.product, source.category, source.service) if part)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _plain(value: Any) -> Any:

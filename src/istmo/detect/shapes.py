@@ -72,8 +72,24 @@ class HostCount(TypedDict):
     count: int
 
 
+class CorrelationShape(TypedDict):
+    """What a correlation saw when it matched last: ``timespan`` in seconds, ``text`` says it in words."""
+
+    type: str
+    timespan: float
+    condition: str
+    value: float
+    fields: list[str]
+    group: dict[str, str]
+    events: int
+    matches: int
+    text: str
+
+
 class StoryShape(AlertShape):
     """An alert with its timeline and evidence: the first and the last events."""
+
+    correlation: CorrelationShape | None
 
     evidence: list[EvidenceShape]
     timeline: list[HourCount]
@@ -89,9 +105,15 @@ class UnusableRule(TypedDict):
 
 
 class RuleShape(TypedDict):
-    """A Sigma rule without its text."""
+    """A Sigma rule, correlation or filter (``kind``) without its text.
+
+    ``refers``: rules that a correlation is made of, or a filter is for; ``lists``: value lists asked for.
+    """
 
     id: str
+    kind: str
+    refers: list[str]
+    lists: list[str]
     title: str
     level: str
     status: str
@@ -121,7 +143,11 @@ class RuleList(TypedDict):
 
 
 class LeftOut(TypedDict):
-    """A rule of an import that was left out, and why; ``not_served``: no source sends such events."""
+    """A rule of an import that was left out, and why.
+
+    ``not_served``: it needs a part of Sigma that istmo does not serve. ``kept``: it was not left out, but
+    something that it needs is not here, so that it is not in force as it is meant.
+    """
 
     file: str
     line: int | None
@@ -129,6 +155,7 @@ class LeftOut(TypedDict):
     code: str
     text: str
     not_served: bool
+    kept: bool
 
 
 class RulesImported(TypedDict):
@@ -139,6 +166,23 @@ class RulesImported(TypedDict):
     changed: int
     unchanged: int
     problems: list[LeftOut]
+
+
+class ValueListShape(TypedDict):
+    """What ``%name%`` stands for in rules that say ``expand``."""
+
+    name: str
+    values: list[str]
+    changed: str | None
+    changed_by: str
+
+
+class ValueListList(TypedDict):
+    """Every value list."""
+
+    items: list[ValueListShape]
+    next: None
+    total: int
 
 
 class SourceShape(TypedDict):

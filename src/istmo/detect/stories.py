@@ -8,8 +8,9 @@ it is: the next hit opens a new alert that refers to it. A hit that is stored al
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -22,6 +23,7 @@ from istmo.detect import wire
 from istmo.detect.objects import (
     INDICATOR_LEVEL,
     Alert,
+    Correlated,
     Evidence,
     IndicatorSource,
     Level,
@@ -30,7 +32,7 @@ from istmo.detect.objects import (
 )
 from istmo.detect.records import alerts as alert_records
 from istmo.detect.records import positions, rules
-from istmo.detect.wire import Position, WireHit
+from istmo.detect.wire import Position, WireHit, WireMatch, WireState
 from istmo.errors import IstmoError
 from istmo.model.ids import new_id
 from istmo.model.markings import Tlp, strictest
@@ -74,13 +76,28 @@ class Stories:
         self._member, self._clock = member, clock
         self._indicators, self._sightings = indicators, sightings
 
-    def store(self, tx: Transaction, detector: str, hits: Iterable[WireHit], after: Position) -> int:
-        """Store live hits and that everything before ``after`` is stored; how many hits were new."""
+    def store(
+        self,
+        tx: Transaction,
+        detector: str,
+        hits: Iterable[WireHit],
+        after: Position,
+        matches: Iterable[WireMatch] = (),
+        judged: int = wire.BEFORE,
+        state: WireState | None = None,
+    ) -> int:
+        """Store live hits and matches, that everything before ``after`` is stored (of correlations what
+        happened up to ``judged``), and what the detector remembers there; how many hits were new.
+        """
         stored = positions.positions(tx.connection).get(detector, Position())
-        fresh = [hit for hit in hits if event_position(hit.event_id) >= stored]
-        number = self._fold(tx, fresh)
-        if after > stored:
-            positions.put_position(tx.connection, detector, after, self._clock.now())
+        before = (stored, positions.judged(tx.connection, detector) if detector == wire.SIGMA else judged)
+        number = self._fold(tx, [hit for hit in hits if event_position(hit.event_id) >= stored])
+        self._fold_matches(tx, [one for one in matches if (one.at, one.last) > before])
+        now = self._clock.now()
+        if (after, judged) > before:
+            positions.put_position(tx.connection, detector, after, now, judged)
+        if state is not None and after >= stored:
+            positions.put_state(tx.connection, detector, after, state, now)
         return number
 
     def store_hunted(self, tx: Transaction, hits: Iterable[WireHit]) -> int:
@@ -113,8 +130,8 @@ class Stories:
         hits = self._new_hits(tx.connection, subject, hits)
         if not hits:
             return 0
-        found = alert_records.open_stories(tx.connection, INDICATOR, subject, None)
-        self._tell(tx, INDICATOR, subject, heading, found[0] if found else None, hits)
+        found = alert_records.open_stories(tx.connection, INDICATOR, subject)
+        self._tell(tx, INDICATOR, subject, heading, found[0] if found else None, hits, {})
         times = [from_micros(hit.time) for hit in hits]
         self._sightings.record_sighting(
             tx, subject, count=len(hits), first_seen=min(times), last_seen=max(times)
@@ -152,10 +169,43 @@ class Stories:
             else:
                 runs.append([hit])
         for run in runs:
-            first, last = from_micros(run[0].time), from_micros(run[-1].time)
-            found = alert_records.open_stories(tx.connection, SIGMA, subject, host)
-            near = (one for one in found if one.first_seen - DAY <= last and first <= one.last_seen + DAY)
-            self._tell(tx, SIGMA, subject, heading, next(near, None), run)
+            named = {"entity": host}
+            near = _near(alert_records.open_stories(tx.connection, SIGMA, subject, **named), run)
+            self._tell(tx, SIGMA, subject, heading, near, run, named)
+
+    # --- correlations ------------------------------------------------------------------------
+
+    def _fold_matches(self, tx: Transaction, matches: Iterable[WireMatch]) -> None:
+        for match in matches:
+            # As with hits: what makes trouble must not cost the others their alerts.
+            try:
+                with tx.savepoint():
+                    self._fold_match(tx, match)
+            except (IstmoError, DataError, IntegrityError, ValueError) as error:
+                if isinstance(error, IstmoError) and error.status >= 500:
+                    raise
+                log.exception("match_not_stored", subject=match.subject)
+
+    def _fold_match(self, tx: Transaction, match: WireMatch) -> None:
+        """A correlation has one story for each group, as long as no more than a day lies between matches."""
+        hits = sorted({hit.event_id: hit for hit in match.events}.values(), key=lambda hit: hit.time)
+        if not hits:
+            raise ValueError("a match without events")
+        named = {"grouped": _group_digest(match.group)}
+        near = _near(alert_records.open_stories(tx.connection, SIGMA, match.subject, **named), hits)
+        before = near.correlation.matches if near is not None and near.correlation is not None else 0
+        seen = Correlated(
+            match.type,
+            match.timespan,
+            match.condition,
+            match.value,
+            [_text(one, 200) for one in match.fields],
+            {_text(name, 200): _text(value, 1000) for name, value in match.group.items()},
+            match.number,
+            before + 1,
+        )
+        heading = self._rule_heading(tx.connection, match.subject)
+        self._tell(tx, SIGMA, match.subject, heading, near, hits, named, seen)
 
     def _tell(
         self,
@@ -165,15 +215,17 @@ class Stories:
         heading: Heading,
         alert: Alert | None,
         hits: list[WireHit],
+        named: dict[str, str],
+        correlated: Correlated | None = None,
     ) -> None:
+        """``named``: what tells this story from others about the same subject."""
+        more = {} if correlated is None else {"correlation": asdict(correlated)}
         now = self._clock.now()
         times = [from_micros(hit.time) for hit in hits]
         stored = sum(hit.stored for hit in hits)
         if alert is None:
             entity = _text(min(hits, key=lambda hit: hit.time).host, 255)
-            former = alert_records.last_closed(
-                tx.connection, detector, subject, entity if detector == SIGMA else None
-            )
+            former = alert_records.last_closed(tx.connection, detector, subject, **named)
             id = new_id(ALERT_TYPE)
             row = alert_records.add_alert(
                 tx.connection,
@@ -200,6 +252,8 @@ class Stories:
                     "former": former,
                     "version": 1,
                     "search": _search_text(heading.title, subject, entity, hits),
+                    "grouped": named.get("grouped", ""),
+                    **more,
                 },
             )
         else:
@@ -218,6 +272,7 @@ class Stories:
                     "count": alert.count + len(hits),
                     "stored_count": alert.stored_count + stored,
                     "updated": max(now, alert.updated),
+                    **more,
                 },
             )
         self._keep_evidence(tx.connection, row, hits, is_new=alert is None)
@@ -274,6 +329,18 @@ def event_position(event_id: str) -> Position:
     if dash and segment.isascii() and segment.isdigit() and line.isascii() and line.isdigit():
         return Position(int(segment), int(line))
     return Position(1 << 62, 0)
+
+
+def _near(found: Iterable[Alert], hits: list[WireHit]) -> Alert | None:
+    """The story that these hits, in the order of time, belong to."""
+    first, last = from_micros(hits[0].time) - DAY, from_micros(hits[-1].time) + DAY
+    return next((one for one in found if one.first_seen <= last and first <= one.last_seen), None)
+
+
+def _group_digest(group: Mapping[str, str]) -> str:
+    """A group by name, whatever the case of its values."""
+    text = "\0".join(f"{name}\0{value.casefold()}" for name, value in sorted(group.items()))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _evidence(hit: WireHit) -> Evidence:

@@ -16,6 +16,10 @@ The web process listens on ``run/worker.sock``; the worker dials, again and agai
 position in one transaction. What it did not store is matched again from there, so an event may
 be told twice after a crash, never lost: (detector, subject, event id) is the key of a hit. A
 stored position also moves without hits, by an empty ``Hits`` about once a second.
+
+Correlations remember, so their memory is stored too, less often than the position: a worker that starts
+takes it up, feeds itself again what lies between it and the stored position without telling anything,
+and goes on from there. A match is new when its (``at``, ``last``) lies after the stored (position, judged).
 """
 
 from __future__ import annotations
@@ -39,6 +43,10 @@ SOURCES: Final = "sources"
 """The third thing beside the detectors that can be ``Live``."""
 
 
+BEFORE: Final = -(1 << 62)
+"""µs since 1970: before every time."""
+
+
 class Position(Struct, frozen=True, order=True, array_like=True):
     """A place in the event log, between two events: all before it is done, ``line`` is next."""
 
@@ -59,6 +67,8 @@ class WireRule(Struct, frozen=True, array_like=True):
 
     id: str
     text: str
+    is_enabled: bool = True
+    """A correlation that is switched off is told all the same: its parts stay silent."""
 
 
 class WireSource(Struct, frozen=True, array_like=True):
@@ -87,6 +97,44 @@ class WireHit(Struct, frozen=True):
     """Found by a hunt in what was there already."""
     received: int = 0
     source: str = ""
+
+
+class WireMatch(Struct, frozen=True):
+    """One match of a correlation. Times in µs since 1970, ``timespan`` in µs."""
+
+    subject: str
+    """The correlation's key."""
+    at: Position
+    """Where in the log it was found: before that event it had not been."""
+    first: int
+    last: int
+    """When the oldest and the newest contributing event happened; the newest made it true."""
+    type: str
+    timespan: int
+    condition: str
+    value: float
+    fields: list[str]
+    """What is counted, where not the events themselves."""
+    group: dict[str, str]
+    """What ``group-by`` came to."""
+    number: int
+    """Contributing events that were told, at most 64."""
+    events: list[WireHit]
+    """Those of them that are quoted."""
+
+
+class WireState(Struct, frozen=True, array_like=True):
+    """What a stage remembers at a position. Without ``data``: what was stored under the same digest."""
+
+    digest: str
+    data: bytes | None = None
+
+
+class StoredState(Struct, frozen=True, array_like=True):
+    """A stage's memory as it was stored, and the position that it stands for."""
+
+    position: Position
+    data: bytes
 
 
 class WireRow(Struct, frozen=True, array_like=True):
@@ -121,11 +169,17 @@ class SourceCount(Struct, frozen=True, array_like=True):
 
 
 class Welcome(Struct, tag=True, frozen=True):
-    """``positions`` by detector (a missing one: from the beginning); who we are, for ``policy``."""
+    """``positions`` by detector (a missing one: from the beginning); who we are, for ``policy``.
+
+    ``judged`` and ``state``: up to when correlations were judged at the position of ``sigma``, and what
+    they remembered at a position at or before that one.
+    """
 
     positions: dict[str, Position]
     member: str
     members: list[str]
+    judged: int = BEFORE
+    state: StoredState | None = None
 
 
 class PutIndicators(Struct, tag=True, frozen=True):
@@ -142,11 +196,12 @@ class DropIndicators(Struct, tag=True, frozen=True):
 
 
 class PutRules(Struct, tag=True, frozen=True):
-    """Add or replace; ``reset`` forgets all others first."""
+    """Add or replace; ``reset`` forgets all others first. ``lists``: all value lists, where they changed."""
 
     generation: int
     rules: list[WireRule]
     reset: bool = False
+    lists: dict[str, list[str]] | None = None
 
 
 class DropRules(Struct, tag=True, frozen=True):
@@ -207,7 +262,8 @@ class Ready(Struct, tag=True, frozen=True):
 class Live(Struct, tag=True, frozen=True):
     """``what`` (``indicators``, ``sigma`` or ``sources``) is in force up to ``generation``.
 
-    ``problems`` name the items that could not be used; all the others are live.
+    ``problems`` name the items that could not be used; all the others are live. Of rules these are all
+    problems that there are, not only those of the last change.
     """
 
     what: str
@@ -216,9 +272,17 @@ class Live(Struct, tag=True, frozen=True):
 
 
 class Hits(Struct, tag=True, frozen=True):
+    """What was found up to ``position``, and in ``matches`` of events that happened up to ``judged``.
+
+    ``state`` stands for exactly this position; it goes into the transaction that stores the position.
+    """
+
     detector: str
     position: Position
     hits: list[WireHit]
+    matches: list[WireMatch] = []
+    judged: int = BEFORE
+    state: WireState | None = None
 
 
 class HuntHits(Struct, tag=True, frozen=True):
@@ -256,6 +320,8 @@ class Stats(Struct, tag=True, frozen=True):
     behind: dict[str, int]
     indicators: int
     rules: int
+    correlations: dict[str, int]
+    """What correlations remember and have let go of (``Counts`` and sizes by name); empty without any."""
     intake: str
     """``open``, or the code of what stops it (``detect.disk_full``)."""
 

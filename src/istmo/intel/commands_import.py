@@ -79,14 +79,16 @@ def _sent(client: NodeClient, part: Part, tlp: str) -> Result:
 def _is_whole(result: Result) -> bool:
     """Whether all that the file holds is in the node.
 
-    A release of Sigma rules always has some of a kind that no node serves; those alone are no failure.
+    A release of Sigma rules always has some of a kind that no node serves; those alone are no failure, and
+    neither are rules that are kept and wait for others.
     """
     if "error" in result:
         return False
     if result["kind"] == "objects":
         return not is_refused(result)
     problems = result["problems"]
-    return all(one.get("not_served") for one in problems) and bool(result["accepted"] or not problems)
+    is_bearable = all(one.get("not_served") or one.get("kept") for one in problems)
+    return is_bearable and bool(result["accepted"] or not problems)
 
 
 def _tell(teller: Teller, result: Result) -> None:

@@ -57,6 +57,7 @@ NAVIGATION: Final = (
     Entry("/cases", "kit.nav.cases", "c", Action.CASE_READ),
     Entry("/objects", "kit.nav.objects", "o", Action.OBJECT_READ),
     Entry("/publish", "kit.nav.publish", "p", Action.OBJECT_PUBLISH),
+    Entry("/rules", "kit.nav.rules", "s", Action.RULE_READ),
     Entry("/peers", "kit.nav.peers", "r", Action.PEER_READ),
 )
 

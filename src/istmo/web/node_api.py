@@ -52,6 +52,7 @@ def node(
             "indicator_lag": worker.indicator_lag,
             "sigma_lag": worker.sigma_lag,
             "hunting": worker.hunting,
+            "correlations": dict(worker.correlations),
             "notices": [
                 {"code": one.code, "params": dict(one.params), "at": instants.format(one.at)}
                 for one in worker.notices

@@ -17,7 +17,11 @@ class NoticeShape(TypedDict):
 
 
 class WorkerShape(TypedDict):
-    """The detection worker. ``state``: ready, starting, away; None for whoever may not know a number."""
+    """The detection worker. ``state``: ready, starting, away; None for whoever may not know a number.
+
+    ``correlations``: groups and events that they remember now; events that were ``late``, had no group or a
+    time in the future, and what was forgotten or judged early for room, since they began.
+    """
 
     state: str
     pid: int
@@ -31,6 +35,7 @@ class WorkerShape(TypedDict):
     indicator_lag: int
     sigma_lag: int
     hunting: int | None
+    correlations: dict[str, int]
     notices: list[NoticeShape]
 
 

@@ -30,7 +30,7 @@ from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
 from istmo.model.patterns import Term
 from istmo.policy import Operator, Person, Role
-from istmo.settings import Settings, save_settings
+from istmo.settings import Limits, Settings, save_settings
 from istmo.store import migrations
 from istmo.store.engine import Store, Transaction
 
@@ -117,9 +117,19 @@ class Room:
             return self.stories.store(tx, detector, hits, after)
 
 
-def open_room(folder: Path, url: str, clock: Clock, *, intake_port: int = 0) -> Room:
+def open_room(
+    folder: Path, url: str, clock: Clock, *, intake_port: int = 0, limits: Limits | None = None
+) -> Room:
     """Nothing of it runs until ``link.start``."""
-    settings = Settings(folder, "Prueba", "HN", member=HERE, database=url, intake_port=intake_port)
+    settings = Settings(
+        folder,
+        "Prueba",
+        "HN",
+        member=HERE,
+        database=url,
+        intake_port=intake_port,
+        limits=limits or Limits(),
+    )
     store = Store(url)
     migrations.upgrade(store)
     shelf = Shelf(store)

@@ -7,6 +7,7 @@ import stat
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -330,10 +331,10 @@ def test_while_the_database_cannot_be_written_hits_wait(
     failures = iter([Unavailable("store.disk_full"), Unavailable("store.disk_full")])
     store = linked.stories.store
 
-    def sometimes(tx: Transaction, detector: str, hits: list[wire.WireHit], after: Position) -> int:
+    def sometimes(*what: Any) -> int:
         if failure := next(failures, None):
             raise failure
-        return store(tx, detector, hits, after)
+        return store(*what)
 
     monkeypatch.setattr(linked.stories, "store", sometimes)
     peer.send(Hits(INDICATORS, Position(1, 2), [hit(watch.id, 1)]))
@@ -350,10 +351,10 @@ def test_one_message_that_cannot_be_stored_does_not_stop_the_others(
     peer.expect(Synced)
     store = linked.stories.store
 
-    def poisoned(tx: Transaction, detector: str, hits: list[wire.WireHit], after: Position) -> int:
+    def poisoned(tx: Transaction, detector: str, hits: list[wire.WireHit], *more: Any) -> int:
         if any(one.event_id == "1-2" for one in hits):
             raise ZeroDivisionError
-        return store(tx, detector, hits, after)
+        return store(tx, detector, hits, *more)
 
     monkeypatch.setattr(linked.stories, "store", poisoned)
     for line in range(1, 5):

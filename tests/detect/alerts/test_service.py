@@ -11,14 +11,15 @@ import pytest
 from sqlalchemy import select
 
 from istmo.detect import rule_import
-from istmo.detect.objects import CloseReason, Status
+from istmo.detect.objects import KINDS, CloseReason, Status
 from istmo.detect.records.sources import sources as source_table
 from istmo.detect.service.sources import SECRET_PREFIX, digest_of
+from istmo.detect.service.value_lists import MOST_LISTS
 from istmo.detect.wire import INDICATORS
-from istmo.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from istmo.errors import Conflict, InvalidInput, IstmoError, NotAllowed, NotFound
 from istmo.identity import audit
 from istmo.kit.i18n import Catalogue
-from istmo.policy import Anonymous, Peer, Scope, TokenHolder
+from istmo.policy import Action, Anonymous, Peer, Scope, TokenHolder
 from istmo.policy.principals import Role
 
 from .room import ADMINISTRATOR, ANALYST, OBSERVER, OPERATOR, THERE, Room, hit
@@ -213,18 +214,84 @@ correlation: {type: event_count, rules: [r1], timespan: un rato, condition: {gte
 """
 
 
-def test_correlations_and_filters_are_told_as_not_in_force_and_cost_no_rule(room: Room) -> None:
+def test_correlations_and_filters_are_kept_and_what_they_miss_is_named(room: Room) -> None:
     upload = packed(**{"a.yml": RULE.format(number=1), "b.yml": BESIDE_RULES})
     done = room.detect.import_rules(ANALYST, upload)
-    assert done.accepted == 1
-    assert [(one.line, one.key, one.is_not_served) for one in done.problems] == [
-        (1, "detect.rule_import.correlation_not_in_force", True),
-        (3, "detect.rule_import.filter_not_in_force", True),
-        (9, "sigma.problem.timespan", False),
+    assert done.accepted == 3
+    assert [(one.line, one.key) for one in done.problems] == [
+        (9, "sigma.problem.timespan"),
+        (1, "detect.rule_import.correlation_missing"),
     ]
     for one in done.problems:
         for language in ("es", "en"):
             assert Catalogue(strict=True).text(language, one.key, **one.params)
+    kinds = {kind: room.detect.list_rules(ANALYST, kind=kind).items for kind in KINDS}
+    assert [len(found) for found in kinds.values()] == [1, 1, 1]
+    (many,) = kinds["correlation"]
+    assert (many.title, many.refers) == ("Muchos intentos", ("r1",))
+    assert many.text.startswith("title: Muchos intentos")
+    assert not room.detect.enable_rule(ANALYST, many.id, False).is_enabled
+    assert kinds["filter"][0].logsource == "windows"
+
+
+# --- value lists -----------------------------------------------------------------------------
+
+
+def test_a_value_list_is_kept_as_it_was_written_and_who_changed_it_stands_on_record(room: Room) -> None:
+    kept = room.detect.put_value_list(ANALYST, "Servidores", [" DC-1 ", "", "DC-2", "DC-1"])
+    assert kept.values == ("DC-1", "DC-2")
+    assert room.detect.value_lists(OBSERVER) == [kept]
+    room.detect.put_value_list(ANALYST, "Servidores", ["DC-*"])
+    assert room.detect.read_value_list(OBSERVER, "Servidores").values == ("DC-*",)
+    room.detect.drop_value_list(ANALYST, "Servidores")
+    with pytest.raises(NotFound):
+        room.detect.read_value_list(OBSERVER, "Servidores")
+    with pytest.raises(NotFound):
+        room.detect.drop_value_list(ANALYST, "Servidores")
+    with room.store.read() as connection:
+        lines = audit.lines(connection)
+    told = [one.subject for one in lines if one.action == Action.RULE_WRITE]
+    assert sorted(told) == ["%Servidores% -", "%Servidores% = 1", "%Servidores% = 2"]
+
+
+def test_who_may_not_write_rules_writes_no_lists(room: Room) -> None:
+    with pytest.raises(NotAllowed):
+        room.detect.put_value_list(OBSERVER, "Servidores", ["DC-1"])
+    with pytest.raises(NotAllowed):
+        room.detect.drop_value_list(OBSERVER, "Servidores")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "code"),
+    [
+        ("dos palabras", ["a"], "detect.list_name"),
+        ("", ["a"], "detect.list_name"),
+        ("x" * 101, ["a"], "detect.list_name"),
+        ("vacia", [" ", ""], "detect.list_empty"),
+        ("nul", ["a\x00b"], "detect.list_value"),
+        ("larga", ["x" * 4097], "detect.list_value"),
+        ("muchas", [str(n) for n in range(20_001)], "detect.list_too_long"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_refused_in_words(
+    room: Room, name: str, values: list[str], code: str
+) -> None:
+    with pytest.raises(IstmoError) as refused:
+        room.detect.put_value_list(ANALYST, name, values)
+    assert refused.value.code == code
+    for language in ("es", "en"):
+        for key in (f"error.{code}", f"error.{code}.remedy"):
+            assert Catalogue(strict=True).text(language, key, **refused.value.params)
+    assert room.detect.value_lists(ANALYST) == []
+
+
+def test_there_are_not_endlessly_many_lists(room: Room) -> None:
+    for number in range(MOST_LISTS):
+        room.detect.put_value_list(ANALYST, f"l{number}", ["a"])
+    with pytest.raises(Conflict) as refused:
+        room.detect.put_value_list(ANALYST, "una_mas", ["a"])
+    assert refused.value.code == "detect.too_many_lists"
+    room.detect.put_value_list(ANALYST, "l0", ["b"])
 
 
 @pytest.mark.shared_data

@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import Request, Response, get
 
+from istmo.detect.explaining import explain
 from istmo.detect.objects import Alert, AlertFilter, CloseReason, Evidence, Level, Rule, Status, TakenBack
 from istmo.detect.service import Detect
 from istmo.errors import NotAllowed, NotFound
@@ -97,6 +98,9 @@ def show_alert(
         names=names,
         reasons=[str(reason) for reason in CloseReason],
         rule=_rule(asker, detect, alert),
+        explanation=" ".join(explain(faces.catalogue, asker.language, alert.correlation))
+        if alert.correlation
+        else "",
         retraction=taken_back(asker.principal, alert.subject) if alert.detector == "indicator" else None,
         hunt_problem=detect.detection(alert.subject).hunt_problem if alert.detector == "indicator" else None,
         may_work=faces.may(asker.principal, Action.ALERT_WORK),

@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from istmo.detect.objects import Alert, AlertFilter, CloseReason, Evidence, Level, Status
+from istmo.detect.objects import Alert, AlertFilter, CloseReason, Correlated, Evidence, Level, Status
 from istmo.model.markings import Tlp
 from istmo.store.columns import BigId, Instant, Json
 from istmo.store.engine import metadata
@@ -59,6 +59,8 @@ alerts = Table(
     Column("former", String(64), nullable=True),
     Column("version", Integer, nullable=False),
     Column("search", Text, nullable=False),
+    Column("grouped", String(32), nullable=False, server_default=""),
+    Column("correlation", Json, nullable=True),
     Index("ix_alerts_detector_subject", "detector", "subject"),
     Index("ix_alerts_updated_row", "updated", "row"),
 )
@@ -102,41 +104,43 @@ _HOSTS = (
 )
 
 
-def _about(*, has_entity: bool) -> ColumnElement[bool]:
+def _about(named: str) -> ColumnElement[bool]:
     same = (alerts.c.detector == bindparam("detector")) & (alerts.c.subject == bindparam("subject"))
-    return same & (alerts.c.entity == bindparam("entity")) if has_entity else same
+    return same & (alerts.c[named] == bindparam(named)) if named else same
 
 
+_NAMED = ("", "entity", "grouped")
 # Built once: these stand between an event and its alert, and building one costs more than running it.
 _OPEN = {
-    has_entity: select(alerts, _HOSTS)
-    .where(_about(has_entity=has_entity), alerts.c.status != Status.CLOSED)
+    named: select(alerts, _HOSTS)
+    .where(_about(named), alerts.c.status != Status.CLOSED)
     .order_by(alerts.c.row.desc())
     .limit(50)
-    for has_entity in (False, True)
+    for named in _NAMED
 }
 _CLOSED = {
-    has_entity: select(alerts.c.id)
-    .where(_about(has_entity=has_entity), alerts.c.status == Status.CLOSED)
+    named: select(alerts.c.id)
+    .where(_about(named), alerts.c.status == Status.CLOSED)
     .order_by(alerts.c.row.desc())
     .limit(1)
-    for has_entity in (False, True)
+    for named in _NAMED
 }
 _ADD = insert(alerts).returning(alerts.c.row)
 
 
-def open_stories(connection: Connection, detector: str, subject: str, entity: str | None) -> list[Alert]:
-    """The alerts about a subject (on one host, where one is named) that are not closed, newest first."""
-    about = {"detector": detector, "subject": subject}
-    named = {} if entity is None else {"entity": entity}
-    return [_alert(row) for row in connection.execute(_OPEN[bool(named)], about | named)]
+def open_stories(connection: Connection, detector: str, subject: str, **named: str) -> list[Alert]:
+    """The alerts about a subject that are not closed, newest first.
+
+    ``named``: of one ``entity`` (host), or of one group (``grouped``), where there are such.
+    """
+    about = {"detector": detector, "subject": subject, **named}
+    return [_alert(row) for row in connection.execute(_OPEN["".join(named)], about)]
 
 
-def last_closed(connection: Connection, detector: str, subject: str, entity: str | None) -> str | None:
-    """The id of the alert about a subject that was closed last."""
-    about = {"detector": detector, "subject": subject}
-    named = {} if entity is None else {"entity": entity}
-    found: str | None = connection.execute(_CLOSED[bool(named)], about | named).scalar()
+def last_closed(connection: Connection, detector: str, subject: str, **named: str) -> str | None:
+    """The id of the alert about a subject that was closed last; ``named`` as in :func:`open_stories`."""
+    about = {"detector": detector, "subject": subject, **named}
+    found: str | None = connection.execute(_CLOSED["".join(named)], about).scalar()
     return found
 
 
@@ -415,4 +419,5 @@ def _alert(row: Any) -> Alert:
         worked_by=row.worked_by,
         former=row.former,
         version=row.version,
+        correlation=None if row.correlation is None else Correlated(**row.correlation),
     )

@@ -6,9 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, Integer, String, Table, bindparam, insert, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 
-from istmo.detect.wire import Position
+from istmo.detect.wire import BEFORE, Position, StoredState, WireState
 from istmo.store.columns import BigId, Instant
 from istmo.store.engine import metadata
 
@@ -22,6 +34,18 @@ detector_positions = Table(
     Column("detector", String(16), primary_key=True),
     Column("segment", BigId, nullable=False),
     Column("line", BigId, nullable=False),
+    Column("stored", Instant, nullable=False),
+    Column("judged", BigId, nullable=False, server_default=str(BEFORE)),
+)
+
+detector_states = Table(
+    "detector_states",
+    metadata,
+    Column("detector", String(16), primary_key=True),
+    Column("segment", BigId, nullable=False),
+    Column("line", BigId, nullable=False),
+    Column("digest", String(32), nullable=False),
+    Column("data", LargeBinary, nullable=False),
     Column("stored", Instant, nullable=False),
 )
 
@@ -59,6 +83,12 @@ class Watch:
 
 # Built once: these stand between an event and its alert, and building one costs more than running it.
 _POSITIONS = select(detector_positions)
+_JUDGED = select(detector_positions.c.judged).where(detector_positions.c.detector == bindparam("detector"))
+_STATE = select(detector_states).where(detector_states.c.detector == bindparam("detector"))
+_MOVE_STATE = update(detector_states).where(
+    detector_states.c.detector == bindparam("of_detector"),
+    detector_states.c.digest == bindparam("of_digest"),
+)
 _MOVE = update(detector_positions).where(detector_positions.c.detector == bindparam("of_detector"))
 _WATCHES = select(hunts.c.indicator, hunts.c.watch, hunts.c.remembered).where(
     hunts.c.indicator.in_(bindparam("indicators", expanding=True))
@@ -81,12 +111,41 @@ def positions(connection: Connection) -> dict[str, Position]:
     return {row.detector: Position(row.segment, row.line) for row in rows}
 
 
-def put_position(connection: Connection, detector: str, position: Position, now: datetime) -> None:
-    """Everything before ``position`` is stored."""
-    values = {"segment": position.segment, "line": position.line, "stored": now}
+def judged(connection: Connection, detector: str) -> int:
+    """µs since 1970: up to when correlations were judged at the stored position."""
+    found: int | None = connection.execute(_JUDGED, {"detector": detector}).scalar()
+    return BEFORE if found is None else found
+
+
+def put_position(
+    connection: Connection, detector: str, position: Position, now: datetime, judged: int = BEFORE
+) -> None:
+    """Everything before ``position`` is stored, of correlations what happened up to ``judged``."""
+    values = {"segment": position.segment, "line": position.line, "stored": now, "judged": judged}
     done = connection.execute(_MOVE, {"of_detector": detector, **values})
     if not done.rowcount:
         connection.execute(insert(detector_positions), {"detector": detector, **values})
+
+
+def state(connection: Connection, detector: str) -> StoredState | None:
+    """What a detector remembered, and where."""
+    row = connection.execute(_STATE, {"detector": detector}).first()
+    return None if row is None else StoredState(Position(row.segment, row.line), bytes(row.data))
+
+
+def put_state(
+    connection: Connection, detector: str, position: Position, state: WireState, now: datetime
+) -> None:
+    """Keep what a detector remembers at ``position``; without data, what is kept stands for it too."""
+    where = {"of_detector": detector, "of_digest": state.digest}
+    values = {"segment": position.segment, "line": position.line, "stored": now}
+    if state.data is None:
+        connection.execute(_MOVE_STATE, where | values)
+        return
+    connection.execute(delete(detector_states).where(detector_states.c.detector == detector))
+    if state.data:
+        kept = {"detector": detector, "digest": state.digest, "data": state.data, **values}
+        connection.execute(insert(detector_states), kept)
 
 
 def watches(connection: Connection, indicators: Iterable[str]) -> dict[str, Watch]:

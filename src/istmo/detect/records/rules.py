@@ -22,7 +22,8 @@ from sqlalchemy import (
     update,
 )
 
-from istmo.detect.objects import Rule
+from istmo.detect.objects import CORRELATION, FILTER, RULE, Rule
+from istmo.detect.wire import WireRule
 from istmo.store.columns import BigId, Instant, Json
 from istmo.store.engine import metadata
 
@@ -47,6 +48,10 @@ rules = Table(
     Column("imported", Instant, nullable=False),
     Column("updated", Instant, nullable=False),
     Column("changed_by", String(96), nullable=False),
+    Column("kind", String(16), nullable=False, server_default=RULE),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("refers", Json, nullable=False, server_default="[]"),
+    Column("lists", Json, nullable=False, server_default="[]"),
     Index("ix_rules_title_row", "title", "row"),
 )
 
@@ -55,9 +60,10 @@ _SHORTEST_ID = 8
 """Characters of a word that may be meant as part of an id; nearly every digit occurs in every id."""
 
 
-def digests(connection: Connection) -> dict[str, str]:
-    """The digest of each rule's text, by rule id."""
-    return {row.id: row.digest for row in connection.execute(select(rules.c.id, rules.c.digest))}
+def digests(connection: Connection) -> dict[str, tuple[str, str]]:
+    """The digest of each rule's text, and the name that it is referred to by, by rule id."""
+    rows = connection.execute(select(rules.c.id, rules.c.digest, rules.c.name))
+    return {row.id: (row.digest, row.name) for row in rows}
 
 
 def add_rules(connection: Connection, found: Sequence[Mapping[str, Any]]) -> None:
@@ -85,32 +91,48 @@ def set_enabled(connection: Connection, id: str, is_enabled: bool, by: str, now:
 
 
 def set_problems(connection: Connection, found: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
-    """What the worker could not use."""
-    for id, (code, params) in found.items():
-        connection.execute(
-            update(rules).where(rules.c.id == id).values(problem=code[:64], problem_params=dict(params))
-        )
-
-
-def enabled_rules(connection: Connection) -> Iterator[tuple[str, str]]:
-    """Id and text of every rule that is switched on."""
+    """What the worker cannot use now; what it could not use before and is not among them, it can."""
     rows = connection.execute(
-        select(rules.c.id, rules.c.text).where(rules.c.enabled.is_(True)).order_by(rules.c.row)
+        select(rules.c.id, rules.c.problem, rules.c.problem_params).where(rules.c.problem.is_not(None))
     )
-    for row in rows:
-        yield row.id, row.text
+    known = {row.id: (row.problem, row.problem_params) for row in rows}
+    told: dict[str, tuple[str | None, dict[str, Any] | None]] = dict.fromkeys(known, (None, None))
+    told |= {id: (code[:64], dict(params)) for id, (code, params) in found.items()}
+    for id, (code, params) in told.items():
+        if known.get(id, (None, None)) != (code, params):
+            values = {"problem": code, "problem_params": params}
+            connection.execute(update(rules).where(rules.c.id == id).values(**values))
 
 
-def enabled_among(connection: Connection, ids: Iterable[str]) -> list[tuple[str, str]]:
-    """Id and text of those of ``ids`` that are switched on."""
+_IN_FORCE = select(rules.c.id, rules.c.text, rules.c.enabled).where(
+    rules.c.enabled.is_(True) | (rules.c.kind == CORRELATION)
+)
+"""A correlation that is switched off is told all the same: its parts stay silent."""
+
+
+def rules_in_force(connection: Connection) -> Iterator[WireRule]:
+    """Every rule, correlation and filter that the worker is to know."""
+    for row in connection.execute(_IN_FORCE.order_by(rules.c.row)):
+        yield WireRule(row.id, row.text, row.enabled)
+
+
+def rules_in_force_among(connection: Connection, ids: Iterable[str]) -> list[WireRule]:
+    """Those of ``ids`` that the worker is to know."""
     wanted, found = list(ids), []
     for start in range(0, len(wanted), _MANY):
-        rows = connection.execute(
-            select(rules.c.id, rules.c.text).where(
-                rules.c.id.in_(wanted[start : start + _MANY]), rules.c.enabled.is_(True)
-            )
-        )
-        found += [(row.id, row.text) for row in rows]
+        rows = connection.execute(_IN_FORCE.where(rules.c.id.in_(wanted[start : start + _MANY])))
+        found += [WireRule(row.id, row.text, row.enabled) for row in rows]
+    return found
+
+
+def referred(connection: Connection) -> dict[str, bool]:
+    """Every id and name that a correlation or a filter can refer to, and whether it is switched on."""
+    rows = connection.execute(select(rules.c.id, rules.c.name, rules.c.enabled).where(rules.c.kind != FILTER))
+    found: dict[str, bool] = {}
+    for row in rows:
+        for called in (row.id, row.name):
+            if called:
+                found[called] = found.get(called, False) or row.enabled
     return found
 
 
@@ -128,6 +150,7 @@ def list_rules(
     *,
     words: Iterable[str],
     level: str,
+    kind: str,
     is_enabled: bool | None,
     after: tuple[str, int] | None,
     limit: int,
@@ -142,6 +165,8 @@ def list_rules(
         where.append(or_(*(column.like(like, escape="\\") for column in found_in)))
     if level:
         where.append(rules.c.level == level)
+    if kind:
+        where.append(rules.c.kind == kind)
     if is_enabled is not None:
         where.append(rules.c.enabled.is_(is_enabled))
     total = connection.execute(select(func.count()).select_from(rules).where(*where)).scalar_one()
@@ -184,4 +209,7 @@ def _rule(row: Any) -> Rule:
         imported=row.imported,
         updated=row.updated,
         changed_by=row.changed_by,
+        kind=row.kind,
+        refers=tuple(row.refers),
+        lists=tuple(row.lists),
     )

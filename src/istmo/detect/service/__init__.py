@@ -17,6 +17,7 @@ from istmo.detect.records import sources as source_records
 from istmo.detect.service.alerts import Alerts
 from istmo.detect.service.rules import Rules
 from istmo.detect.service.sources import Sources
+from istmo.detect.service.value_lists import ValueLists
 from istmo.detect.stories import to_micros
 from istmo.detect.wire import WireRow
 from istmo.model.ids import is_id
@@ -39,7 +40,7 @@ class Detection:
     """The code of why a hunt did not see every stored event; None where it did."""
 
 
-class Detect(Alerts, Rules, Sources):
+class Detect(Alerts, Rules, ValueLists, Sources):
     """The watching room of one node. Thread-safe; one instance a node."""
 
     def __init__(
@@ -128,6 +129,7 @@ class Detect(Alerts, Rules, Sources):
             indicator_lag=stats.behind.get(wire.INDICATORS, 0),
             sigma_lag=stats.behind.get(wire.SIGMA, 0),
             hunting=self._link.hunting if counts_all else None,
+            correlations=stats.correlations,
             notices=self._link.notices,
         )
 

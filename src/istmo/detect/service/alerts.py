@@ -183,7 +183,7 @@ class Alerts(Asking):
         """An indicator's story has one open alert: where a newer one tells it on, that is the one."""
         if alert.status is not Status.CLOSED or status is Status.CLOSED or alert.detector != INDICATOR:
             return
-        newer = alert_records.open_stories(connection, alert.detector, alert.subject, None)
+        newer = alert_records.open_stories(connection, alert.detector, alert.subject)
         if newer:
             raise Conflict("detect.told_on", alert=newer[0].id)
 

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
 
 from istmo.detect import rule_import
-from istmo.detect.objects import Rule, RuleImport, RulePage
+from istmo.detect.objects import Rule, RuleImport, RulePage, RuleProblem
 from istmo.detect.records import rules as rule_records
+from istmo.detect.records import value_lists as list_records
 from istmo.detect.service.asking import LONGEST_PAGE, Asking, words_of
 from istmo.errors import InvalidInput, NotFound, TooLarge
 from istmo.policy import Action, Principal, told
+
+NAMED: Final = 10
+"""References of one rule that a report names."""
 
 
 class Rules(Asking):
     """What can be done with rules."""
 
     def import_rules(self, principal: Principal, data: bytes) -> RuleImport:
-        """Keep the rules of a zip or a YAML file; each that cannot be used is named by file and line.
+        """Keep what a zip or a YAML file holds of rules, correlations and filters.
 
-        A rule that is there already is replaced where its text differs; whether it is switched on stays
+        Each that cannot be used is named by file and line; so is each that is kept and cannot be in force
+        as it is, for it refers to what is not there, or asks for a value list that is not.
+        What is there already is replaced where its text differs; whether it is switched on stays
         as it was. Raises NotAllowed, InvalidInput ``detect.rules_unreadable``, TooLarge.
         """
         self._require(principal, Action.RULE_WRITE, self._own("rule"))
@@ -32,7 +42,7 @@ class Rules(Asking):
             added: list[rule_import.FoundRule] = []
             changed: list[rule_import.FoundRule] = []
             for one in found.rules:
-                if known.get(one.id) == one.digest:
+                if known.get(one.id) == (one.digest, one.name):
                     continue
                 (changed if one.id in known else added).append(one)
             rows = [_rule_values(one, now, told(principal)) for one in added]
@@ -44,11 +54,12 @@ class Rules(Asking):
             if ids:
                 tx.notify("rule", ids[0], ids=ids)
                 self._record(tx, principal, Action.RULE_WRITE, f"import +{len(added)} ~{len(changed)}")
+            waiting = tuple(_waiting(tx.connection, found.rules))
         return RuleImport(
             len(added),
             len(changed),
             len(found.rules) - len(ids),
-            tuple(problem.told() for problem in found.problems),
+            (*(problem.told() for problem in found.problems), *waiting),
         )
 
     def list_rules(
@@ -57,6 +68,7 @@ class Rules(Asking):
         *,
         query: str = "",
         level: str = "",
+        kind: str = "",
         is_enabled: bool | None = None,
         cursor: str | None = None,
         limit: int = 50,
@@ -75,6 +87,7 @@ class Rules(Asking):
                 connection,
                 words=words_of(query),
                 level=level,
+                kind=kind,
                 is_enabled=is_enabled,
                 after=after,
                 limit=limit,
@@ -108,6 +121,34 @@ class Rules(Asking):
             return rule_records.count_rules(connection)
 
 
+def _waiting(connection: Connection, found: Iterable[rule_import.FoundRule]) -> Iterator[RuleProblem]:
+    """Why some of what was kept is not in force: what it refers to is missing, or switched off."""
+    there = rule_records.referred(connection)
+    lists = list_records.names(connection)
+    for one in found:
+        missing = [name for name in one.refers if name not in there and name.lower() not in there]
+        off = [name for name in one.refers if there.get(name, there.get(name.lower())) is False]
+        for code, names in (("missing", missing), ("off", off)):
+            if names:
+                key = f"detect.rule_import.{one.kind}_{code}"
+                params = {"names": ", ".join(names[:NAMED]), "n": len(names)}
+                yield RuleProblem(
+                    key, one.file, one.line, params, one.title, is_not_served=False, is_kept=True
+                )
+        asked = [f"%{name}%" for name in one.lists if name not in lists]
+        if asked:
+            params = {"names": ", ".join(asked[:NAMED]), "n": len(asked)}
+            yield RuleProblem(
+                "detect.rule_import.list_missing",
+                one.file,
+                one.line,
+                params,
+                one.title,
+                is_not_served=False,
+                is_kept=True,
+            )
+
+
 def _rule_values(found: rule_import.FoundRule, now: datetime, by: str) -> dict[str, object]:
     def kept(text: str, longest: int) -> str:
         return text.replace("\x00", "\ufffd")[:longest]
@@ -124,6 +165,10 @@ def _rule_values(found: rule_import.FoundRule, now: datetime, by: str) -> dict[s
         "text": found.text,
         "digest": found.digest,
         "file": kept(found.file, 500),
+        "kind": found.kind,
+        "name": kept(found.name, 500),
+        "refers": [kept(one, 500) for one in found.refers],
+        "lists": found.lists,
         "imported": now,
         "updated": now,
         "changed_by": by,

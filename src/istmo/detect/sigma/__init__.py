@@ -6,7 +6,7 @@ from istmo.detect.sigma.files import RuleFile, rule_files
 from istmo.detect.sigma.filters import Filter
 from istmo.detect.sigma.limits import RuleLimits
 from istmo.detect.sigma.logsources import Logsource
-from istmo.detect.sigma.placeholders import read_placeholders
+from istmo.detect.sigma.placeholders import AskedPlaceholders, read_placeholders
 from istmo.detect.sigma.problems import Problem
 from istmo.detect.sigma.rules import LEVELS, Rule
 from istmo.detect.sigma.ruleset import (
@@ -21,6 +21,7 @@ from istmo.detect.sigma.ruleset import (
 
 __all__ = [
     "LEVELS",
+    "AskedPlaceholders",
     "Correlation",
     "Evaluator",
     "Filter",

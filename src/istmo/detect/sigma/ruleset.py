@@ -14,6 +14,7 @@ from istmo.detect.sigma.filters import Filter, apply_filters, parse_filter
 from istmo.detect.sigma.limits import STANDARD, RuleLimits
 from istmo.detect.sigma.modifiers import Placeholders
 from istmo.detect.sigma.pipelines import KeptPlaceholders, Pipeline, apply_pipelines
+from istmo.detect.sigma.placeholders import AskedPlaceholders
 from istmo.detect.sigma.problems import Problem, Refused
 from istmo.detect.sigma.references import names_of, resolve, silent_of
 from istmo.detect.sigma.rules import Rule, content_of, parse_rule, title_of
@@ -247,8 +248,13 @@ def _read_document(
     content = content_of(document)
     if "correlation" in content:
         return ReadPart(parse_correlation(document, file, limits), document.text)
+    lists = AskedPlaceholders(placeholders)
     if "filter" in content:
-        part = parse_filter(document, file, placeholders=placeholders, limits=limits)
-        return ReadPart(part, document.text)
-    rule = parse_rule(document, file, placeholders=placeholders, limits=limits)
+        part = parse_filter(document, file, placeholders=lists, limits=limits)
+        # What is kept of a rule by its digest holds the values of its lists too.
+        digest = lists.digest_of(part.digest) if lists.asked else part.digest
+        return ReadPart(replace(part, digest=digest), document.text)
+    rule = parse_rule(document, file, placeholders=lists, limits=limits)
+    if lists.asked:
+        rule = replace(rule, digest=lists.digest_of(rule.digest))
     return ReadRule(apply_pipelines(rule, pipelines, limits) if pipelines else rule, document.text)

@@ -25,6 +25,7 @@ from istmo.detect.intake.denials import Denials
 from istmo.detect.intake.sources import Sources
 from istmo.detect.sigma.engine import PlanFolder
 from istmo.detect.wire import (
+    BEFORE,
     INDICATORS,
     SIGMA,
     SOURCES,
@@ -43,6 +44,7 @@ from istmo.detect.wire import (
     Ready,
     Search,
     Stats,
+    StoredState,
     Synced,
     ToWorker,
     Welcome,
@@ -93,6 +95,8 @@ class Worker:
         self._connection: Connection | None = None
         self._notices: deque[Notice] = deque(maxlen=_MOST_NOTICES)
         self._positions: dict[str, Position] = {}
+        self._judged = BEFORE
+        self._state: StoredState | None = None
         self._following: asyncio.Task[None] | None = None
         self._was_full = False
         self._close_after = 0.0
@@ -111,7 +115,8 @@ class Worker:
         self._sources = Sources(settings.space)
         self._denials = Denials(self._clock)
         self._stage = IndicatorStage(self._log, self._clock)
-        self._sigma = SigmaStage(self._log, loop, self._clock, _plans(settings))
+        lateness = max(0, settings.limits.lateness_seconds) * 1_000_000
+        self._sigma = SigmaStage(self._log, loop, self._clock, _plans(settings), lateness=lateness)
         self._pool = Pool(settings.events)
         self._log.on_append(lambda: loop.call_soon_threadsafe(self._stage.wake))
         self._log.on_append(self._sigma.wake)
@@ -188,6 +193,7 @@ class Worker:
         match message:
             case Welcome(positions=positions, member=member, members=members):
                 self._positions = positions
+                self._judged, self._state = message.judged, message.state
                 # An indicator put from here on is live from there on, and hunted for up to there.
                 self._stage.position = positions.get(INDICATORS, Position())
                 self._sources.introduce(member, members)
@@ -197,8 +203,8 @@ class Worker:
             case DropIndicators(generation=generation, ids=ids):
                 self._stage.drop(ids)
                 await connection.send(Live(INDICATORS, generation))
-            case PutRules(generation=generation, rules=rules, reset=reset):
-                self._sigma.put(generation, rules, connection, reset=reset)
+            case PutRules(generation=generation, rules=rules, reset=reset, lists=lists):
+                self._sigma.put(generation, rules, connection, reset=reset, lists=lists)
             case DropRules(generation=generation, ids=ids):
                 self._sigma.drop(generation, ids, connection)
             case PutSources(generation=generation, sources=sources):
@@ -216,7 +222,8 @@ class Worker:
                 await connection.send(self._stats(request))
 
     def _follow(self, connection: Connection) -> None:
-        self._sigma.follow(self._positions.get(SIGMA, Position()), connection)
+        start, state, self._state = self._positions.get(SIGMA, Position()), self._state, None
+        self._sigma.follow(start, connection, self._judged, state)
         if self._following is None:
             start = self._positions.get(INDICATORS, Position())
             self._following = asyncio.create_task(self._stage.follow(start, connection))
@@ -236,6 +243,7 @@ class Worker:
             },
             indicators=len(self._stage.matcher),
             rules=self._sigma.rules,
+            correlations=self._sigma.correlations,
             intake="detect.disk_full" if self._log.is_full else "open",
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -14,74 +14,25 @@ from istmo.clock import Clock
 from istmo.detect.eventstore.follow import Follower
 from istmo.detect.eventstore.lines import StoredEvent
 from istmo.detect.eventstore.log import EventLog
+from istmo.detect.eventstore.times import to_micros
 from istmo.detect.hits import rule_hit
 from istmo.detect.normalise import NormalEvent
-from istmo.detect.sigma import Match, Rule, RuleFile, RuleSet, collect_rules
-from istmo.detect.sigma.engine import Engine, PlanFolder
+from istmo.detect.sigma import Match
+from istmo.detect.sigma.correlating import CorrelationMatch
+from istmo.detect.sigma.engine import PlanFolder
 from istmo.detect.sigma.fields import EventView
-from istmo.detect.wire import SIGMA, Hits, Live, Position, Problem, WireHit, WireRule
+from istmo.detect.wire import BEFORE, SIGMA, Hits, Live, Position, StoredState, WireHit, WireRule
+from istmo.detect.worker.correlations import Correlations
 from istmo.detect.worker.link import Connection, LinkLost
+from istmo.detect.worker.quoting import Found, Quoting, place_of
+from istmo.detect.worker.rule_table import RuleTable
 
 log = structlog.get_logger(__name__)
 
 _PORTION: Final = 500
 _TOLD_SECONDS: Final = 1.0
-_MOST_PROBLEMS: Final = 1000
 
-
-class RuleTable:
-    """Rules by the web process's key, as they are now."""
-
-    def __init__(self, plans: PlanFolder | None = None) -> None:
-        self._plans = plans
-        self._rules: dict[str, tuple[Rule, ...]] = {}
-        self._texts: dict[str, int] = {}
-        self.engine = Engine(RuleSet())
-        self.keys: dict[str, str] = {}
-        """The web process's key by the rule's own id."""
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def put(self, rules: list[WireRule], *, reset: bool) -> list[Problem]:
-        """Add or replace rules; what could not be used. One bad rule costs no other."""
-        if reset:
-            self._rules.clear()
-            self._texts.clear()
-        problems: list[Problem] = []
-        for rule in rules:
-            digest = hash(rule.text)
-            if self._texts.get(rule.id) == digest and rule.id in self._rules:
-                continue
-            read = collect_rules([RuleFile(rule.id, rule.text.encode())])
-            problems += [
-                _told(rule.id, problem.code, problem.line, problem.params) for problem in read.problems
-            ]
-            self._rules.pop(rule.id, None)
-            if read.rules:
-                self._rules[rule.id] = read.rules
-                self._texts[rule.id] = digest
-        self._build()
-        return problems[:_MOST_PROBLEMS]
-
-    def drop(self, ids: list[str]) -> None:
-        for id_ in ids:
-            self._rules.pop(id_, None)
-            self._texts.pop(id_, None)
-        self._build()
-
-    def _build(self) -> None:
-        first = {rule.id: (key, rule) for key, rules in reversed(self._rules.items()) for rule in rules}
-        self.keys = {id_: key for id_, (key, _) in first.items()}
-        self.engine = Engine(RuleSet(tuple(rule for _, rule in first.values())), self.engine, self._plans)
-
-
-def _told(subject: str, code: str, line: int, params: Any) -> Problem:
-    told: dict[str, str | int] = {"reason": code, "line": line}
-    told |= {
-        name: value if isinstance(value, (str, int)) else str(value) for name, value in dict(params).items()
-    }
-    return Problem(subject, "detect.rule_unusable", told)
+Asked = Sequence[tuple[StoredEvent, NormalEvent]]
 
 
 class SigmaStage:
@@ -93,12 +44,17 @@ class SigmaStage:
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
         plans: PlanFolder | None = None,
+        *,
+        lateness: int = 0,
     ) -> None:
+        """``lateness``, in microseconds, is what correlations wait for."""
         self._log = event_log
         self._loop = loop
         self._clock = clock
         self._told_at = clock.monotonic()
         self._table = RuleTable(plans)
+        self._correlations = Correlations(clock, lateness)
+        self._quoting = Quoting(event_log)
         self._turn = threading.Condition()
         self._changes: deque[Callable[[], None]] = deque()
         self._connection: Connection | None = None
@@ -106,17 +62,31 @@ class SigmaStage:
         self._is_ending = False
         self._failed: set[str] = set()
         self.position = Position()
+        self._again_upto: Position | None = None
+        """Events before this one are fed to correlations again, and nothing of it is told."""
+        self._judged = BEFORE
+        """Up to when they had been judged there."""
         self.rules = 0
+        self.correlations: dict[str, int] = {}
+        """What they remember and have let go of, by name."""
         self._told = Position()
         self._thread = threading.Thread(target=self._run, name="sigma-stage", daemon=True)
         self._thread.start()
 
-    def put(self, generation: int, rules: list[WireRule], connection: Connection, *, reset: bool) -> None:
-        """Take rules; ``Live`` is sent once they are in force."""
+    def put(
+        self,
+        generation: int,
+        rules: list[WireRule],
+        connection: Connection,
+        *,
+        reset: bool,
+        lists: Mapping[str, list[str]] | None = None,
+    ) -> None:
+        """Take rules and value lists; ``Live`` is sent once they are in force."""
 
         def change() -> None:
-            problems = self._table.put(rules, reset=reset)
-            self._say_live(connection, generation, problems)
+            self._table.put(rules, reset=reset, lists=lists)
+            self._say_live(connection, generation)
 
         self._do(change)
 
@@ -125,15 +95,23 @@ class SigmaStage:
 
         def change() -> None:
             self._table.drop(ids)
-            self._say_live(connection, generation, [])
+            self._say_live(connection, generation)
 
         self._do(change)
 
-    def follow(self, position: Position, connection: Connection) -> None:
-        """Evaluate everything from ``position`` on."""
+    def follow(
+        self,
+        position: Position,
+        connection: Connection,
+        judged: int = BEFORE,
+        state: StoredState | None = None,
+    ) -> None:
+        """Evaluate everything from ``position`` on; correlations go on from what they remembered there."""
 
         def change() -> None:
-            self._follower.seek(position)
+            start = self._correlations.resume(position, state)
+            self._follower.seek(start)
+            self._again_upto, self._judged = position, judged
             self.position = self._told = position
             self._connection = connection
 
@@ -178,6 +156,11 @@ class SigmaStage:
         while self._changes:
             self._changes.popleft()()
         connection = self._connection
+        if connection is not None and self._again_upto is not None:
+            self._feed_again(self._again_upto)
+            return
+        if connection is not None and self._correlations.is_due:
+            self._tell(connection, [])
         block = self._follower.next() if connection is not None else None
         if connection is None or block is None:
             self._rest(connection)
@@ -186,15 +169,13 @@ class SigmaStage:
             self._told_at = self._clock.monotonic()
         events = block.events
         for start in range(0, len(events), _PORTION):
-            hits = self._hits(events[start : start + _PORTION])
+            portion = events[start : start + _PORTION]
+            hits, found = self._look(portion)
             done = start + _PORTION
-            if done < len(events):
-                segment, _, line = events[done].id.partition("-")
-                self.position = Position(int(segment), int(line))
-            else:
-                self.position = block.end
-            if hits:
-                self._tell(connection, hits)
+            self.position = place_of(events[done].id) if done < len(events) else block.end
+            found += self._found(self.position, self._correlations.pass_time(portion[-1].received))
+            if hits or found:
+                self._tell(connection, hits, found)
             if self._changes or self._is_ending:
                 # A change of rules or of the conversation comes before the rest of the block.
                 self._follower.seek(self.position)
@@ -203,8 +184,27 @@ class SigmaStage:
         if self._clock.monotonic() - self._told_at >= _TOLD_SECONDS:
             self._tell(connection, [])
 
+    def _feed_again(self, upto: Position) -> None:
+        """A block of what correlations had been fed before; the last one brings them to where they were."""
+        block = self._follower.next() if self._follower.position < upto else None
+        events = [one for one in block.events if place_of(one.id) < upto] if block is not None else []
+        for start in range(0, len(events), _PORTION):
+            if self._changes or self._is_ending:
+                self._follower.seek(place_of(events[start].id))
+                return
+            self._look(events[start : start + _PORTION], is_told=False)
+        if block is None or block.end >= upto:
+            self._correlations.finish_resuming(self._judged)
+            self._follower.seek(upto)
+            self._again_upto = None
+
     def _rest(self, connection: Connection | None) -> None:
         pause = _TOLD_SECONDS
+        if connection is not None and self._log.head.position <= self._follower.position:
+            now = to_micros(self._clock.now())
+            found = self._found(self.position, self._correlations.pass_time(now))
+            if found:
+                self._tell(connection, [], found)
         if connection is not None and self.position != self._told:
             # A position alone is worth a commit a second, not one an event.
             pause = self._told_at + _TOLD_SECONDS - self._clock.monotonic()
@@ -217,50 +217,84 @@ class SigmaStage:
                 if not has_more:
                     self._turn.wait(pause)
 
-    def _hits(self, events: Sequence[StoredEvent]) -> list[WireHit]:
+    # --- what rules and correlations find ------------------------------------------------------
+
+    def _look(
+        self, events: Sequence[StoredEvent], *, is_told: bool = True
+    ) -> tuple[list[WireHit], list[Found]]:
+        """Hits of rules that speak for themselves, and matches of correlations."""
         asked: list[tuple[StoredEvent, NormalEvent]] = []
         for event in events:
             try:
                 asked.append((event, event.normal))
             except Exception:
                 log.exception("event_not_normalised", event=event.id)
-        hits = []
-        for place, match in self._matches(asked):
+        hits: list[WireHit] = []
+        found: list[Found] = []
+        for place, rule_id, match in self._matches(asked, is_told=is_told):
             event, normal = asked[place]
-            fields = {name: _text(value) for name, value in match.matched.items()}
-            hits.append(rule_hit(self._table.keys[match.rule_id], event, normal, fields))
-        return hits
+            if match is not None and is_told:
+                fields = {name: _text(value) for name, value in match.matched.items()}
+                hits.append(rule_hit(self._table.keys[rule_id], event, normal, fields))
+            found += self._found(place_of(event.id), self._correlations.feed(rule_id, event, normal))
+        return hits, found
 
-    def _matches(self, asked: Sequence[tuple[StoredEvent, NormalEvent]]) -> list[tuple[int, Match]]:
-        engine = self._table.engine
+    @staticmethod
+    def _found(at: Position, matches: Sequence[CorrelationMatch]) -> list[Found]:
+        return [Found(at, match) for match in matches]
+
+    def _matches(self, asked: Asked, *, is_told: bool) -> list[tuple[int, str, Match | None]]:
+        """Place, rule, and why where somebody is told."""
+        engine, silent = self._table.engine, self._table.ruleset.silent
         normals = [normal for _, normal in asked]
         try:
-            return [(place, engine.explain(rule.id, normals[place])) for place, rule in engine.find(normals)]
+            return [
+                (
+                    place,
+                    rule.id,
+                    engine.explain(rule.id, normals[place]) if is_told and rule.id not in silent else None,
+                )
+                for place, rule in engine.find(normals)
+            ]
         except Exception:
             log.exception("rules_failed_on_events", first=asked[0][0].id, events=len(asked))
         # One of them cannot bear one of these events: ask each alone.
-        found = []
+        found: list[tuple[int, str, Match | None]] = []
         for place, (event, normal) in enumerate(asked):
             view = EventView(normal.fields)
             for matcher in engine.meant_for(normal.logsources):
+                id_ = matcher.rule.id
                 try:
                     if matcher.holds(view):
-                        found.append((place, matcher.match(view)))
+                        found.append((place, id_, None if id_ in silent else matcher.match(view)))
                 except Exception:
-                    if matcher.rule.id not in self._failed:
-                        self._failed.add(matcher.rule.id)
-                        log.exception("rule_failed", rule=matcher.rule.id, event=event.id)
+                    if id_ not in self._failed:
+                        self._failed.add(id_)
+                        log.exception("rule_failed", rule=id_, event=event.id)
         return found
 
-    def _say_live(self, connection: Connection, generation: int, problems: list[Problem]) -> None:
+    # --- what is said --------------------------------------------------------------------------
+
+    def _say_live(self, connection: Connection, generation: int) -> None:
+        self._correlations.use(self._table.ruleset)
         self.rules = len(self._table)
+        self.correlations = self._correlations.counts
         try:
-            self._send(connection, Live(SIGMA, generation, problems))
+            self._send(connection, Live(SIGMA, generation, self._table.problems))
         except LinkLost:
             log.info("link_lost_before_live", generation=generation)
 
-    def _tell(self, connection: Connection, hits: list[WireHit]) -> None:
-        self._send(connection, Hits(SIGMA, self.position, hits))
+    def _tell(self, connection: Connection, hits: list[WireHit], found: Sequence[Found] = ()) -> None:
+        by_id, keys = self._correlations.by_id, self._table.keys
+        ids = [one.match.correlation_id for one in found]
+        named = [(keys[id_], by_id[id_], one) for id_, one in zip(ids, found, strict=True)]
+        matches = self._quoting.tell(named) if named else []
+        self._send(connection, Hits(SIGMA, self.position, hits, matches, self._correlations.judged))
+        state = self._correlations.state()
+        if state is not None:
+            # A message of its own, lest both be too long for one.
+            self._send(connection, Hits(SIGMA, self.position, [], [], self._correlations.judged, state))
+        self.correlations = self._correlations.counts
         self._told = self.position
         self._told_at = self._clock.monotonic()
 

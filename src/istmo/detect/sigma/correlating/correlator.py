@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from istmo.detect.sigma.correlating.matches import CorrelationMatch, CorrelatorLimits, Counts, Reference
@@ -43,7 +43,8 @@ LATENESS: Final = 10_000_000
 """Ten seconds."""
 PASSED_ON: Final = 16
 """Contributors that a match goes on with to correlations over it while it goes on holding."""
-_NEVER: Final = -(1 << 62)
+NEVER: Final = -(1 << 62)
+"""Before every time."""
 
 
 class _Group:
@@ -54,10 +55,10 @@ class _Group:
     def __init__(self, window: AnyWindow, written: Key) -> None:
         self.window = window
         self.written = written
-        self.quiet_until = _NEVER
-        self.since = _NEVER
+        self.quiet_until = NEVER
+        self.since = NEVER
         """When what contributed to the last match began."""
-        self.touched = _NEVER
+        self.touched = NEVER
 
 
 Batch = dict[int, list[Prepared]]
@@ -86,9 +87,17 @@ class Correlator:
         self._held: list[tuple[int, int, int, Prepared]] = []
         """Events that wait: time, order of arrival, plan."""
         self._arrived = 0
-        self._newest = _NEVER
-        self._reached = _NEVER
+        self._newest = self._heard = NEVER
+        """The newest event's time, and when it came in."""
+        self._reached = NEVER
         """Events up to this time have been judged; what comes for it now is late."""
+        self._resting: frozenset[int] = frozenset()
+        """Plans that take nothing in for now."""
+
+    @property
+    def reached(self) -> int:
+        """Microseconds since 1970: everything that happened up to here has been judged."""
+        return self._reached
 
     @property
     def groups(self) -> int:
@@ -116,17 +125,21 @@ class Correlator:
 
         Times in microseconds since 1970. ``received``: when the event came in; an event dated later than
         that by more than the lateness has a wrong clock, and counts as of then, lest it make all others late.
+        Time passes up to ``received`` first (:meth:`pass_time`).
         """
         uses = self._uses.get(rule_id)
         if uses is None:
             return []
+        found = [] if received is None else self.pass_time(received)
         if received is not None and time > received + self.lateness:
             self.counts.from_future += 1
             time = received
         if time <= self._reached:
             self.counts.late += 1
-            return []
+            return found
         for plan, at in uses:
+            if plan.index in self._resting:
+                continue
             prepared = plan.prepare(fields, time, reference, at)
             if prepared is None:
                 self.counts.without_group += 1
@@ -134,15 +147,27 @@ class Correlator:
                 self._arrived += 1
                 heapq.heappush(self._held, (time, self._arrived, plan.index, prepared))
         if time > self._newest:
-            self._newest = time
+            self._newest, self._heard = time, NEVER if received is None else received
         until = self._newest - self.lateness - 1
         if len(self._held) > self.limits.held:
             self.counts.hurried += 1
             until = max(until, self._held[0][0])
         if self._held and self._held[0][0] <= until:
-            return self._judge_until(until)
+            return [*found, *self._judge_until(until)]
         self._reached = max(self._reached, until)
-        return []
+        return found
+
+    def pass_time(self, now: int) -> list[CorrelationMatch]:
+        """Judge what is out of reach of later events by now, though none may have come.
+
+        Event time goes on from the newest event as the clock on the wall has since that came in: old
+        records that are sent in late are judged by their own time. Where ``now`` is always the time at
+        which the next event came in or one before it, it makes no difference how often this is called.
+        """
+        if self._heard == NEVER:
+            return []
+        until = self._newest + max(0, now - self._heard) - self.lateness - 1
+        return self._judge_until(until) if until > self._reached else []
 
     def flush(self, until: int) -> list[CorrelationMatch]:
         """Judge all events up to a time without waiting for later ones; what comes for it after is late.
@@ -249,6 +274,8 @@ class Correlator:
         by = Contributor(time, group.since, references, None)
         fields = [one for each in contributors if is_new or each.time == time for one in each.carried or ()]
         for parent, at in plan.parents:
+            if parent.index in self._resting:
+                continue
             if fields and (is_new or parent.is_temporal):
                 prepared = parent.prepare_match(by, fields, at)
                 if prepared is None:
@@ -274,6 +301,9 @@ class Correlator:
         """Forget the groups that were not touched for longest, a sixteenth more than must be."""
         groups_most = self.limits.groups - self.limits.groups // 16
         remembered_most = self.limits.remembered - self.limits.remembered // 16
+        self._forget_oldest(groups_most, remembered_most)
+
+    def _forget_oldest(self, groups_most: int, remembered_most: int) -> None:
         while self._size > groups_most or self._remembered > remembered_most:
             oldest = min(
                 (groups for groups in self._groups if groups),
@@ -295,7 +325,9 @@ class Correlator:
             HeldState(time, arrived, self._plans[index].correlation.id, dump_prepared(prepared))
             for time, arrived, index, prepared in sorted(self._held, key=lambda one: one[:2])
         ]
-        return write_snapshot(Snapshot(self._arrived, self._newest, self._reached, self.counts, states, held))
+        return write_snapshot(
+            Snapshot(self._arrived, self._newest, self._heard, self._reached, self.counts, states, held)
+        )
 
     @staticmethod
     def _state(key: Key, group: _Group) -> GroupState:
@@ -335,6 +367,41 @@ class Correlator:
         self._groups, self._held = groups, held  # sorted, and so a heap
         self._size = sum(map(len, groups))
         self._remembered = sum(len(one.window) for some in groups for one in some.values())
-        self._arrived, self._newest, self._reached = snapshot.arrived, snapshot.newest, snapshot.reached
+        self._arrived, self._reached = snapshot.arrived, snapshot.reached
+        self._newest, self._heard = snapshot.newest, snapshot.heard
         self.counts = snapshot.counts
         return tuple(id_ for id_ in by_id if id_ not in kept)
+
+    def take_over(self, previous: Correlator) -> tuple[str, ...]:
+        """Go on with what another one remembers, whose end this is; ids of correlations that begin anew."""
+        by_id = {plan.correlation.id: plan for plan in previous._plans}
+        moved: dict[int, int] = {}
+        anew: list[str] = []
+        for plan in self._plans:
+            before = by_id.get(plan.correlation.id)
+            if before is None or before.binding != plan.binding:
+                anew.append(plan.correlation.id)
+                continue
+            moved[before.index] = plan.index
+            self._groups[plan.index] = previous._groups[before.index]
+        self._held = [
+            (time, arrived, moved[index], prepared)
+            for time, arrived, index, prepared in previous._held
+            if index in moved
+        ]
+        heapq.heapify(self._held)
+        self._size = sum(map(len, self._groups))
+        self._remembered = sum(len(one.window) for some in self._groups for one in some.values())
+        self._arrived, self._reached = previous._arrived, previous._reached
+        self._newest, self._heard = previous._newest, previous._heard
+        self.counts = previous.counts
+        return tuple(anew)
+
+    def rest(self, ids: Iterable[str]) -> None:
+        """These correlations, and no others, take nothing in until further notice."""
+        resting = frozenset(ids)
+        self._resting = frozenset(plan.index for plan in self._plans if plan.correlation.id in resting)
+
+    def make_room(self, share: float) -> None:
+        """Forget the groups that were not touched for longest, until at most this share is remembered."""
+        self._forget_oldest(int(self._size * share), int(self._remembered * share))

@@ -10,7 +10,7 @@ from istmo.detect.sigma.correlating.matches import Counts
 from istmo.detect.sigma.correlating.plans import Prepared
 from istmo.detect.sigma.correlating.windows import Counted, contributor
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class SnapshotUnreadable(Exception):
@@ -36,6 +36,7 @@ class HeldState(msgspec.Struct, array_like=True, frozen=True):
 class Snapshot(msgspec.Struct, array_like=True, frozen=True):
     arrived: int
     newest: int
+    heard: int
     reached: int
     counts: Counts
     states: dict[str, tuple[str, list[GroupState]]]
