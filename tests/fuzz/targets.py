@@ -126,7 +126,7 @@ def expressions(data: bytes) -> None:
         with suppress(Refused):
             expression = Expression(pattern, flags)
             check_expression(expression)
-            search(expression)(text * 50)
+            search([expression])(text * 50)
     quoted = orjson.dumps(pattern.encode("utf-8", "replace").decode()).decode()
     detection = f"detection:\n  a:\n    CommandLine|re: {quoted}\n"
     head = RULE.format(id=ID.format(1)).split("detection:")[0]
