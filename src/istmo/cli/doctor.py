@@ -24,6 +24,10 @@ MOST_NAMED = 5
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
+NAMED = 5
+"""Things that a finding names; it tells how many there are."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that was looked at. ``state`` is ``ok``, ``warn`` or ``bad``."""
@@ -160,6 +164,7 @@ def check_running(settings: Settings) -> Iterator[Finding]:
             yield _worker(node["worker"])
             if counts := node["worker"]["correlations"]:
                 yield _correlations(counts)
+            yield _slow_rules(client.get("/api/v1/rules?slow=true"))
             yield _peers(client.get("/api/v1/peers")["items"])
             dead = len(client.get("/api/v1/jobs/dead")["items"])
             yield Finding("jobs", "bad" if dead else "ok", "jobs.bad" if dead else "jobs.ok", {"n": dead})
@@ -181,6 +186,15 @@ def _correlations(counts: dict[str, int]) -> Finding:
     is_bad = bool(forgotten or counts["late"])
     code = "correlations.bad" if is_bad else "correlations.ok"
     return Finding("correlations", "warn" if is_bad else "ok", code, told | {"forgotten": forgotten})
+
+
+def _slow_rules(found: dict[str, Any]) -> Finding:
+    """Rules that cost more than they should, as the worker timed them."""
+    names = ", ".join(rule["title"] for rule in found["items"][:NAMED])
+    code = "slow_rules.bad" if found["total"] else "slow_rules.ok"
+    return Finding(
+        "slow_rules", "warn" if found["total"] else "ok", code, {"n": found["total"], "names": names}
+    )
 
 
 def _peers(peers: list[dict[str, Any]]) -> Finding:

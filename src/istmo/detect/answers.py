@@ -9,12 +9,23 @@ from typing import Any
 import orjson
 
 from istmo.detect.explaining import explain
-from istmo.detect.objects import Alert, Correlated, Evidence, Rule, RuleProblem, Source, Story, ValueList
+from istmo.detect.objects import (
+    Alert,
+    Correlated,
+    Evidence,
+    Rule,
+    RuleCost,
+    RuleProblem,
+    Source,
+    Story,
+    ValueList,
+)
 from istmo.detect.shapes import (
     AlertShape,
     CorrelationShape,
     EvidenceShape,
     LeftOut,
+    RuleCostShape,
     RuleShape,
     SourceShape,
     StoryShape,
@@ -118,9 +129,21 @@ def rule_json(rule: Rule, asker: Asker, catalogue: Catalogue) -> RuleShape:
         "tags": list(rule.tags),
         "enabled": rule.is_enabled,
         "problem": None if rule.problem is None else unusable_json(rule.problem, asker, catalogue),
+        "cost": None if rule.cost is None else cost_json(rule.cost),
         "file": rule.file,
         "imported": _time(rule.imported),
         "updated": _time(rule.updated),
+    }
+
+
+def cost_json(cost: RuleCost) -> RuleCostShape:
+    """What a rule costs."""
+    return {
+        "nanoseconds": cost.nanos,
+        "asked_per_million": cost.asked,
+        "share_per_thousand": cost.share,
+        "slow": cost.is_slow,
+        "measured": _time(cost.measured),
     }
 
 

@@ -146,12 +146,20 @@ def list_rules(
     level: str = "",
     kind: str = "",
     enabled: bool | None = None,
+    slow: bool = False,
     cursor: str = "",
     limit: int = 50,
 ) -> RuleList:
-    """Rules, correlations and filters (``kind``) by title."""
+    """Rules, correlations and filters (``kind``) by title; ``slow``: those alone that were found to be."""
     page = detect.list_rules(
-        asker.principal, query=q, level=level, kind=kind, is_enabled=enabled, cursor=cursor, limit=limit
+        asker.principal,
+        query=q,
+        level=level,
+        kind=kind,
+        is_enabled=enabled,
+        is_slow=slow,
+        cursor=cursor,
+        limit=limit,
     )
     items = [rule_json(one, asker, catalogue) for one in page.items]
     return {"items": items, "next": page.next, "total": page.total}

@@ -19,7 +19,7 @@ from istmo.clock import Clock
 from istmo.detect import wire
 from istmo.detect.records import positions, rules, sources
 from istmo.detect.stories import Stories, from_micros
-from istmo.detect.wire import Counted, Hits, HuntHits
+from istmo.detect.wire import Costs, Counted, Hits, HuntHits
 from istmo.errors import Unavailable
 from istmo.identity import audit
 from istmo.policy.actions import Action
@@ -70,7 +70,7 @@ class TurnedAway:
     code: str
 
 
-Item = Hits | HuntHits | Counted | Hunted | Forgotten | Unusable | TurnedAway
+Item = Hits | HuntHits | Counted | Costs | Hunted | Forgotten | Unusable | TurnedAway
 
 
 class Incoming:
@@ -167,6 +167,8 @@ class Incoming:
                 positions.forget_hunts(tx.connection, indicators)
             case Unusable(rules=unusable):
                 rules.set_problems(tx.connection, unusable)
+            case Costs(rules=costs):
+                rules.set_costs(tx.connection, costs, self._clock.now())
             case TurnedAway():
                 told = {"count": str(item.number), "addresses": str(item.addresses)}
                 reasons = [Reason(item.code), Reason("turned_away", told)]

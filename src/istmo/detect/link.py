@@ -32,6 +32,7 @@ from istmo.detect.wire import (
     AskStats,
     Cancel,
     Channel,
+    Costs,
     Counted,
     Hits,
     HuntHits,
@@ -368,6 +369,8 @@ class WorkerLink:
                     answers = self._answers.get(request)
                 if answers is not None:
                     answers.put(message)
+            case Costs():
+                self._incoming.put(message)
             case Notice():
                 self._hear_notice(message)
             case Ready():

@@ -104,6 +104,16 @@ class UnusableRule(TypedDict):
     text: str
 
 
+class RuleCostShape(TypedDict):
+    """What asking a rule costs an event, as the worker timed it; its share is of the time of all rules."""
+
+    nanoseconds: int
+    asked_per_million: int
+    share_per_thousand: int
+    slow: bool
+    measured: str | None
+
+
 class RuleShape(TypedDict):
     """A Sigma rule, correlation or filter (``kind``) without its text.
 
@@ -123,6 +133,7 @@ class RuleShape(TypedDict):
     tags: list[str]
     enabled: bool
     problem: UnusableRule | None
+    cost: RuleCostShape | None
     file: str
     imported: str | None
     updated: str | None

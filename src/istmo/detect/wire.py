@@ -285,6 +285,25 @@ class Hits(Struct, tag=True, frozen=True):
     state: WireState | None = None
 
 
+class RuleCost(Struct, frozen=True, array_like=True):
+    """What one rule costs: integers, over all events of which some were timed."""
+
+    subject: str
+    """The rule's key."""
+    nanos: int
+    """Nanoseconds an event."""
+    asked: int
+    """Events in a million about which it has to be asked."""
+    share: int
+    """Of the time that all rules take, in thousandths."""
+
+
+class Costs(Struct, tag=True, frozen=True):
+    """The rules that cost something, as of now; all others cost next to nothing."""
+
+    rules: list[RuleCost]
+
+
 class HuntHits(Struct, tag=True, frozen=True):
     """Part of a hunt's answer, in the order of event time within it; the last one is ``done``."""
 
@@ -350,7 +369,7 @@ ToWorker = (
     | Cancel
     | AskStats
 )
-ToWeb = Ready | Live | Hits | HuntHits | Rows | Counted | Stats | Notice
+ToWeb = Ready | Live | Hits | Costs | HuntHits | Rows | Counted | Stats | Notice
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

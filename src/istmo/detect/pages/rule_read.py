@@ -19,6 +19,7 @@ from istmo.policy.actions import Action
 ROWS = 50
 FILTERS = ("q", "kind", "level", "enabled")
 SWITCHED = {"on": True, "off": False}
+SLOW = "slow"
 
 
 @get("/rules", opt=PEOPLE, sync_to_thread=True)
@@ -33,6 +34,7 @@ def rule_list(request: Request[Any, Any, Any], asker: Asker, detect: Detect) -> 
         kind=chosen["kind"] if chosen["kind"] in KINDS else "",
         level=chosen["level"] if chosen["level"] in set(LEVELS) else "",
         is_enabled=SWITCHED.get(chosen["enabled"]),
+        is_slow=chosen["enabled"] == SLOW,
         cursor=cursor or None,
         limit=ROWS,
     )
@@ -45,7 +47,7 @@ def rule_list(request: Request[Any, Any, Any], asker: Asker, detect: Detect) -> 
         is_first=not cursor,
         kinds=KINDS,
         levels=[str(level) for level in reversed(LEVELS)],
-        switched=tuple(SWITCHED),
+        switched=(*SWITCHED, SLOW),
     )
 
 

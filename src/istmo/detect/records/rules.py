@@ -22,7 +22,8 @@ from sqlalchemy import (
     update,
 )
 
-from istmo.detect.objects import CORRELATION, FILTER, RULE, Rule
+from istmo.detect.objects import CORRELATION, FILTER, RULE, SLOW_NANOS, Rule, RuleCost
+from istmo.detect.wire import RuleCost as WireCost
 from istmo.detect.wire import WireRule
 from istmo.store.columns import BigId, Instant, Json
 from istmo.store.engine import metadata
@@ -52,6 +53,10 @@ rules = Table(
     Column("name", Text, nullable=False, server_default=""),
     Column("refers", Json, nullable=False, server_default="[]"),
     Column("lists", Json, nullable=False, server_default="[]"),
+    Column("cost_nanos", BigId, nullable=True),
+    Column("cost_asked", BigId, nullable=True),
+    Column("cost_share", BigId, nullable=True),
+    Column("cost_measured", Instant, nullable=True),
     Index("ix_rules_title_row", "title", "row"),
 )
 
@@ -79,7 +84,7 @@ def change_rule(connection: Connection, id: str, values: Mapping[str, Any]) -> N
         update(rules)
         .where(rules.c.id == id)
         .values(**{name: value for name, value in values.items() if name not in ("id", "imported")})
-        .values(problem=None, problem_params=None)
+        .values(problem=None, problem_params=None, cost_nanos=None)
     )
 
 
@@ -102,6 +107,20 @@ def set_problems(connection: Connection, found: Mapping[str, tuple[str, Mapping[
         if known.get(id, (None, None)) != (code, params):
             values = {"problem": code, "problem_params": params}
             connection.execute(update(rules).where(rules.c.id == id).values(**values))
+
+
+def set_costs(connection: Connection, costs: Iterable[WireCost], now: datetime) -> None:
+    """What rules cost as of now; those that are not among them cost next to nothing."""
+    none = {"cost_nanos": None, "cost_asked": None, "cost_share": None, "cost_measured": None}
+    connection.execute(update(rules).where(rules.c.cost_nanos.is_not(None)).values(**none))
+    for one in costs:
+        values = {
+            "cost_nanos": one.nanos,
+            "cost_asked": one.asked,
+            "cost_share": one.share,
+            "cost_measured": now,
+        }
+        connection.execute(update(rules).where(rules.c.id == one.subject).values(**values))
 
 
 _IN_FORCE = select(rules.c.id, rules.c.text, rules.c.enabled).where(
@@ -152,6 +171,7 @@ def list_rules(
     level: str,
     kind: str,
     is_enabled: bool | None,
+    is_slow: bool,
     after: tuple[str, int] | None,
     limit: int,
 ) -> tuple[list[Rule], int]:
@@ -169,6 +189,8 @@ def list_rules(
         where.append(rules.c.kind == kind)
     if is_enabled is not None:
         where.append(rules.c.enabled.is_(is_enabled))
+    if is_slow:
+        where.append(rules.c.cost_nanos >= SLOW_NANOS)
     total = connection.execute(select(func.count()).select_from(rules).where(*where)).scalar_one()
     if after is not None:
         title, row = after
@@ -212,4 +234,7 @@ def _rule(row: Any) -> Rule:
         kind=row.kind,
         refers=tuple(row.refers),
         lists=tuple(row.lists),
+        cost=None
+        if row.cost_nanos is None
+        else RuleCost(row.cost_nanos, row.cost_asked, row.cost_share, row.cost_measured),
     )

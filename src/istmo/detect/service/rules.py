@@ -70,6 +70,7 @@ class Rules(Asking):
         level: str = "",
         kind: str = "",
         is_enabled: bool | None = None,
+        is_slow: bool = False,
         cursor: str | None = None,
         limit: int = 50,
     ) -> RulePage:
@@ -89,6 +90,7 @@ class Rules(Asking):
                 level=level,
                 kind=kind,
                 is_enabled=is_enabled,
+                is_slow=is_slow,
                 after=after,
                 limit=limit,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from istmo.detect.sigma import (
@@ -37,24 +37,34 @@ class _Read:
     """The value lists that it asks for."""
 
 
+@dataclass(frozen=True)
+class InForce:
+    """What the documents come to at one time. The engine is for one thread."""
+
+    ruleset: RuleSet = field(default_factory=RuleSet)
+    """Filters in their rules, correlations whose parts are all there."""
+    engine: Engine = field(default_factory=lambda: Engine(RuleSet()))
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """The web process's key by the id of a rule, correlation or filter."""
+    problems: tuple[Problem, ...] = ()
+    """Everything that could not be used as it is meant."""
+
+    def __len__(self) -> int:
+        """Rules and correlations."""
+        return len(self.ruleset.rules) + len(self.ruleset.correlations)
+
+
 class RuleTable:
-    """Documents by the web process's key; from them one rule set, and the engine that asks it."""
+    """Documents by the web process's key; from them one rule set, and the engine that asks it.
+
+    It may be changed by one thread while another goes on with what was in force before.
+    """
 
     def __init__(self, plans: PlanFolder | None = None) -> None:
         self._plans = plans
         self._read: dict[str, _Read] = {}
         self._lists: dict[str, list[str]] = {}
-        self.ruleset = RuleSet()
-        """What is in force: filters in their rules, correlations whose parts are all there."""
-        self.engine = Engine(self.ruleset)
-        self.keys: dict[str, str] = {}
-        """The web process's key by the id of a rule, correlation or filter."""
-        self.problems: list[Problem] = []
-        """Everything that could not be used as it is meant, as of now."""
-
-    def __len__(self) -> int:
-        """Rules and correlations in force."""
-        return len(self.ruleset.rules) + len(self.ruleset.correlations)
+        self.in_force = InForce()
 
     def put(
         self, documents: list[WireRule], *, reset: bool = False, lists: Mapping[str, list[str]] | None = None
@@ -106,22 +116,25 @@ class RuleTable:
 
     def _build(self) -> None:
         first: dict[str, Part] = {}
-        self.keys = {}
+        keys: dict[str, str] = {}
         for key, read in self._read.items():
             for part in read.parts:
                 if first.setdefault(part.id, part) is part:
-                    self.keys[part.id] = key
+                    keys[part.id] = key
         whole = combine(
             [one for one in first.values() if isinstance(one, Rule)],
             [one for one in first.values() if isinstance(one, Correlation)],
             [one for one in first.values() if isinstance(one, Filter)],
         )
-        enabled = [id_ for id_, key in self.keys.items() if self._read[key].document.is_enabled]
+        enabled = [id_ for id_, key in keys.items() if self._read[key].document.is_enabled]
         in_force = whole.only(enabled)
-        self.problems = self._told(whole, in_force, frozenset(enabled))
-        known = self.engine.ruleset.by_id
-        self.ruleset = replace(in_force, rules=tuple(_same(one, known) for one in in_force.rules), by_id={})
-        self.engine = Engine(self.ruleset, self.engine, self._plans)
+        problems = tuple(self._told(whole, in_force, frozenset(enabled)))
+        before = self.in_force.engine
+        known = before.ruleset.by_id
+        ruleset = replace(in_force, rules=tuple(_same(one, known) for one in in_force.rules), by_id={})
+        engine = Engine(ruleset, before, self._plans)
+        engine.prepare(before)
+        self.in_force = InForce(ruleset, engine, keys, problems)
 
     def _told(self, whole: RuleSet, in_force: RuleSet, enabled: frozenset[str]) -> list[Problem]:
         found = [one for read in self._read.values() for one in read.problems]

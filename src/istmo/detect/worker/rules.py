@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import structlog
@@ -21,8 +22,9 @@ from istmo.detect.sigma import Match
 from istmo.detect.sigma.correlating import CorrelationMatch
 from istmo.detect.sigma.engine import PlanFolder
 from istmo.detect.sigma.fields import EventView
-from istmo.detect.wire import BEFORE, SIGMA, Hits, Live, Position, StoredState, WireHit, WireRule
+from istmo.detect.wire import BEFORE, SIGMA, Costs, Hits, Live, Position, StoredState, WireHit, WireRule
 from istmo.detect.worker.correlations import Correlations
+from istmo.detect.worker.costs import RuleCosts
 from istmo.detect.worker.link import Connection, LinkLost
 from istmo.detect.worker.quoting import Found, Quoting, place_of
 from istmo.detect.worker.rule_table import RuleTable
@@ -53,7 +55,12 @@ class SigmaStage:
         self._clock = clock
         self._told_at = clock.monotonic()
         self._table = RuleTable(plans)
+        """The builder's own."""
+        self._in_force = self._table.in_force
+        self._builder = ThreadPoolExecutor(1, thread_name_prefix="sigma-builder")
+        """Makes what comes into force while events go on being asked about by what was before."""
         self._correlations = Correlations(clock, lateness)
+        self._costs = RuleCosts(clock)
         self._quoting = Quoting(event_log)
         self._turn = threading.Condition()
         self._changes: deque[Callable[[], None]] = deque()
@@ -84,20 +91,15 @@ class SigmaStage:
     ) -> None:
         """Take rules and value lists; ``Live`` is sent once they are in force."""
 
-        def change() -> None:
-            self._table.put(rules, reset=reset, lists=lists)
-            self._say_live(connection, generation)
-
-        self._do(change)
+        self._build(
+            lambda: self._table.put(rules, reset=reset, lists=lists),
+            lambda: self._say_live(connection, generation),
+        )
 
     def drop(self, generation: int, ids: list[str], connection: Connection) -> None:
         """Let go of rules; ``Live`` is sent once they no longer count."""
 
-        def change() -> None:
-            self._table.drop(ids)
-            self._say_live(connection, generation)
-
-        self._do(change)
+        self._build(lambda: self._table.drop(ids), lambda: self._say_live(connection, generation))
 
     def follow(
         self,
@@ -133,10 +135,35 @@ class SigmaStage:
     def close(self) -> None:
         """End the thread."""
         self._is_ending = True
+        self._builder.shutdown(wait=False, cancel_futures=True)
         self.wake()
         self._thread.join(10)
 
     def _do(self, change: Callable[[], None]) -> None:
+        """Change something between two portions of events, after all changes that were asked for before."""
+        if not self._is_ending:
+            self._builder.submit(self._hand_over, change)
+
+    def _build(self, build: Callable[[], None], then: Callable[[], None]) -> None:
+        """Make new rules behind; put them in force between two portions of events."""
+
+        def work() -> None:
+            try:
+                build()
+            except Exception:
+                log.exception("rules_not_built")
+            in_force = self._table.in_force
+
+            def swap() -> None:
+                self._in_force = in_force
+                then()
+
+            self._hand_over(swap)
+
+        if not self._is_ending:
+            self._builder.submit(work)
+
+    def _hand_over(self, change: Callable[[], None]) -> None:
         with self._turn:
             self._changes.append(change)
             self._turn.notify()
@@ -183,6 +210,9 @@ class SigmaStage:
         self.position = block.end
         if self._clock.monotonic() - self._told_at >= _TOLD_SECONDS:
             self._tell(connection, [])
+        costs = self._costs.due(self._in_force.engine.meter, self._in_force.keys)
+        if costs is not None:
+            self._send(connection, costs)
 
     def _feed_again(self, upto: Position) -> None:
         """A block of what correlations had been fed before; the last one brings them to where they were."""
@@ -235,7 +265,7 @@ class SigmaStage:
             event, normal = asked[place]
             if match is not None and is_told:
                 fields = {name: _text(value) for name, value in match.matched.items()}
-                hits.append(rule_hit(self._table.keys[rule_id], event, normal, fields))
+                hits.append(rule_hit(self._in_force.keys[rule_id], event, normal, fields))
             found += self._found(place_of(event.id), self._correlations.feed(rule_id, event, normal))
         return hits, found
 
@@ -245,7 +275,7 @@ class SigmaStage:
 
     def _matches(self, asked: Asked, *, is_told: bool) -> list[tuple[int, str, Match | None]]:
         """Place, rule, and why where somebody is told."""
-        engine, silent = self._table.engine, self._table.ruleset.silent
+        engine, silent = self._in_force.engine, self._in_force.ruleset.silent
         normals = [normal for _, normal in asked]
         try:
             return [
@@ -276,16 +306,16 @@ class SigmaStage:
     # --- what is said --------------------------------------------------------------------------
 
     def _say_live(self, connection: Connection, generation: int) -> None:
-        self._correlations.use(self._table.ruleset)
-        self.rules = len(self._table)
+        self._correlations.use(self._in_force.ruleset)
+        self.rules = len(self._in_force)
         self.correlations = self._correlations.counts
         try:
-            self._send(connection, Live(SIGMA, generation, self._table.problems))
+            self._send(connection, Live(SIGMA, generation, list(self._in_force.problems)))
         except LinkLost:
             log.info("link_lost_before_live", generation=generation)
 
     def _tell(self, connection: Connection, hits: list[WireHit], found: Sequence[Found] = ()) -> None:
-        by_id, keys = self._correlations.by_id, self._table.keys
+        by_id, keys = self._correlations.by_id, self._in_force.keys
         ids = [one.match.correlation_id for one in found]
         named = [(keys[id_], by_id[id_], one) for id_, one in zip(ids, found, strict=True)]
         matches = self._quoting.tell(named) if named else []
@@ -298,7 +328,7 @@ class SigmaStage:
         self._told = self.position
         self._told_at = self._clock.monotonic()
 
-    def _send(self, connection: Connection, message: Hits | Live) -> None:
+    def _send(self, connection: Connection, message: Hits | Live | Costs) -> None:
         if self._is_ending or self._loop.is_closed():
             raise LinkLost
         sending = asyncio.run_coroutine_threadsafe(connection.send(message), self._loop)

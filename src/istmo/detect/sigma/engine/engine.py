@@ -151,14 +151,15 @@ class Engine:
 
     def _take_over(self, previous: Engine) -> None:
         """What another engine has made for log sources whose rules are still the same."""
-        sources_met = {sources for sources, _ in previous._classes}
+        classes = list(previous._classes.items())  # another thread may go on using it
+        sources_met = {sources for (sources, _), _ in classes}
         same = {
             sources
             for sources in sources_met
             if len(ours := self._rules_for(sources)) == len(theirs := previous._rules_for(sources))
             and all(map(operator.is_, ours, theirs))
         }
-        self._classes = {key: one for key, one in previous._classes.items() if key[0] in same}
+        self._classes = {key: one for key, one in classes if key[0] in same}
 
     def _rules_for(self, sources: tuple[Logsource, ...]) -> list[Rule]:
         found = self._rules.get(sources)

@@ -19,7 +19,7 @@ class Cost(NamedTuple):
 
 
 class Meter:
-    """What asking each rule took. Counts grow until they are taken."""
+    """What asking each rule took."""
 
     def __init__(self, clock: Callable[[], float] = thread_time) -> None:
         """``clock`` in seconds of this thread's own work: others' is no fault of a rule."""
@@ -47,10 +47,9 @@ class Meter:
         """By rule, of those that were asked."""
         return {rule: Cost(asked, self._seconds[rule]) for rule, asked in self._asked.items()}
 
-    def take(self) -> Meter:
-        """What was counted so far; counting begins anew."""
-        taken = Meter(self.clock)
-        taken.events, taken.seconds = self.events, self.seconds
-        taken._asked, taken._seconds = self._asked, self._seconds
-        self.events, self.seconds, self._asked, self._seconds = 0, 0.0, {}, {}
-        return taken
+    def fade(self) -> None:
+        """Let what was counted so far weigh half: what rules cost changes with the events that come."""
+        self.events //= 2
+        self.seconds /= 2
+        self._asked = {rule: asked // 2 for rule, asked in self._asked.items() if asked > 1}
+        self._seconds = {rule: self._seconds[rule] / 2 for rule in self._asked}
