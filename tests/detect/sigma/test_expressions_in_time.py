@@ -87,7 +87,15 @@ def test_the_largest_one_over_a_long_value_keeps_to_its_steps() -> None:
     pattern = "(?:x{0,1000}z?)" * 4 + "(?:x{0,900}z?)y"
     check_expression(Expression(pattern))
     began = time.monotonic()
-    assert not search(Expression(pattern))("x" * (1 << 20))
+    assert not search([Expression(pattern)])("x" * (1 << 20))
+    assert time.monotonic() - began < SECONDS
+
+
+def test_several_asked_together_keep_to_their_steps() -> None:
+    large = [Expression(f"{letter}(?:x{{0,1000}}z?)(?:x{{0,900}}z?)y") for letter in "abcdefgh"]
+    began = time.monotonic()
+    assert not search(large)("x" * 200_000)
+    assert search([*large, Expression("needle")])("x" * 200_000 + "needle")
     assert time.monotonic() - began < SECONDS
 
 
@@ -95,6 +103,6 @@ def test_a_long_value_is_searched_as_far_as_the_steps_go_and_its_cut_is_no_end()
     large = "(?:x{0,900}q)(?:x{0,900}q)"
     steps = STEPS // 2000
     assert item("F|re", f"'a.?{large}|needle'", {"F": "needle" + "x" * steps})
-    assert not search(Expression(f"{large}|x$"))("x" * (STEPS // 1000) + "!")
+    assert not search([Expression(f"{large}|x$")])("x" * (STEPS // 1000) + "!")
     assert item("F|re", "'needle$'", {"F": "x" * (1 << 20) + "needle"}), "small ones see all of a line"
     assert INSTRUCTIONS * 1000 < STEPS
