@@ -7,11 +7,19 @@ from typing import Annotated
 
 import msgspec
 import orjson
-from litestar import delete, get, post
+from litestar import delete, get, post, put
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from istmo.detect.answers import alert_json, problem_json, row_line, rule_json, source_json, story_json
+from istmo.detect.answers import (
+    alert_json,
+    list_json,
+    problem_json,
+    row_line,
+    rule_json,
+    source_json,
+    story_json,
+)
 from istmo.detect.objects import CloseReason, Status
 from istmo.detect.service import Detect
 from istmo.detect.service.alerts import alert_filter
@@ -25,6 +33,8 @@ from istmo.detect.shapes import (
     SourceList,
     SourceMade,
     StoryShape,
+    ValueListList,
+    ValueListShape,
 )
 from istmo.detect.wire import Problem, WireRow
 from istmo.errors import InvalidInput
@@ -61,6 +71,12 @@ class RuleRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Switch a rule on or off."""
 
     enabled: bool
+
+
+class ValueListRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """All values of a list; wildcards as in a rule."""
+
+    values: list[str]
 
 
 class SourceRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -180,6 +196,34 @@ def set_rule(
     return rule_json(detect.enable_rule(asker.principal, rule_id, data.enabled), asker, catalogue)
 
 
+# --- value lists ------------------------------------------------------------------------------
+
+
+@get("/api/v1/value-lists", opt=PEOPLE, sync_to_thread=True)
+def list_value_lists(asker: Asker, detect: Detect) -> ValueListList:
+    """Every value list by name."""
+    found = detect.value_lists(asker.principal)
+    return {"items": [list_json(one) for one in found], "next": None, "total": len(found)}
+
+
+@get("/api/v1/value-lists/{name:str}", opt=PEOPLE, sync_to_thread=True)
+def show_value_list(name: str, asker: Asker, detect: Detect) -> ValueListShape:
+    """One value list."""
+    return list_json(detect.read_value_list(asker.principal, name))
+
+
+@put("/api/v1/value-lists/{name:str}", opt=PEOPLE, status_code=200, sync_to_thread=True)
+def put_value_list(name: str, data: ValueListRequest, asker: Asker, detect: Detect) -> ValueListShape:
+    """A new list, or the new values of one; rules that ask for it go by it from the next event on."""
+    return list_json(detect.put_value_list(asker.principal, name, data.values))
+
+
+@delete("/api/v1/value-lists/{name:str}", opt=PEOPLE, sync_to_thread=True)
+def drop_value_list(name: str, asker: Asker, detect: Detect) -> None:
+    """Forget a list; rules that ask for it rest until there is one again."""
+    detect.drop_value_list(asker.principal, name)
+
+
 # --- sources ---------------------------------------------------------------------------------
 
 
@@ -282,6 +326,10 @@ routes = [
     list_rules,
     show_rule,
     set_rule,
+    list_value_lists,
+    show_value_list,
+    put_value_list,
+    drop_value_list,
     list_sources,
     create_source,
     revoke_source,
