@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from istmo.detect.records import rules
 from istmo.detect.stories import Stories
-from istmo.detect.wire import WireHit
+from istmo.detect.wire import RuleCost, WireHit
 from istmo.model import instants
 from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
@@ -49,6 +50,8 @@ def fill(node: Node, *, text: str = "", alerts: int = 6) -> Scene:
         description=json.dumps(text or "Una línea de órdenes codificada en Base64, usual en intrusiones."),
     )
     node.detect.import_rules(operator, rule.encode("utf-8"))
+    with node.store.write() as tx:
+        rules.set_costs(tx.connection, [RuleCost(Scene.rule, 12_345, 980_000, 421)], node.clock.now())
     _alerts(node, indicator, text, alerts)
     subject = next(one for one in node.detect.list_alerts(operator).items if one.detector == "indicator")
     case = node.respond.open_case(
