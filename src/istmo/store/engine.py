@@ -8,7 +8,9 @@ A connection that does not confirm this is refused.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -205,8 +207,9 @@ def _in_words(error: DBAPIError) -> IstmoError | None:
     return None
 
 
+_BUSY_SECONDS = 30
+_BUSY_PAUSE = 0.02
 _SQLITE_PRAGMAS = (
-    "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
     "busy_timeout=30000",
@@ -240,6 +243,7 @@ def _sqlite_engine(url: str, *, reads_only: bool) -> Engine:
     def _on_connect(dbapi: Any, _record: Any) -> None:
         dbapi.isolation_level = None  # we say BEGIN ourselves, below
         cursor = dbapi.cursor()
+        _use_wal(cursor)
         for pragma in (*_SQLITE_PRAGMAS, *(["query_only=ON"] if reads_only else [])):
             cursor.execute(f"PRAGMA {pragma}")
         durable = (
@@ -255,6 +259,19 @@ def _sqlite_engine(url: str, *, reads_only: bool) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """Write ahead. Of several that open a new database at once, SQLite turns some away without any waiting."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+                raise
+        time.sleep(_BUSY_PAUSE)
 
 
 def _postgresql_engine(url: str) -> Engine:

@@ -105,6 +105,8 @@ def upgrade() -> None:
         sa.Column("former", sa.String(length=64), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("search", sa.Text(), nullable=False),
+        sa.Column("grouped", sa.String(length=32), server_default="", nullable=False),
+        sa.Column("correlation", sa.JSON(none_as_null=True), nullable=True),
         sa.PrimaryKeyConstraint("row", name=op.f("pk_alerts")),
         sa.UniqueConstraint("id", name=op.f("uq_alerts_id")),
     )
@@ -235,7 +237,23 @@ def upgrade() -> None:
         sa.Column("segment", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("line", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("stored", istmo.store.columns.Instant(), nullable=False),
+        sa.Column(
+            "judged",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            server_default="-4611686018427387904",
+            nullable=False,
+        ),
         sa.PrimaryKeyConstraint("detector", name=op.f("pk_detector_positions")),
+    )
+    op.create_table(
+        "detector_states",
+        sa.Column("detector", sa.String(length=16), nullable=False),
+        sa.Column("segment", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("line", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("digest", sa.String(length=32), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("stored", istmo.store.columns.Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("detector", name=op.f("pk_detector_states")),
     )
     op.create_table(
         "hunts",
@@ -503,6 +521,14 @@ def upgrade() -> None:
         sa.Column("imported", istmo.store.columns.Instant(), nullable=False),
         sa.Column("updated", istmo.store.columns.Instant(), nullable=False),
         sa.Column("changed_by", sa.String(length=96), nullable=False),
+        sa.Column("kind", sa.String(length=16), server_default="rule", nullable=False),
+        sa.Column("name", sa.Text(), server_default="", nullable=False),
+        sa.Column("refers", sa.JSON(none_as_null=True), server_default="[]", nullable=False),
+        sa.Column("lists", sa.JSON(none_as_null=True), server_default="[]", nullable=False),
+        sa.Column("cost_nanos", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("cost_asked", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("cost_share", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("cost_measured", istmo.store.columns.Instant(), nullable=True),
         sa.PrimaryKeyConstraint("row", name=op.f("pk_rules")),
         sa.UniqueConstraint("id", name=op.f("uq_rules_id")),
     )
@@ -538,6 +564,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("row", name=op.f("pk_sources")),
         sa.UniqueConstraint("digest", name=op.f("uq_sources_digest")),
         sa.UniqueConstraint("id", name=op.f("uq_sources_id")),
+    )
+    op.create_table(
+        "value_lists",
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("entries", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("changed", istmo.store.columns.Instant(), nullable=False),
+        sa.Column("changed_by", sa.String(length=96), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_value_lists")),
     )
     op.create_table(
         "api_tokens",
