@@ -262,7 +262,7 @@ def _sqlite_engine(url: str, *, reads_only: bool) -> Engine:
 
 
 def _use_wal(cursor: sqlite3.Cursor) -> None:
-    """Write ahead. Of several that open a new database at once, SQLite turns some away without any waiting."""
+    """Write ahead. Of several that open a new database at once, SQLite turns some away at once."""
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:

@@ -50,7 +50,7 @@ def scanner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @given(rulesets(), st.lists(events, min_size=1, max_size=8), st.integers(1, 5))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_for_all_rules_and_events_the_answers_are_the_oracles(
     scanner: str, ruleset: RuleSet, asked: list[Asked], portion: int
 ) -> None:
@@ -58,7 +58,7 @@ def test_for_all_rules_and_events_the_answers_are_the_oracles(
 
 
 @given(rulesets(), st.lists(events, min_size=1, max_size=4), st.lists(events, min_size=1, max_size=6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_so_they_are_once_witnesses_were_chosen_by_other_events(
     ruleset: RuleSet, before: list[Asked], asked: list[Asked]
 ) -> None:

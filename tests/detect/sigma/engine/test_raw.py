@@ -111,7 +111,7 @@ _START = b'{"Channel":"Test","EventID":1,'
 
 @given(rulesets(), st.lists(lines(), min_size=1, max_size=6), st.lists(lines(), min_size=1, max_size=6))
 @example(rule("s: {Image: x}, f: {Image: y}, condition: s and not f"), [_START + b'"Image":"x"}'], [])
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_for_all_rules_and_lines_the_answers_are_the_oracles(
     monkeypatch: pytest.MonkeyPatch, ruleset: RuleSet, before: list[Written], asked: list[Written]
 ) -> None:
