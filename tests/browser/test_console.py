@@ -48,7 +48,12 @@ def overflow(page: Any) -> int:
 
 @pytest.mark.parametrize(
     ("language", "width", "scheme"),
-    [("es", 360, "light"), ("es", 1440, "dark"), ("en", 360, "dark"), ("en", 1440, "light")],
+    [
+        ("es", 360, "light"),
+        ("en", 1440, "dark"),
+        pytest.param("es", 1440, "dark", marks=pytest.mark.long),
+        pytest.param("en", 360, "light", marks=pytest.mark.long),
+    ],
 )
 def test_every_page_is_open_to_everyone(
     open_page: Any, served: Any, language: str, width: int, scheme: str

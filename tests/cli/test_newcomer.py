@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_read_is_told_in_words(node: Path, tmp_path: Path)
 # --- the demo ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lang", ["es", "en"])
+@pytest.mark.parametrize("lang", ["es", pytest.param("en", marks=pytest.mark.long)])
 def test_the_demo_prints_one_document_and_leaves_nothing(tmp_path: Path, lang: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "istmo", "demo", "--once", "--json", "--lang", lang],

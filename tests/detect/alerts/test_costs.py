@@ -44,7 +44,7 @@ def test_a_slow_rule_is_timed_while_events_flow_and_told_from_the_others(site: S
     found = site.room.detect.read_rule(ANALYST, SLOW_ID).cost
     assert found is not None
     assert found.is_slow
-    assert found.share > 500, "more than half of the time of all rules"
+    assert found.share > 100, "much of the time of all rules"
     assert found.asked == 1_000_000, "no literal of it must stand in an event"
     assert site.room.detect.read_rule(ANALYST, FAILED_ID).cost is None
     assert [one.id for one in site.room.detect.list_rules(ANALYST, is_slow=True).items] == [SLOW_ID]
