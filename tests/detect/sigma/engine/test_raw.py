@@ -206,6 +206,23 @@ def test_what_is_no_line_of_json_is_passed_over() -> None:
     )
 
 
+def test_what_fails_in_one_block_is_not_asked_about_in_the_next() -> None:
+    class Broken(Exception):
+        pass
+
+    def fails_once(line: bytes, _start: int) -> Asked | None:
+        if failing.pop():
+            raise Broken
+        return read(line)
+
+    failing = [False, True]
+    scan = RawScan(Engine(rule("s: {Image: x}, condition: s")), fails_once, sources_of)
+    line = _START + b'"Image":"x"}'
+    with pytest.raises(Broken):
+        scan.find(line)
+    assert by_scan(scan, [line]) == [(0, "r1")]
+
+
 @pytest.mark.shared_data
 @pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.long)])
 def test_on_recordings_the_answers_are_those_of_the_fields(

@@ -158,9 +158,12 @@ class RawScan:
         kinds = self._sort(block)
         lines = sum(len(kind.spans) for kind in kinds)
         self._is_mostly_odd = len(self._other.spans) > _WORTH * lines
-        for kind in kinds:
-            found += self._in(kind, block)
-            kind.spans = []
+        try:
+            for kind in kinds:
+                found += self._in(kind, block)
+        finally:
+            for kind in kinds:
+                kind.spans = []
         found.sort(key=_START)
         return found
 
