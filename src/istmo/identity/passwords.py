@@ -69,7 +69,9 @@ def check_password(password: str, name: str) -> None:
     if _stems(folded) & _commonest() or len(set(folded)) < 5 or _is_run(folded):
         raise InvalidInput("identity.password_common")
     stems = _stems(_normal(name).casefold())
-    if any(len(stem) >= 3 and len(word.replace(stem, "")) < 6 for stem in stems for word in _stems(folded)):
+    # A word that is short by itself, as of a random password with many digits, says nothing of the name.
+    held = [(stem, word) for stem in stems for word in _stems(folded) if len(stem) >= 3 and stem in word]
+    if any(len(word.replace(stem, "")) < 6 for stem, word in held):
         raise InvalidInput("identity.password_is_name")
 
 
