@@ -64,6 +64,15 @@ def test_a_rule_that_is_not_told_any_more_costs_nothing(site: Site) -> None:
     assert site.room.detect.list_rules(ANALYST, is_slow=True).total == 0
 
 
+def test_a_slow_rule_that_is_switched_off_slows_nothing(site: Site) -> None:
+    site.take(SLOW)
+    with site.room.store.write() as tx:
+        rules.set_costs(tx.connection, [RuleCost(SLOW_ID, 9_000, 10, 900)], site.room.clock.now())
+    assert site.room.detect.list_rules(ANALYST, is_slow=True).total == 1
+    site.room.detect.enable_rule(ANALYST, SLOW_ID, False)
+    assert site.room.detect.list_rules(ANALYST, is_slow=True).total == 0
+
+
 def test_another_text_has_another_cost(site: Site) -> None:
     site.take(SLOW)
     with site.room.store.write() as tx:

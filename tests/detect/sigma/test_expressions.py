@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from istmo.detect.sigma import expressions
 from istmo.detect.sigma.expressions import check_expression, search
 from istmo.detect.sigma.problems import Refused
-from istmo.detect.sigma.values import Expression
-from istmo.detect.sigma.wildcards import holds_any_of
+from istmo.detect.sigma.values import Expression, parse_text
+from istmo.detect.sigma.wildcards import holds_any_of, wildcards_test
 
 PATTERNS = st.sampled_from(
     [
@@ -50,6 +51,20 @@ def test_expressions_that_are_too_large_together_are_asked_one_by_one() -> None:
     found = search([Expression(f"{number}[éax]{{1000}}y") for number in range(200)])
     assert found("199" + "x" * 1000 + "y")
     assert not found("199" + "x" * 999 + "y")
+
+
+@pytest.mark.parametrize(
+    ("text", "holds", "does_fit"),
+    [("x" * 200 + "cd", True, False), ("abc" + "x" * 200, True, True), ("x" * 200, False, False)],
+)
+def test_a_text_that_would_take_too_long_is_asked_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, text: str, holds: bool, does_fit: bool
+) -> None:
+    monkeypatch.setattr(expressions, "STEPS", 100)
+    found = holds_any_of(["ab", "cd"])
+    fits = wildcards_test([parse_text("a?c*"), parse_text("*d?f")])
+    assert found(text) is holds
+    assert fits(text) is does_fit
 
 
 def test_literals_that_are_too_large_together_are_looked_for_one_by_one() -> None:

@@ -43,3 +43,9 @@ def test_what_was_counted_long_ago_weighs_less(clock: ManualClock) -> None:
     assert {rule: (cost.asked, round(cost.seconds, 3)) for rule, cost in meter.costs.items()} == {
         "slow": (1, 0.6)
     }
+
+
+def test_a_rule_that_is_not_what_it_was_is_measured_anew() -> None:
+    meter = timed(1_000, 0.1, changed=0.04, same=0.01)
+    meter.forget(["changed", "never asked"])
+    assert set(meter.costs) == {"same"}

@@ -190,7 +190,7 @@ def list_rules(
     if is_enabled is not None:
         where.append(rules.c.enabled.is_(is_enabled))
     if is_slow:
-        where.append(rules.c.cost_nanos >= SLOW_NANOS)
+        where += [rules.c.cost_nanos >= SLOW_NANOS, rules.c.enabled.is_(True)]
     total = connection.execute(select(func.count()).select_from(rules).where(*where)).scalar_one()
     if after is not None:
         title, row = after

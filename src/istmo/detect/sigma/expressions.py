@@ -70,12 +70,12 @@ def search(expressions: Sequence[Expression]) -> Callable[[str], bool]:
         compiled = _compile("|".join(f"(?:{one})" for one in written))
     except re2.error:  # together they are too large
         return one_by_one
-    together, most = _search(compiled), _most(compiled)
+    together, most = _search(compiled), most_letters(compiled)
     return lambda text: together(text) if len(text) <= most else one_by_one(text)
 
 
 def _search(compiled: Any) -> Callable[[str], bool]:
-    find, most = compiled.search, _most(compiled)
+    find, most = compiled.search, most_letters(compiled)
 
     def found(text: str) -> bool:
         if len(text) > most:
@@ -88,20 +88,30 @@ def _search(compiled: Any) -> Callable[[str], bool]:
     return found
 
 
-def _most(compiled: Any) -> int:
-    """Characters of a text that are looked at."""
-    return STEPS // max(1, int(compiled.programsize))
-
-
 def _compile(pattern: str) -> Any:
+    try:
+        return compile_bytes(pattern.encode())  # bytes: no places are counted in letters
+    except UnicodeEncodeError:
+        raise Refused("bad_expression", pattern=ascii(pattern)[:200]) from None
+
+
+def compile_bytes(pattern: bytes, *, is_text: bool = True) -> Any:
+    """An expression for RE2, which is silent about mistakes and uses bounded memory. Raises re2.error.
+
+    Without ``is_text`` bytes are bytes, and no characters of UTF-8.
+    """
     options = re2.Options()
     options.log_errors = False
     options.max_mem = MEMORY
     options.never_capture = True
-    try:
-        return re2.compile(pattern.encode(), options)  # bytes: no places are counted in letters
-    except UnicodeEncodeError:
-        raise Refused("bad_expression", pattern=ascii(pattern)[:200]) from None
+    if not is_text:
+        options.encoding = re2.Options.Encoding.LATIN1
+    return re2.compile(pattern, options)
+
+
+def most_letters(compiled: Any) -> int:
+    """Letters of a text that may be searched: each may cost a step an instruction."""
+    return STEPS // max(1, int(compiled.programsize))
 
 
 def _flagged(expression: Expression) -> str:

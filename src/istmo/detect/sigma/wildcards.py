@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Final
 
 import re2  # type: ignore[import-untyped]
 
+from istmo.detect.sigma.expressions import compile_bytes, most_letters
 from istmo.detect.sigma.values import Part, Parts, Wildcard
 
 _MANY: Final = 4_000
@@ -90,39 +92,44 @@ def text_test(parts: Parts) -> Callable[[str], bool]:
 
 def holds_any_of(literals: Sequence[str]) -> Callable[[str], bool]:
     """A test whether one of many literals stands in a text: all of them looked for at once."""
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1  # bytes are bytes: of a literal's UTF-8, none is left out
-    options.log_errors = False
-    options.never_capture = True
     encoded = [re2.escape(one.encode("utf-8", "surrogatepass")) for one in literals]
+
+    def one_by_one(text: str) -> bool:
+        return any(one in text for one in literals)
+
     try:
-        search = re2.compile(b"|".join(encoded), options).search
+        compiled = compile_bytes(b"|".join(encoded), is_text=False)
     except re2.error:  # together they are too large
-        return lambda text: any(one in text for one in literals)
-    return lambda text: search(text.encode("utf-8", "surrogatepass")) is not None
+        return one_by_one
+    search, most = compiled.search, most_letters(compiled)
+
+    def holds(text: str) -> bool:
+        if len(text) > most:
+            return one_by_one(text)
+        return search(text.encode("utf-8", "surrogatepass")) is not None
+
+    return holds
 
 
 def wildcards_test(alternatives: Sequence[Parts]) -> Callable[[str], bool]:
     """A test of a whole text against parts, one of which must fit: as one expression where that can be."""
     segments = [split_segments(parts) for parts in alternatives]
 
-    def slow(text: str) -> bool:
+    def one_by_one(text: str) -> bool:
         return any(matches_wildcards(one, text) for one in segments)
 
-    options = re2.Options()
-    options.log_errors = False
-    options.never_capture = True
     try:
         written = "|".join("".join(map(_as_expression, parts)) for parts in alternatives)
-        search = re2.compile(f"(?s)\\A(?:{written})\\z".encode(), options).search
+        compiled = compile_bytes(f"(?s)\\A(?:{written})\\z".encode())
     except (re2.error, UnicodeEncodeError):
-        return slow
+        return one_by_one
+    search, most = compiled.search, most_letters(compiled)
 
     def holds(text: str) -> bool:
-        try:
-            return search(text.encode()) is not None
-        except UnicodeEncodeError:
-            return slow(text)
+        if len(text) <= most:
+            with suppress(UnicodeEncodeError):
+                return search(text.encode()) is not None
+        return one_by_one(text)
 
     return holds
 

@@ -122,10 +122,7 @@ class SigmaStage:
     def pause(self) -> None:
         """Rest until the next ``follow``."""
 
-        def change() -> None:
-            self._connection = None
-
-        self._do(change)
+        self._do(self._break_off)
 
     def wake(self) -> None:
         """There are new events."""
@@ -152,16 +149,23 @@ class SigmaStage:
                 build()
             except Exception:
                 log.exception("rules_not_built")
+                self._hand_over(self._break_off)  # nobody is told that they are live
+                return
             in_force = self._table.in_force
 
             def swap() -> None:
-                self._in_force = in_force
+                before, self._in_force = self._in_force.ruleset.by_id, in_force
+                now = in_force.ruleset.by_id
+                in_force.engine.meter.forget(id_ for id_, rule in before.items() if now.get(id_) is not rule)
                 then()
 
             self._hand_over(swap)
 
         if not self._is_ending:
             self._builder.submit(work)
+
+    def _break_off(self) -> None:
+        self._connection = None
 
     def _hand_over(self, change: Callable[[], None]) -> None:
         with self._turn:

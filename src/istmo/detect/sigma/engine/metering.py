@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import thread_time
 from typing import Final, NamedTuple
 
@@ -46,6 +46,12 @@ class Meter:
     def costs(self) -> dict[str, Cost]:
         """By rule, of those that were asked."""
         return {rule: Cost(asked, self._seconds[rule]) for rule, asked in self._asked.items()}
+
+    def forget(self, rules: Iterable[str]) -> None:
+        """Rules that are not what they were: what they cost before says nothing."""
+        for rule in rules:
+            self._asked.pop(rule, None)
+            self._seconds.pop(rule, None)
 
     def fade(self) -> None:
         """Let what was counted so far weigh half: what rules cost changes with the events that come."""

@@ -30,9 +30,9 @@ _LONGEST: Final = 256
 """Bytes of a channel's name."""
 _LONGEST_NUMBER: Final = 12
 _MOST_KINDS: Final = 4096
-_CHANNEL: Final = rb'"Channel":"'
-_NUMBER: Final = rb'"EventID":'
-_BREAK: Final = rb"\n"
+_MARKS: Final = (rb'"Channel":"', rb'"EventID":', rb"\n", *ODD_SHAPE, *ODD_TEXT)
+_CHANNEL, _NUMBER, _BREAK = range(3)
+"""Of the marks, those that tell a line's class and end; the others make it odd."""
 _LEARN: Final = 500
 """Lines of a class that are looked at before it is decided how."""
 _PROBE_ODD: Final = 4
@@ -140,7 +140,7 @@ class RawScan:
         self._engine = engine
         self._read = read
         self._sources_of = sources_of
-        self._scanner = make_scanner((), marks=(_CHANNEL, _NUMBER, _BREAK, *ODD_SHAPE, *ODD_TEXT))
+        self._scanner = make_scanner((), marks=_MARKS)
         self._other = _Kind(None)
         self._kinds: dict[tuple[bytes, bytes], _Kind] = {}
         """By what lines tell of themselves; several may be of one class."""
@@ -222,15 +222,15 @@ class RawScan:
         kinds = self._kinds
         found = self._scanner.scan(block)
         if not block.endswith(b"\n"):
-            found.append((2, len(block) + 1))
+            found.append((_BREAK, len(block) + 1))
         for mark, end in found:
-            if mark == 0:
+            if mark == _CHANNEL:
                 is_odd = is_odd or channel > 0
                 channel = end
-            elif mark == 1:
+            elif mark == _NUMBER:
                 is_odd = is_odd or number > 0
                 number = end
-            elif mark > 2:
+            elif mark != _BREAK:
                 is_odd = True
             else:
                 kind = self._other

@@ -30,16 +30,12 @@ def note(
     marked: list[int] = []
     if framed is None:
         return marked
-    data, lengths = framed
-    at, end_of_event = 0, lengths[0] + FRAME
-    literals = len(says)
+    literals, last = len(says), -1
     seen: set[int] = set()  # in this event: a value may repeat itself a thousand times
-    for number, end in scanner.scan(data):
-        if end > end_of_event:
+    for at, number in places(scanner, framed):
+        if at != last:
             seen.clear()
-            while end > end_of_event:
-                at += 1
-                end_of_event += lengths[at] + FRAME
+            last = at
         if number in seen:
             continue
         seen.add(number)
