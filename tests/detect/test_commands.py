@@ -82,8 +82,9 @@ def test_a_limit_below_one_is_refused(limit: str) -> None:
 
 def test_a_refused_line_is_told_in_words_to_programs_too(tmp_path: Path, language: str) -> None:
     (tmp_path / "log").write_bytes(b"{}\nno\n")
-    refused = [{"line": 2, "code": "detect.line_too_deep"}]
-    with answering(json.dumps({"accepted": 1, "refused_total": 1, "refused": refused}).encode()) as url:
+    told = {"accepted": 1, "doubled": 0, "unreadable": [], "unreadable_total": 0}
+    told |= {"refused_total": 1, "refused": [{"line": 2, "code": "detect.line_too_deep"}]}
+    with answering(json.dumps(told).encode()) as url:
         done = run("ingest", str(tmp_path / "log"), "--url", url, "--intake", url, "--json")
     (told,) = json.loads(done.stdout)["refused"]
     assert (told["place"], told["line"], told["code"]) == (str(tmp_path / "log"), 2, "detect.line_too_deep")

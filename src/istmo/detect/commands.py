@@ -85,6 +85,9 @@ def _show(teller: Teller, outcome: Outcome, limits: Limits | None) -> None:
         teller.print_json(
             {
                 "accepted": outcome.accepted,
+                "doubled": outcome.doubled,
+                "unreadable": [one | _refused(one["code"], limits) for one in outcome.unreadable],
+                "unreadable_total": outcome.unreadable_total,
                 "refused": [one | _refused(one["code"], limits) for one in outcome.refused],
                 "refused_total": outcome.refused_total,
                 "problems": [_problem(one) for one in outcome.problems],
@@ -96,8 +99,11 @@ def _show(teller: Teller, outcome: Outcome, limits: Limits | None) -> None:
         for one in outcome.refused[:SHOWN]:
             message = _refused(one["code"], limits)["message"]
             teller.note("detect.ingest.refused", place=one["place"], line=one["line"], message=message)
-        unseen = outcome.refused_total + len(outcome.problems)
-        unseen -= len(outcome.refused[:SHOWN]) + len(outcome.problems[:SHOWN])
+        for one in outcome.unreadable[:SHOWN]:
+            message = _refused(one["code"], limits)["message"]
+            teller.note("detect.ingest.unreadable", place=one["place"], line=one["line"], message=message)
+        unseen = outcome.refused_total + len(outcome.problems) + outcome.unreadable_total
+        unseen -= sum(len(some[:SHOWN]) for some in (outcome.refused, outcome.unreadable, outcome.problems))
         if unseen:
             teller.note("detect.ingest.more", n=unseen)
         teller.tell("detect.ingest.done", n=outcome.accepted, refused=outcome.refused_total)

@@ -173,7 +173,7 @@ class Incoming:
                 told = {"count": str(item.number), "addresses": str(item.addresses)}
                 reasons = [Reason(item.code), Reason("turned_away", told)]
                 audit.record(
-                    tx, Anonymous(), Action.EVENT_SUBMIT, "POST /api/v1/events", audit.DENIED, reasons,
+                    tx, Anonymous(), Action.EVENT_SUBMIT, "intake", audit.DENIED, reasons,
                     self._clock.now(), address=item.address,
                 )  # fmt: skip
             case Counted(sources=counts):

@@ -27,9 +27,14 @@ _BUSY: Final = frozenset({429, 503})
 
 @dataclass
 class Outcome:
-    """What became of the events. ``refused`` and ``problems`` name the first thousand of each."""
+    """What became of the events. Each of the lists names the first thousand."""
 
     accepted: int = 0
+    doubled: int = 0
+    """Of the accepted, those that were stored already: they were sent before, and not answered."""
+    unreadable_total: int = 0
+    unreadable: list[dict[str, Any]] = field(default_factory=list)
+    """Lines that are kept as mere text."""
     refused_total: int = 0
     refused: list[dict[str, Any]] = field(default_factory=list)
     problems: list[FileProblem] = field(default_factory=list)
@@ -88,13 +93,13 @@ class Sender:
         raws = [line.raw for line in lines]
         body = b"\n".join(raws) if is_plain else b"[" + b",".join(raws) + b"]"
         answer = self._answer(body)
-        self.outcome.accepted += answer["accepted"]
-        self.outcome.refused_total += answer["refused_total"]
-        for one in answer["refused"]:
-            if len(self.outcome.refused) < NAMED:
-                line = lines[one["line"] - 1]
-                told = {"place": line.place, "line": line.number, "code": one["code"]}
-                self.outcome.refused.append(told)
+        outcome = self.outcome
+        outcome.accepted += answer["accepted"]
+        outcome.doubled += answer["doubled"]
+        outcome.refused_total += answer["refused_total"]
+        outcome.unreadable_total += answer["unreadable_total"]
+        _name(outcome.refused, answer["refused"], lines)
+        _name(outcome.unreadable, answer["unreadable"], lines)
         done(len(lines))
 
     def _answer(self, body: bytes) -> dict[str, Any]:
@@ -116,3 +121,9 @@ class Sender:
                 error = answer["error"]
                 raise NodeAnswered(response.status_code, error["code"], error["message"], error["remedy"])
             time.sleep(float(response.headers.get("Retry-After", 1)) if is_busy else 0.05)
+
+
+def _name(named: list[dict[str, Any]], told: list[dict[str, Any]], lines: list[Line]) -> None:
+    for one in told[: NAMED - len(named)]:
+        line = lines[one["line"] - 1]
+        named.append({"place": line.place, "line": line.number, "code": one["code"]})

@@ -72,13 +72,23 @@ class WireRule(Struct, frozen=True, array_like=True):
 
 
 class WireSource(Struct, frozen=True, array_like=True):
-    """One intake token: ``digest`` is SHA-256 of the secret; ``until`` in µs since 1970."""
+    """One source: ``digest`` is SHA-256 of its token; ``until`` in µs since 1970."""
 
     id: str
     name: str
     digest: bytes
     scopes: list[str]
     until: int | None = None
+    addresses: list[str] = []
+    """Networks (CIDR) from which it may send where a protocol knows no tokens."""
+    certificate: str = ""
+    """SHA-256 of the client's certificate by which it is known, lower-case hex."""
+    form: str = ""
+    """What its lines are, of ``detect.reading.FORMS``; ``""`` to look."""
+    zone: str = ""
+    """The time zone (IANA name) of its times that name none."""
+    rate: int = 0
+    """Events a second that it may send; 0 for no bound of its own."""
 
 
 class WireHit(Struct, frozen=True):
@@ -163,6 +173,12 @@ class SourceCount(Struct, frozen=True, array_like=True):
     accepted: int
     refused: int
     last: int
+    unreadable: int = 0
+    """Of the accepted, those that are kept as mere text."""
+    doubled: int = 0
+    """Events that had been stored before, by their names."""
+    reasons: dict[str, int] = {}
+    """Why events were refused or could not be read, by code."""
 
 
 # From the web process to the worker

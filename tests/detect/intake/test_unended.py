@@ -11,6 +11,7 @@ import pytest
 from istmo.clock import ManualClock
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.intake import app as intake
+from istmo.detect.intake import desk
 from istmo.detect.intake.denials import Denials
 from istmo.detect.intake.sources import Sources
 from istmo.detect.wire import WireSource
@@ -37,9 +38,10 @@ def port(tmp_path: Path, clock: ManualClock) -> Iterator[int]:
     [
         (EVENTS, 401),
         (f"{EVENTS}\r\nAuthorization: Bearer wrong", 401),
-        ("POST /elsewhere HTTP/1.1\r\nHost: x", 404),
+        ("POST /api/elsewhere HTTP/1.1\r\nHost: x", 404),
         ("PUT /api/v1/events HTTP/1.1\r\nHost: x", 405),
         ("GET /healthz HTTP/1.1\r\nHost: x", 200),
+        (f"{EVENTS}\r\nAuthorization: Bearer secret\r\nContent-Encoding: zstd", 415),
     ],
 )
 def test_a_body_that_nobody_waits_for_ends_with_the_answer(port: int, asked: str, status: int) -> None:
@@ -55,7 +57,7 @@ def test_so_does_one_that_is_too_large(port: int) -> None:
 
 
 def test_so_does_one_whose_sender_falls_silent(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "PATIENCE", 0.05)
+    monkeypatch.setattr(desk, "PATIENCE", 0.05)
     said = answer_to_unended(port, f"{EVENTS}\r\nAuthorization: Bearer secret")
     assert said.startswith("HTTP/1.1 408 ")
     assert "\r\nconnection: close\r\n" in said

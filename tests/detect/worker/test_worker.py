@@ -106,19 +106,24 @@ def test_stored_events_are_searched(rig: Rig) -> None:
     assert problem is not None and problem.code == "detect.query_wrong"
 
 
-def test_each_line_is_judged_alone(rig: Rig) -> None:
+def test_each_line_is_judged_alone_and_none_is_lost(rig: Rig) -> None:
     """Invariant 8: one bad event stops no other."""
     lines = [b'{"n":1}', b"\xff\xfe", b'{"n":2', b"[1]", b"", b'{"a":' * 100 + b"1" + b"}" * 100, b'{"n":3}']
     status, answer = rig.post(b"\n".join(lines))
-    assert (status, answer["accepted"]) == (200, 2)
-    assert answer["refused"] == [
+    assert (status, answer["accepted"], answer["refused"]) == (200, 6, [])
+    assert answer["unreadable"] == [
         {"line": 2, "code": "detect.line_not_utf8"},
         {"line": 3, "code": "detect.line_not_json"},
         {"line": 4, "code": "detect.line_not_object"},
         {"line": 6, "code": "detect.line_too_deep"},
     ]
-    rows, _ = rig.search("")
+    rows, _ = rig.search("n:*")
     assert sorted(orjson.loads(row.raw)["n"] for row in rows) == [1, 3]
+    rows, _ = rig.search("istmo.unreadable:line_not_utf8")
+    (kept,) = (orjson.loads(row.raw) for row in rows)
+    assert kept["message"].encode(kept["istmo.encoding"]) == b"\xff\xfe"
+    rows, _ = rig.search("istmo.unreadable:line_not_json")
+    assert [orjson.loads(row.raw)["message"] for row in rows] == ['{"n":2']
 
 
 def test_an_array_and_a_gzip_body_are_read(rig: Rig) -> None:

@@ -2,7 +2,8 @@
 
 A stored line is ``{"id":"7-42","at":<received µs>,"from":"<source>","event":<the event as it came>}``.
 The id is the event's place in the log (segment, line), so it never repeats and needs no index. The
-event's own bytes are kept, not re-encoded: a number keeps its digits, a doubled key its double.
+event's own bytes are kept, not re-encoded: a number keeps its digits, a doubled key its double. Where
+its sender named the event, ``"key":"<name>"`` stands before it.
 """
 
 from __future__ import annotations
@@ -76,8 +77,10 @@ def _depth(data: Any) -> int:
     return level
 
 
-def compose(segment: int, line: int, received: int, source: bytes, raw: bytes) -> bytes:
-    """The stored line; ``source`` is a JSON string already, ``raw`` a validated event."""
+def compose(segment: int, line: int, received: int, source: bytes, raw: bytes, key: bytes = b"") -> bytes:
+    """The stored line; ``source`` and ``key`` are JSON strings already, ``raw`` a validated event."""
+    if key:
+        source = b'%b,"key":%b' % (source, key)
     return b'{"id":"%d-%d","at":%d,"from":%b,"event":%b}\n' % (segment, line, received, source, raw)
 
 

@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from istmo.clock import Clock
 from istmo.detect.eventstore.disk import DiskFull, has_room, is_full
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.frames import FrameReader
+from istmo.detect.eventstore.known_keys import KnownKeys, recall
 from istmo.detect.eventstore.lines import StoredEvent, compose
 from istmo.detect.eventstore.times import to_micros
 from istmo.detect.eventstore.wal import Repair, WriteAhead
@@ -51,6 +52,10 @@ class Batch:
     """Validated bytes, and what they hold if it is worth keeping."""
     answer: Answer
     size: int = 0
+    keys: Sequence[bytes] = ()
+    """By event, the name that its sender gave it (empty: none); shorter where the last ones have none."""
+    doubled: list[int] = field(default_factory=list)
+    """Once it is answered: the places of events that had been stored before, by their names."""
 
     def __post_init__(self) -> None:
         self.size = sum(len(raw) for raw, _ in self.events) + 96 * len(self.events)
@@ -130,6 +135,8 @@ class EventLog:
         self._waiting: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._waiting_bytes = 0
         self._listeners: list[Callable[[], object]] = []
+        self._known = KnownKeys()
+        recall(self._known, self.folder)
         self._rotate_asked = False
         self.is_full = False
         """The last append found no room."""
@@ -272,14 +279,27 @@ class EventLog:
         line = first = self._wal.lines
         lines: list[bytes] = []
         events: list[StoredEvent] = []
+        named: set[int] = set()
         for batch in group:
             source = orjson.dumps(batch.source)
-            for raw, data in batch.events:
-                lines.append(compose(self._segment, line, received, source, raw))
+            batch.doubled.clear()
+            keys = iter(batch.keys)
+            for place, (raw, data) in enumerate(batch.events):
+                if key := next(keys, b""):
+                    key = orjson.dumps(key.decode("utf-8", "replace"))
+                    digest = self._known.digest(source, key)
+                    if digest in self._known or digest in named:
+                        batch.doubled.append(place)
+                        continue
+                    named.add(digest)
+                lines.append(compose(self._segment, line, received, source, raw, key))
                 events.append(StoredEvent(f"{self._segment}-{line}", received, batch.source, raw, data))
                 line += 1
         block = b"".join(lines)
+        if not lines:
+            return
         self._wal.append(block, line - first)
+        self._known.add(named)
         start, end = Position(self._segment, first), Position(self._segment, line)
         with self._changed:
             self._recent.add(Block(start, end, events, len(block)))

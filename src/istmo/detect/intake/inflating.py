@@ -1,4 +1,4 @@
-"""Unpacking a gzip body as it comes, never more at once than asked for."""
+"""Unpacking a gzip or zlib body as it comes, never more at once than asked for."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from collections.abc import Iterator
 from istmo.errors import InvalidInput, TooLarge
 
 PIECE = 256 << 10
-_GZIP = 31
+_EITHER = 47
+"""zlib finds out by itself whether it is gzip or zlib (HTTP's "deflate")."""
 _FREE = 1 << 20
 """Bytes that may come out before the ratio counts: a short body of spaces is no bomb."""
 
 
 class Inflater:
-    """A gzip stream of one or several members."""
+    """A gzip stream of one or several members, or a zlib one."""
 
     def __init__(self, most: int, ratio: int) -> None:
         """``most`` bytes may come out, and at most ``ratio`` times what went in."""
         self._most = most
         self._ratio = ratio
-        self._stream = zlib.decompressobj(_GZIP)
+        self._stream = zlib.decompressobj(_EITHER)
         self._went_in = self._came_out = 0
         self._has_begun = False
 
@@ -29,7 +30,7 @@ class Inflater:
         self._went_in += len(data)
         while data:
             if self._stream.eof:  # another member follows
-                self._stream = zlib.decompressobj(_GZIP)
+                self._stream = zlib.decompressobj(_EITHER)
             try:
                 piece = self._stream.decompress(data, PIECE)
             except zlib.error:

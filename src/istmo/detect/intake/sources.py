@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from istmo.detect.eventstore.times import to_micros
+from istmo.detect.intake.arrivals import Arrivals
 from istmo.detect.wire import SourceCount, WireSource
 from istmo.errors import NotAllowed, Unauthenticated
 from istmo.policy.actions import Action
@@ -14,6 +19,16 @@ from istmo.policy.decisions import Context, Resource, decide
 from istmo.policy.principals import Anonymous, Role, TokenHolder, scopes
 
 _NOBODY = b"\0" * 32
+
+
+@dataclass
+class _Count:
+    accepted: int = 0
+    doubled: int = 0
+    unreadable: int = 0
+    refused: int = 0
+    last: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
 
 
 class Sources:
@@ -24,7 +39,7 @@ class Sources:
         self._by_digest: dict[bytes, WireSource] = {}
         self._member = ""
         self._members: frozenset[str] = frozenset()
-        self._counts: dict[str, list[int]] = {}
+        self._counts: dict[str, _Count] = {}
         self.is_known = False
         """Whether the web process has said who may send; until then nobody may."""
 
@@ -39,28 +54,36 @@ class Sources:
 
     def admit(self, authorization: str, now: datetime) -> WireSource:
         """The source that sends. Raises Unauthenticated, or NotAllowed with the reasons of ``policy``."""
-        kind, _, secret = authorization.partition(" ")
-        digest = hashlib.sha256(secret.strip().encode()).digest()
+        digest = hashlib.sha256(token_of(authorization).encode("utf-8", "replace")).digest()
         source = self._by_digest.get(digest)
         is_right = hmac.compare_digest(digest, source.digest if source else _NOBODY)
-        if source is None or not is_right or kind.lower() != "bearer":
+        if source is None or not is_right:
             raise Unauthenticated("detect.token_unknown")
         if source.until is not None and source.until <= to_micros(now):
             raise Unauthenticated("detect.token_expired", source=source.name)
         self._ask_policy(source, now)
         return source
 
-    def count(self, source: str, accepted: int, refused: int, at: int) -> None:
+    def count(self, source: str, arrived: Arrivals, doubled: int, at: int) -> None:
         """Remember what came, for the next report."""
-        found = self._counts.setdefault(source, [0, 0, 0])
-        found[0] += accepted
-        found[1] += refused
-        found[2] = max(found[2], at)
+        found = self._counts.setdefault(source, _Count())
+        found.accepted += len(arrived.events) - doubled
+        found.doubled += doubled
+        found.unreadable += arrived.unreadable.total()
+        found.refused += arrived.refused.total()
+        found.reasons += arrived.refused + arrived.unreadable
+        if arrived.events:
+            found.last = max(found.last, at)
 
     def take_counts(self) -> list[SourceCount]:
         """What came since the last call."""
         counts, self._counts = self._counts, {}
-        return [SourceCount(id_, *found) for id_, found in counts.items()]
+        return [
+            SourceCount(
+                id_, one.accepted, one.refused, one.last, one.unreadable, one.doubled, dict(one.reasons)
+            )
+            for id_, one in counts.items()
+        ]
 
     def _ask_policy(self, source: WireSource, now: datetime) -> None:
         held = scopes(source.scopes)
@@ -70,3 +93,29 @@ class Sources:
         decision = decide(principal, Action.EVENT_SUBMIT, resource, context)
         if not decision:
             raise NotAllowed("detect.submit_denied", reasons=[reason.key for reason in decision.reasons])
+
+
+def token_of(authorization: str) -> str:
+    """The token in an ``Authorization`` header, in whichever way the sender's protocol writes it.
+
+    ``Bearer TOKEN``, ``Splunk TOKEN``, ``ApiKey`` (the token, or Base64 of ``anything:token``) and ``Basic``
+    (the token is the password; the name may be anything). ``""`` where there is none.
+    """
+    kind, _, rest = authorization.strip().partition(" ")
+    rest = rest.strip()
+    match kind.lower():
+        case "bearer" | "splunk":
+            return rest
+        case "basic":
+            return _password(rest) or ""
+        case "apikey":
+            return _password(rest) or rest
+    return ""
+
+
+def _password(encoded: str) -> str | None:
+    try:
+        _, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return password if colon else None

@@ -1,0 +1,209 @@
+"""What every door has at hand: who sends, the body in bounded memory, and the store behind it all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from istmo.clock import Clock
+from istmo.detect.eventstore.log import Batch, EventLog
+from istmo.detect.eventstore.times import to_micros
+from istmo.detect.intake.arrivals import Arrivals
+from istmo.detect.intake.asking import Request
+from istmo.detect.intake.inflating import Inflater
+from istmo.detect.intake.sources import Sources
+from istmo.detect.wire import WireSource
+from istmo.errors import InvalidInput, IstmoError, RateLimited, TooLarge, Unavailable
+from istmo.settings import Limits
+
+IN_HAND_BYTES: Final = 64 << 20
+"""What all requests together may hold in memory."""
+PATIENCE: Final = 60.0
+"""Seconds that a sender may be silent in the middle of a body."""
+_YIELD_BYTES: Final = 128 << 10
+_PACKED: Final = frozenset({"gzip", "x-gzip", "deflate"})
+
+
+class SenderSilent(IstmoError):
+    """A body that stopped coming."""
+
+    status = 408
+
+
+class UnsupportedEncoding(InvalidInput):
+    """A content encoding that we do not read."""
+
+    status = 415
+
+
+class SenderGone(Exception):
+    """The connection broke before the body ended: nobody is there to be answered."""
+
+
+class Taker(Protocol):
+    """Takes a body piece by piece, and says what it holds of it."""
+
+    @property
+    def size(self) -> int:
+        """What it holds in memory, about."""
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes, unpacked."""
+
+    def finish(self) -> None:
+        """The body has ended."""
+
+
+@dataclass
+class Holding:
+    """What one request holds of the memory that all share."""
+
+    _grow: Callable[[int], None]
+    size: int = 0
+
+    def hold(self, size: int) -> None:
+        """The request holds so much now."""
+        self._grow(size - self.size)
+        self.size = size
+
+
+class Desk:
+    """The intake's own part, the same for all doors."""
+
+    def __init__(self, event_log: EventLog, sources: Sources, limits: Limits, clock: Clock) -> None:
+        self._log = event_log
+        self._sources = sources
+        self.limits = limits
+        self.clock = clock
+        self._in_hand = 0
+
+    def admit(self, request: Request) -> WireSource:
+        """The source that sends, by its token, its certificate or its address.
+
+        Raises Unauthenticated, NotAllowed; RateLimited where the node has too much in hand, Unavailable
+        where it does not know its sources yet.
+        """
+        if not self._sources.is_known:
+            raise Unavailable("detect.intake_not_ready", retry_after=1)
+        source = self._sources.admit(request.headers.get("authorization", ""), self.clock.now())
+        if self._in_hand > IN_HAND_BYTES:
+            raise RateLimited("detect.intake_busy", retry_after=1)
+        return source
+
+    def require_room(self) -> None:
+        """Raises Unavailable while the disk is full."""
+        if self._log.is_full:
+            raise Unavailable("detect.disk_full", folder="")
+
+    @contextmanager
+    def holding(self) -> Iterator[Holding]:
+        """What a request has in hand, until it has been answered."""
+        held = Holding(self._grow)
+        try:
+            yield held
+        finally:
+            held.hold(0)
+
+    def _grow(self, size: int) -> None:
+        self._in_hand += size
+
+    async def read(self, request: Request, taker: Taker, held: Holding) -> None:
+        """Read a body, unpacked, into ``taker``.
+
+        Raises TooLarge, InvalidInput (packed bytes that are none), UnsupportedEncoding, SenderSilent.
+        """
+        unpack = _unpacker(request, self.limits)
+        taken = unyielded = 0
+        while True:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    message = await request.receive()
+            except TimeoutError:
+                raise SenderSilent("detect.sender_silent", seconds=int(PATIENCE)) from None
+            if message["type"] == "http.disconnect":
+                raise SenderGone
+            data = message.get("body", b"")
+            taken += len(data)
+            if taken > self.limits.archive_bytes:
+                raise TooLarge("detect.body_too_large", limit=self.limits.archive_bytes)
+            for piece in unpack.feed(data) if unpack else (data,):
+                taker.feed(piece)
+            held.hold(taker.size)
+            if not message.get("more_body"):
+                break
+            unyielded += len(data)
+            if unyielded > _YIELD_BYTES:  # a long body must not hold up the detecting stages
+                unyielded = 0
+                await asyncio.sleep(0)
+        if unpack:
+            unpack.finish()
+        taker.finish()
+        held.hold(taker.size)
+
+    async def read_whole(self, request: Request, held: Holding) -> bytes:
+        """A body in one piece, unpacked. Raises what ``read`` does, TooLarge past ``limits.batch_bytes``."""
+        body = _Whole(self.limits.batch_bytes)
+        await self.read(request, body, held)
+        return bytes(body.data)
+
+    async def store(self, source: WireSource, arrived: Arrivals) -> frozenset[int]:
+        """Put events on disk; which of them (by place) had been there before, by their keys.
+
+        Returns once they are durable; counts what came. Raises RateLimited, Unavailable, DiskFull: then
+        nothing of it is stored.
+        """
+        doubled: frozenset[int] = frozenset()
+        if arrived.events:
+            doubled = await self._append(source.id, arrived)
+        self._sources.count(source.id, arrived, len(doubled), to_micros(self.clock.now()))
+        return doubled
+
+    async def _append(self, source: str, arrived: Arrivals) -> frozenset[int]:
+        loop = asyncio.get_running_loop()
+        stored: asyncio.Future[None] = loop.create_future()
+
+        def settle(problem: IstmoError | None) -> None:
+            if stored.cancelled():
+                return
+            if problem:
+                stored.set_exception(problem)
+            else:
+                stored.set_result(None)
+
+        def answer(problem: IstmoError | None) -> None:
+            loop.call_soon_threadsafe(settle, problem)
+
+        batch = Batch(source, arrived.events, answer, keys=arrived.keys)
+        self._log.append(batch)
+        await stored
+        return frozenset(batch.doubled)
+
+
+class _Whole:
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.data = bytearray()
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def feed(self, data: bytes) -> None:
+        if len(self.data) + len(data) > self._most:
+            raise TooLarge("detect.batch_too_large", limit=self._most)
+        self.data += data
+
+    def finish(self) -> None:
+        pass
+
+
+def _unpacker(request: Request, limits: Limits) -> Inflater | None:
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        return None
+    if encoding not in _PACKED:
+        raise UnsupportedEncoding("detect.encoding_unknown", encoding=encoding[:40])
+    return Inflater(limits.archive_bytes, limits.archive_ratio)

@@ -1,0 +1,10 @@
+"""The ways in which events come over HTTP, a file each."""
+
+from typing import Final
+
+from istmo.detect.intake.asking import Door
+from istmo.detect.intake.doors.bulk import Bulk
+from istmo.detect.intake.doors.native import Native
+
+NATIVE: Final = Native()
+DOORS: Final[tuple[Door, ...]] = (NATIVE, Bulk())
