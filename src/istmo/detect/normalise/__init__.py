@@ -1,5 +1,5 @@
 """From what shippers send to Sigma's names: flat fields, log sources, time and host of one event."""
 
-from istmo.detect.normalise.events import NormalEvent, normalise
+from istmo.detect.normalise.events import ORIGINAL, NormalEvent, normalise
 
-__all__ = ["NormalEvent", "normalise"]
+__all__ = ["ORIGINAL", "NormalEvent", "normalise"]

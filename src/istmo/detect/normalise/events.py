@@ -12,6 +12,8 @@ from istmo.detect.normalise.times import EventTime, event_time
 from istmo.detect.normalise.windows import LONGEST_CHANNEL, event_class
 from istmo.detect.sigma.logsources import Logsource
 
+ORIGINAL = "event.original"
+"""ECS' name for the line that an event was read from: kept for people; no rule looks there."""
 CARRIED = 2
 """How many events may stand inside one another: a shipper's, and an agent's within it."""
 
@@ -73,6 +75,8 @@ def normalise(event: Mapping[str, Any], line: bytes | None = None) -> NormalEven
     what other products write by the maps in ``maps/``. Never raises on what an event holds: a field that
     cannot be used is left as it is.
     """
+    if ORIGINAL in event:
+        event = {name: value for name, value in event.items() if name != ORIGINAL}
     if "EventID" in event and "Channel" in event:  # by far the most: no second look
         return normalise_windows(flatten_flat(event), line)
     if not is_windows(event):
