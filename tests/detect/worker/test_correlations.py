@@ -170,3 +170,41 @@ def test_a_stage_without_correlations_remembers_nothing(rig: Rig) -> None:
     told = rig.hear(wire.Hits, lambda hits: bool(hits.hits))
     assert (told.state, told.matches) == (None, [])
     assert rig.stats().correlations == {}
+
+
+OF_EACH_TYPE = {
+    "event_count": "gte: 3",
+    "value_count": "field: DestinationPort, gte: 3",
+    "value_sum": "field: DestinationPort, gte: 60",
+    "value_avg": "field: DestinationPort, gt: 19",
+    "value_percentile": "field: DestinationPort, percentile: 50, gt: 19",
+}
+
+
+def test_correlations_of_every_type_are_told_by_a_real_worker(rig: Rig) -> None:
+    documents = [wire.WireRule("rule", RULE)]
+    for number, (type_, condition) in enumerate(OF_EACH_TYPE.items()):
+        text = f"""
+title: By {type_}
+id: 44444444-4444-4444-8444-00000000000{number}
+correlation: {{type: {type_}, rules: [failed], group-by: [User], timespan: 1h, condition: {{{condition}}}}}
+"""
+        documents.append(wire.WireRule(type_, text))
+    other = (
+        RULE.replace("1111-1111", "1111-2222").replace("failed", "later").replace("EventID: 3", "EventID: 4")
+    )
+    documents.append(wire.WireRule("other", other.replace("category: network_connection, ", "")))
+    for number, type_ in enumerate(("temporal", "temporal_ordered")):
+        text = f"""
+title: By {type_}
+id: 55555555-5555-4555-8555-00000000000{number}
+correlation: {{type: {type_}, rules: [failed, later], group-by: [User], timespan: 1h}}
+"""
+        documents.append(wire.WireRule(type_, text))
+    stored = Stored()
+    stored.start(rig, documents)
+    rig.send(*({**event("a", minute), "DestinationPort": 10 * (minute + 1)} for minute in range(3)))
+    rig.send({**event("b", 4), "DestinationPort": 10}, {**event("a", 5), "EventID": 4})
+    types = {*OF_EACH_TYPE, "temporal", "temporal_ordered"}
+    stored.hear(rig, lambda: {one.subject for one in stored.matches} == types)
+    assert {one.group["User"] for one in stored.matches} == {"a"}

@@ -98,7 +98,7 @@ class Worker:
         self._judged = BEFORE
         self._state: StoredState | None = None
         self._following: asyncio.Task[None] | None = None
-        self._was_full = False
+        self._was_full = self._had_failed = False
         self._close_after = 0.0
         self._closing: asyncio.Task[None] | None = None
 
@@ -254,6 +254,7 @@ class Worker:
             await asyncio.sleep(_ROUND_SECONDS)
             try:
                 self._watch_room()
+                self._watch_rules()
                 self._close_segments()
                 await self._report()
             except LinkLost:
@@ -266,6 +267,11 @@ class Worker:
             self._was_full = self._log.is_full
             code = "detect.disk_full" if self._was_full else "detect.disk_has_room"
             self._notices.append(Notice(code, {"folder": str(self._settings.events)}))
+
+    def _watch_rules(self) -> None:
+        if self._sigma.has_failed and not self._had_failed:
+            self._notices.append(Notice("detect.rules_not_made", {}))
+        self._had_failed = self._sigma.has_failed
 
     def _close_segments(self) -> None:
         is_busy = self._closing is not None and not self._closing.done()

@@ -76,6 +76,8 @@ class SigmaStage:
         self.rules = 0
         self.correlations: dict[str, int] = {}
         """What they remember and have let go of, by name."""
+        self.has_failed = False
+        """The rules told last could not be made: nobody is told that they are live."""
         self._told = Position()
         self._thread = threading.Thread(target=self._run, name="sigma-stage", daemon=True)
         self._thread.start()
@@ -149,8 +151,11 @@ class SigmaStage:
                 build()
             except Exception:
                 log.exception("rules_not_built")
-                self._hand_over(self._break_off)  # nobody is told that they are live
+                self.has_failed = True
+                if not len(self._in_force):
+                    self._hand_over(self._break_off)  # events wait for rules; what was in force goes on
                 return
+            self.has_failed = False
             in_force = self._table.in_force
 
             def swap() -> None:
