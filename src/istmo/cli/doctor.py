@@ -164,7 +164,7 @@ def check_running(settings: Settings) -> Iterator[Finding]:
             yield _worker(node["worker"])
             if counts := node["worker"]["correlations"]:
                 yield _correlations(counts)
-            yield _slow_rules(client.get("/api/v1/rules?slow=true"))
+            yield _slow_rules(client.get("/api/v1/rules", slow="true"))
             yield _peers(client.get("/api/v1/peers")["items"])
             dead = len(client.get("/api/v1/jobs/dead")["items"])
             yield Finding("jobs", "bad" if dead else "ok", "jobs.bad" if dead else "jobs.ok", {"n": dead})

@@ -19,6 +19,7 @@ from istmo.detect.triage.findings import rank
 from istmo.detect.triage.hunting import STDIN, Hunt, Wanted, list_parts
 from istmo.detect.triage.indicator_files import ReadIndicator, read_indicators
 from istmo.detect.triage.outcome import Outcome
+from istmo.detect.triage.parts import is_among
 from istmo.detect.triage.rule_paths import load_all, load_pipelines, problem_told, words_of
 from istmo.errors import InvalidInput
 from istmo.kit.cli import Teller, argument, command, option, told_apart
@@ -102,6 +103,8 @@ def hunt(
     """Look through files; status 1 where nothing could be read, or ``--fail-on`` found something."""
     if teller.json and form:
         raise InvalidInput("detect.hunt_two_forms")
+    if output is not None and is_among(output, files):
+        raise InvalidInput("detect.hunt_output_is_input", file=str(output))
     limits, started = Limits(), time.monotonic()
     wanted = Wanted(_instant(since), _instant(until), host)
     looked_for = _indicators(indicators, limits)

@@ -8,6 +8,7 @@ from its standard input and answers in msgpack.
 from __future__ import annotations
 
 import hashlib
+import re
 import resource
 import subprocess
 import sys
@@ -37,6 +38,9 @@ MEMORY: Final = 2 << 30
 """Bytes of address space that the reading process may have."""
 _STAND_IN: Final = "192.0.2.1"
 """A value that does as text, address and expression alike, for lists that a rule asks for."""
+ID_UNUSABLE: Final = "detect.rule_import.id_unusable"
+_ID: Final = re.compile(r"(?!import$)[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+"""Ids that can stand in the address of a rule."""
 SMALL: Final = 32 << 10
 """A single file up to this size is read where we are: quicker than a process starts."""
 
@@ -116,6 +120,9 @@ def read_here(data: bytes) -> Found:
         if isinstance(one, Problem):
             params = {name: _plain(value) for name, value in one.params.items()}
             problems.append(FoundProblem(one.key, one.file, one.line, params, one.rule, one.is_not_served))
+        elif not _ID.fullmatch(one.rule.id if isinstance(one, ReadRule) else one.part.id):
+            told = one.rule if isinstance(one, ReadRule) else one.part
+            problems.append(FoundProblem(ID_UNUSABLE, told.file, told.line, {}, told.title, False))
         elif isinstance(one, ReadRule):
             rules.append(_rule(one.rule, one.text, asked))
         elif isinstance(one.part, Correlation):

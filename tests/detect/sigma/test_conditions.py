@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from istmo.detect.sigma.conditions import And, Condition, Name, Not, Or, is_selected, parse_condition
+from istmo.detect.sigma.conditions import (
+    And,
+    Condition,
+    Name,
+    Not,
+    Or,
+    is_selected,
+    parse_condition,
+    parse_conditions,
+)
+from istmo.detect.sigma.limits import RuleLimits
 from istmo.detect.sigma.problems import Refused
 
 from .asking import tell
@@ -120,3 +130,15 @@ def test_an_aggregation_of_sigma_1_is_told_as_not_served() -> None:
 
 def test_thousands_of_nots_do_not_exhaust_the_stack() -> None:
     assert parse_condition("not " * 2001 + "order", NAMES) == Not(Name("order"))
+
+
+def test_what_selectors_come_to_is_bounded_over_all_conditions_of_a_rule() -> None:
+    names = [f"s{number}" for number in range(300)]
+    limits = RuleLimits(operands=1_000)
+    assert len(parse_conditions(["1 of s*"] * 3, names, limits)) == 3
+    with pytest.raises(Refused) as refused:
+        parse_conditions(["1 of s*"] * 4, names, limits)
+    assert refused.value.code == "too_many_operands"
+    with pytest.raises(Refused) as refused:
+        parse_conditions([" and ".join(["s1"] * 1_001)], names, limits)
+    assert refused.value.code == "too_many_operands"

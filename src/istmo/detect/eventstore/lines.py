@@ -8,18 +8,21 @@ its sender named the event, ``"key":"<name>"`` stands before it.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from typing import Any
 
 import orjson
 
-from istmo.detect.normalise import NormalEvent, normalise
+from istmo.detect.normalise import ORIGINAL, NormalEvent, normalise
 from istmo.errors import InvalidInput, TooLarge
 from istmo.settings import Limits
 
 _MARK = b',"event":'
 _BOM = b"\xef\xbb\xbf"
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_LONGEST_NUMBER = 18
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 
@@ -35,7 +38,13 @@ def read_event(raw: bytes, limits: Limits) -> tuple[bytes, dict[str, Any]]:
     try:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        raise _unreadable(raw, limits) from None
+        problem = _unreadable(raw, limits)
+        if problem.code != "detect.line_not_json":
+            raise problem from None
+        data = _read_oddly(raw)
+        if not isinstance(data, dict):
+            raise problem from None
+        return orjson.dumps(data), data
     if not isinstance(data, dict):
         raise InvalidInput("detect.line_not_object")
     # As many brackets as levels at most: the walk is for the few lines that have many.
@@ -54,6 +63,39 @@ def _unreadable(raw: bytes, limits: Limits) -> InvalidInput | TooLarge:
     if _nesting(raw) > limits.json_depth:
         return TooLarge("detect.line_too_deep", limit=limits.json_depth)
     return InvalidInput("detect.line_not_json")
+
+
+def _read_oddly(raw: bytes) -> Any:
+    """What a line says that is JSON but for halves of characters and for numbers that nothing holds.
+
+    Windows lets command lines hold half of a character (``\\ud800``), and one of them must not hide an event.
+    The half is read as U+FFFD, the number as its text; the line itself stands beside. None for no JSON.
+    """
+    text = raw.decode("utf-8")
+    try:
+        data = json.loads(text, parse_int=_number, parse_float=_fraction, parse_constant=_refuse)
+        if not isinstance(data, dict):
+            return None
+        whole = orjson.loads(
+            json.dumps(data, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        )
+    except (ValueError, RecursionError):
+        return None
+    whole.setdefault(ORIGINAL, text)
+    return whole
+
+
+def _refuse(text: str) -> None:
+    raise ValueError(text)  # NaN and Infinity are no JSON
+
+
+def _number(text: str) -> int | str:
+    return int(text) if len(text) <= _LONGEST_NUMBER else text
+
+
+def _fraction(text: str) -> float | str:
+    read = float(text)
+    return text if math.isinf(read) else read
 
 
 def _nesting(raw: bytes) -> int:

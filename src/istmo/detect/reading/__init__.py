@@ -5,7 +5,8 @@
 """
 
 from istmo.detect.reading.files import Members, member_sizes, open_events, open_stream
-from istmo.detect.reading.found import JSON, FileProblem, Found, Line
+from istmo.detect.reading.folders import files_in
+from istmo.detect.reading.found import JSON, FileProblem, Found, Line, name_of
 from istmo.detect.reading.line_logs import FORMS, LineLogs, LogEvents, form_of
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "LineLogs",
     "LogEvents",
     "Members",
+    "files_in",
     "form_of",
     "member_sizes",
+    "name_of",
     "open_events",
     "open_stream",
 ]

@@ -20,7 +20,8 @@ from typing import IO, Final, cast
 from istmo.detect.intake.inflating import Inflater
 from istmo.detect.intake.splitting import Splitter
 from istmo.detect.reading import evtx_files
-from istmo.detect.reading.found import JSON, FileProblem, Found, Line
+from istmo.detect.reading.folders import files_in
+from istmo.detect.reading.found import JSON, FileProblem, Found, Line, name_of
 from istmo.detect.reading.heard import Heard, HeardFile
 from istmo.detect.reading.line_logs import FORMS, LineLogs, LogEvents, form_of, is_text
 from istmo.errors import InvalidInput, IstmoError, NotFound, TooLarge
@@ -53,18 +54,28 @@ def open_events(
     file were read, each time that some were.
     """
     if path.is_dir():
-        for inner in sorted(one for one in path.rglob("*") if one.is_file()):
+        refused: list[Path] = []
+        for inner in files_in(path, refused.append):
             yield from open_events(inner, limits, None, logs, heard)
+        for one in refused:
+            yield FileProblem(name_of(one), 0, InvalidInput("detect.folder_unreadable", folder=name_of(one)))
         return
+    name = name_of(path)
+    is_open = False
     try:
         with path.open("rb") as file:
+            is_open = True
             if logs is not None:
                 written = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
                 logs = replace(logs, received=min(logs.received, written))
             opened = file if heard is None else cast(IO[bytes], HeardFile(file, heard))
-            yield from open_stream(opened, str(path), limits, part, logs)
-    except OSError:
-        yield FileProblem(str(path), 0, NotFound("detect.no_such_file", file=str(path)))
+            yield from open_stream(opened, name, limits, part, logs)
+    except OSError as error:
+        problem: IstmoError = NotFound("detect.no_such_file", file=name)
+        if is_open:
+            detail = error.strerror or type(error).__name__
+            problem = InvalidInput("detect.file_unreadable", file=name, detail=detail)
+        yield FileProblem(name, 0, problem)
 
 
 def open_stream(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -38,3 +40,8 @@ class FileProblem:
 
 
 Found = Line | FileProblem
+
+
+def name_of(path: Path) -> str:
+    """A file's name as text, whatever bytes it is made of: what is no UTF-8 is shown as U+FFFD."""
+    return os.fsencode(path).decode("utf-8", "replace")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -46,14 +46,44 @@ def parse_condition(text: str, names: Collection[str], limits: RuleLimits = STAN
 
     Raises Refused: not a condition, a name that is not there, an aggregation (Sigma 1).
     """
-    if len(text) > limits.condition_characters:
+    return parse_conditions([text], names, limits)[0]
+
+
+def parse_conditions(
+    texts: Sequence[str], names: Collection[str], limits: RuleLimits = STANDARD
+) -> tuple[Condition, ...]:
+    """The trees of the conditions of one rule, which share what its limits allow."""
+    if sum(map(len, texts)) > limits.condition_characters:
         raise Refused("condition_too_long", limit=limits.condition_characters)
-    return _Parser(text, names, limits).whole()
+    selected = _Selected(names, limits.operands)
+    return tuple(_Parser(text, names, limits, selected).whole() for text in texts)
+
+
+class _Selected:
+    """What selectors come to, each pattern worked out once; all of it together is bounded."""
+
+    def __init__(self, names: Collection[str], most: int) -> None:
+        self._names, self._most = names, most
+        self._left = most
+        self._known: dict[str, tuple[Name, ...]] = {}
+
+    def by(self, pattern: str) -> tuple[Name, ...]:
+        """The search identifiers that a pattern selects."""
+        if pattern not in self._known:
+            self._known[pattern] = tuple(Name(name) for name in self._names if is_selected(name, pattern))
+        self.spend(len(self._known[pattern]))
+        return self._known[pattern]
+
+    def spend(self, operands: int) -> None:
+        """So many operands more stand in the rule."""
+        self._left -= operands
+        if self._left < 0:
+            raise Refused("too_many_operands", limit=self._most)
 
 
 class _Parser:
-    def __init__(self, text: str, names: Collection[str], limits: RuleLimits) -> None:
-        self.text, self.names, self.limits = text, names, limits
+    def __init__(self, text: str, names: Collection[str], limits: RuleLimits, selected: _Selected) -> None:
+        self.text, self.names, self.limits, self.selected = text, names, limits, selected
         self.tokens = [one or other for one, other in _TOKEN.findall(text)]
         if "|" in self.tokens:
             raise Refused("aggregation", is_not_served=True, condition=text[:200])
@@ -110,6 +140,7 @@ class _Parser:
             return self.selector(word)
         if word not in self.names:
             raise Refused("unknown_identifier", name=word, condition=self.text[:200])
+        self.selected.spend(1)
         return Name(word)
 
     def group(self) -> Condition:
@@ -128,7 +159,7 @@ class _Parser:
         self.at += 2
         if quantity.lower() not in ("1", "any", "all"):
             raise Refused("quantity", quantity=quantity, condition=self.text[:200])
-        found = tuple(Name(name) for name in self.names if is_selected(name, pattern))
+        found = self.selected.by(pattern)
         if not found:
             raise Refused("nothing_selected", pattern=pattern, condition=self.text[:200])
         if len(found) == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import zipfile
 import zlib
@@ -36,11 +37,11 @@ def rule_files(source: Path | str | bytes, limits: RuleLimits = STANDARD) -> Ite
         if path.is_dir():
             yield from _folder(path, limits)
         elif path.stat().st_size > limits.archive_bytes:
-            yield Problem("file_too_large", path.name, params={"limit": limits.archive_bytes})
+            yield Problem("file_too_large", _name(path, path.parent), params={"limit": limits.archive_bytes})
         else:
-            yield from _bytes(path.read_bytes(), path.name, limits)
+            yield from _bytes(path.read_bytes(), _name(path, path.parent), limits)
     except OSError as error:
-        yield _unreadable(error, str(path))
+        yield _unreadable(error, os.fsencode(path).decode("utf-8", "replace"))
 
 
 def _bytes(data: bytes, name: str, limits: RuleLimits) -> Iterator[RuleFile | Problem]:
@@ -52,8 +53,14 @@ def _bytes(data: bytes, name: str, limits: RuleLimits) -> Iterator[RuleFile | Pr
 
 def _folder(folder: Path, limits: RuleLimits) -> Iterator[RuleFile | Problem]:
     count = 0
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
+    refused: list[OSError] = []
+    found = [
+        Path(place, name) for place, _, names in os.walk(folder, onerror=refused.append) for name in names
+    ]
+    for error in refused:
+        yield _unreadable(error, _name(Path(error.filename), folder))
+    for path in sorted(found):
+        name = _name(path, folder)
         if path.suffix.lower() not in SUFFIXES or path.is_symlink() or not path.is_file():
             continue
         count += 1
@@ -65,6 +72,11 @@ def _folder(folder: Path, limits: RuleLimits) -> Iterator[RuleFile | Problem]:
                 yield RuleFile(name, opened.read(limits.file_bytes + 1))
         except OSError as error:
             yield _unreadable(error, name)
+
+
+def _name(path: Path, folder: Path) -> str:
+    """A name within a folder as text, whatever bytes it is made of."""
+    return os.fsencode(path.relative_to(folder)).decode("utf-8", "replace")
 
 
 def _unreadable(error: OSError, name: str) -> Problem:

@@ -24,6 +24,9 @@ class RuleLimits:
     aliases: int = 200
     title_characters: int = 256
     condition_characters: int = 10_000
+    """Of all conditions of a rule together."""
+    operands: int = 20_000
+    """Search identifiers in them, once ``1 of …`` is spelled out."""
     condition_depth: int = 32
     values: int = 20_000
     """In one field of one rule, after modifiers have multiplied them."""

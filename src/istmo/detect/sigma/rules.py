@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from istmo.detect.sigma.conditions import Condition, Or, parse_condition
+from istmo.detect.sigma.conditions import Condition, Or, parse_conditions
 from istmo.detect.sigma.detections import Search, parse_search
 from istmo.detect.sigma.documents import Document, List, Map, WrittenNumber
 from istmo.detect.sigma.limits import STANDARD, RuleLimits
@@ -157,7 +157,7 @@ def parse_searches(
     if not conditions or not all(isinstance(one, str) for one in conditions):
         raise Refused("condition_not_text", line)
     try:
-        parsed = tuple(parse_condition(one, names, limits) for one in conditions)
+        parsed = parse_conditions(conditions, names, limits)
     except Refused as refused:
         raise refused.at(line) from None
     searches = {

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from istmo import __version__
 from istmo.clock import SystemClock
+from istmo.detect.reading import name_of
 from istmo.detect.sigma import LEVELS, RuleSet
 from istmo.detect.triage.findings import Findings, Group
 from istmo.detect.triage.hunting import Hunt
@@ -67,7 +68,7 @@ class Outcome:
         else:
             self._teller.note("detect.hunt.done", **self._figures())
         if output is not None:
-            self._teller.note("detect.hunt.written", file=str(output))
+            self._teller.note("detect.hunt.written", file=name_of(output))
 
     def document(self) -> dict[str, Any]:
         """The result for a program."""
@@ -180,6 +181,9 @@ class Outcome:
         place = f"{problem['file']}:{problem['line']}" if problem["line"] else problem["file"]
         # some messages say the place themselves
         message = message.removeprefix(f"{problem['file']}: ")
+        if not place:
+            self._teller.note("detect.hunt.trouble", message=message)
+            return
         self._teller.note("detect.hunt.problem", place=place, message=message)
 
     def _figures(self) -> dict[str, Any]:

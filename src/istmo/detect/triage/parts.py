@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from istmo.detect.reading import Members, member_sizes
-from istmo.errors import IstmoError, NotFound
+from istmo.detect.reading import Members, files_in, member_sizes, name_of
+from istmo.errors import InvalidInput, IstmoError, NotFound
 
 MEMBERS: Final = 24
 """Members of an archive that are one part of the work."""
@@ -37,19 +37,31 @@ def list_parts(names: Iterable[str], tell: Callable[[str, IstmoError], None]) ->
             parts.append(Part(None))
             continue
         path = Path(name)
-        before = len(parts)
-        if path.is_dir():
-            for one in sorted(path.rglob("*")):
-                with suppress(OSError):
-                    if one.is_file() and not one.is_symlink():
-                        parts += _parts(one)
-            if len(parts) == before:
-                tell(name, NotFound("detect.hunt_empty_folder", folder=name))
-        elif path.exists():
+        shown = name_of(path) if name else ""
+        if name and path.is_dir():
+            refused: list[Path] = []
+            inside = files_in(path, refused.append)
+            parts += [part for one in inside for part in _parts(one)]
+            for one in refused:
+                tell(name_of(one), InvalidInput("detect.folder_unreadable", folder=name_of(one)))
+            if not inside and not refused:
+                tell(shown, NotFound("detect.hunt_empty_folder", folder=shown))
+        elif name and path.exists():
             parts += _parts(path)
         else:
-            tell(name, NotFound("detect.no_such_file", file=name))
+            tell(shown, NotFound("detect.no_such_file", file=shown))
     return parts
+
+
+def is_among(path: Path, names: Sequence[str]) -> bool:
+    """Whether a file that is to be written is one of those that are looked through."""
+    if not path.exists():
+        return False
+    here = path.resolve()
+    return any(
+        one == here or (one.is_dir() and here.is_relative_to(one))
+        for one in (Path(name).resolve() for name in names if name and name != STDIN)
+    ) or any(path.samefile(name) for name in names if name and name != STDIN and Path(name).exists())
 
 
 def _parts(path: Path) -> list[Part]:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Final, cast
 
 from istmo.detect.eventstore.lines import read_event
 from istmo.detect.indicators import Matcher
+from istmo.detect.intake.arrivals import decoded
 from istmo.detect.normalise import NormalEvent, normalise
 from istmo.detect.reading import JSON, FileProblem, Found, Line, LineLogs, open_events, open_stream
 from istmo.detect.sigma import Rule
@@ -99,14 +100,14 @@ class Work:
             and b"\n" not in one.raw
         )
 
-    def _read(self, one: Line, into: Findings) -> NormalEvent | None:
-        """The event of a line; None where it cannot be read, which is in the figures then."""
+    def _read(self, one: Line, into: Findings) -> NormalEvent:
+        """The event of a line; of one that cannot be read, which is in the figures then, its mere text."""
         try:
             data = one.data if one.data is not None else read_event(one.raw, self._hunt.limits)[1]
             return normalise(data, None if one.data is not None else one.raw)
         except IstmoError as error:
             into.tell(one.place, one.number, self._hunt.words(error), one.form)
-            return None
+            return MereText({"message": decoded(one.raw)[0]}, ())
 
     def _open(self, part: Part, heard: Heard) -> Iterator[Found]:
         limits = self._hunt.limits
@@ -118,8 +119,8 @@ class Work:
 
     def _match(self, batch: Batch, into: Findings, keep: Callable[[Row], None]) -> None:
         self._match_unread(batch.unread, into, keep)
-        read = [(line, event) for line in batch.lines if (event := self._read(line, into)) is not None]
-        self._count((line for line, _ in read), into)
+        read = [(line, self._read(line, into)) for line in batch.lines]
+        self._count((line for line, event in read if not isinstance(event, MereText)), into)
         asked = [(line, event) for line, event in read if self._hunt.wanted.holds(event)]
         for found in self._finder.find([event for _, event in asked]):
             self._tell_rule(asked[found.at][0], found, into, keep)
@@ -129,9 +130,9 @@ class Work:
     def _match_unread(self, lines: list[Line], into: Findings, keep: Callable[[Row], None]) -> None:
         failed: set[int] = set()
 
-        def read(at: int) -> NormalEvent | None:
+        def read(at: int) -> NormalEvent:
             event = self._read(lines[at], into)
-            if event is None:
+            if isinstance(event, MereText):
                 failed.add(at)
             return event
 
@@ -168,6 +169,10 @@ class Work:
                 into.add(group, row)
                 if self._hunt.keeps_rows:
                     keep(row)
+
+
+class MereText(NormalEvent):
+    """A line that could not be read: it is searched, and not counted among the events."""
 
 
 class Batch:
