@@ -54,14 +54,20 @@ def list_parts(names: Iterable[str], tell: Callable[[str, IstmoError], None]) ->
 
 
 def is_among(path: Path, names: Sequence[str]) -> bool:
-    """Whether a file that is to be written is one of those that are looked through."""
+    """Whether a file that is to be written is one of those that are looked through, by whatever name."""
     if not path.exists():
         return False
     here = path.resolve()
-    return any(
-        one == here or (one.is_dir() and here.is_relative_to(one))
-        for one in (Path(name).resolve() for name in names if name and name != STDIN)
-    ) or any(path.samefile(name) for name in names if name and name != STDIN and Path(name).exists())
+    for given in (Path(name).resolve() for name in names if name and name != STDIN):
+        if given.is_dir():
+            has_names = path.stat().st_nlink > 1
+            if here.is_relative_to(given) or (
+                has_names and any(one.samefile(here) for one in files_in(given, lambda _: None))
+            ):
+                return True
+        elif given.exists() and given.samefile(here):
+            return True
+    return False
 
 
 def _parts(path: Path) -> list[Part]:
