@@ -76,13 +76,17 @@ def _read_oddly(raw: bytes) -> Any:
         data = json.loads(text, parse_int=_number, parse_float=_fraction, parse_constant=_refuse)
         if not isinstance(data, dict):
             return None
-        whole = orjson.loads(
-            json.dumps(data, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        )
+        whole = orjson.loads(plain_json(data))
     except (ValueError, RecursionError):
         return None
     whole.setdefault(ORIGINAL, text)
     return whole
+
+
+def plain_json(data: Any) -> bytes:
+    """JSON of what holds halves of characters (U+FFFD each) or too long numbers. Raises ValueError."""
+    spelled = json.dumps(data, ensure_ascii=False, allow_nan=False)
+    return spelled.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def _refuse(text: str) -> None:

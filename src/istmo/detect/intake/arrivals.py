@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 
-from istmo.detect.eventstore.lines import read_event
+from istmo.detect.eventstore.lines import plain_json, read_event
 from istmo.errors import InvalidInput, IstmoError, TooLarge
 from istmo.settings import Limits
 
@@ -25,7 +26,7 @@ class Arrivals:
     """Gathers events in memory that is bounded by ``limits.batch_bytes``."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self.size = 0
         """What the events weigh in memory and in the log, about."""
         self.events: list[tuple[bytes, dict[str, Any] | None]] = []
@@ -43,7 +44,7 @@ class Arrivals:
         """
         code = ""
         try:
-            kept, data = read_event(raw, self._limits)
+            kept, data = read_event(raw, self.limits)
         except (InvalidInput, TooLarge) as error:
             code = error.code
             if code == "detect.line_too_long":
@@ -58,7 +59,21 @@ class Arrivals:
 
     def add_made(self, data: dict[str, Any], key: bytes = b"") -> None:
         """Take an event that was made here out of something that is no JSON."""
-        self._put(orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS), data, key)
+        try:
+            raw = orjson.dumps(data)
+        except TypeError:  # half of a character, a number of a hundred digits
+            raw, data = self._plain(data)
+        if len(raw) > self.limits.line_bytes:
+            self.refuse(TooLarge("detect.line_too_long", limit=self.limits.line_bytes))
+            return
+        self._put(raw, data, key)
+
+    def _plain(self, data: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+        try:
+            raw = plain_json(data)
+            return raw, orjson.loads(raw)
+        except ValueError:
+            return self.keep_unread(repr(data).encode("utf-8", "replace"), "detect.line_not_json")
 
     def keep_unread(self, raw: bytes, code: str) -> tuple[bytes, dict[str, Any]]:
         """An event of nothing but its text, for what could not be read; counted."""
@@ -75,8 +90,8 @@ class Arrivals:
 
     def _put(self, raw: bytes, data: dict[str, Any], key: bytes) -> None:
         self.size += len(raw) + len(key) + _EVENT_COST
-        if self.size > self._limits.batch_bytes:
-            raise TooLarge("detect.batch_too_large", limit=self._limits.batch_bytes)
+        if self.size > self.limits.batch_bytes:
+            raise TooLarge("detect.batch_too_large", limit=self.limits.batch_bytes)
         self.events.append((raw, data if self.size <= _KEPT_PARSED else None))
         if key or self.keys:
             self.keys += [b""] * (len(self.events) - 1 - len(self.keys))

@@ -1,0 +1,117 @@
+"""Splunk's HTTP Event Collector as forwarders use it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from detect.intake.conftest import SECRET, Port
+from istmo.detect.normalise import normalise
+
+EVENT = "/services/collector/event"
+XML = (
+    '<Event xmlns="http://schemas.microsoft.com/win/2004/08/events/event"><System><EventID>4625</EventID>'
+    "<Channel>Security</Channel><Computer>PC-07</Computer></System>"
+    '<EventData><Data Name="TargetUserName">ana</Data></EventData></Event>'
+)
+
+
+def splunk(secret: str = SECRET) -> str:
+    return f"Splunk {secret}"
+
+
+@pytest.mark.parametrize("between", ["", "\n", "  ", "\r\n", ","])
+def test_events_stand_one_after_another_with_anything_between_them(port: Port, between: str) -> None:
+    body = between.join(json.dumps({"event": {"n": number}}) for number in range(3))
+    answer = port.ask("POST", EVENT, body.encode(), Authorization=splunk())
+    assert (answer.status_code, answer.json()) == (200, {"text": "Success", "code": 0})
+    assert [one["n"] for one in port.events()] == [0, 1, 2]
+
+
+def test_what_is_said_about_an_event_stands_beside_it(port: Port) -> None:
+    told = {"event": {"n": 1}, "host": "web1", "time": 1772442000.5, "sourcetype": "x", "fields": {"a": "b"}}
+    port.ask("POST", "/services/collector", json.dumps(told).encode(), Authorization=splunk())
+    assert port.events() == [
+        {
+            "n": 1,
+            "splunk": {"sourcetype": "x", "fields": {"a": "b"}},
+            "host": "web1",
+            "@timestamp": "2026-03-02T09:00:00.500000Z",
+        }
+    ]
+
+
+def test_an_event_that_is_text_is_read_as_what_it_is(port: Port) -> None:
+    line = "<34>Oct 11 22:14:15 web1 sshd[8]: Failed password for root from 203.0.113.7 port 22 ssh2"
+    for text in (line, json.dumps({"EventID": 1, "Channel": "X"}), XML, "nothing known"):
+        port.ask("POST", EVENT, json.dumps({"event": text}).encode(), Authorization=splunk())
+    syslog, windows, xml, unknown = port.events()
+    assert (syslog["program"], syslog["event.original"]) == ("sshd", line)
+    assert (windows["EventID"], windows["Channel"]) == (1, "X")
+    read = normalise(xml).fields
+    assert (read["EventID"], read["TargetUserName"], read["Computer"]) == (4625, "ana", "PC-07")
+    assert unknown == {"message": "nothing known"}
+
+
+def test_raw_lines_are_read_by_their_form(port: Port) -> None:
+    lines = b"Oct 11 22:14:15 web1 sshd[8]: one\nOct 11 22:14:16 web1 sshd[8]: two\n%%%\n"
+    port.ask(
+        "POST",
+        "/services/collector/raw",
+        gzip.compress(lines),
+        Authorization=splunk(),
+        Content_Encoding="gzip",
+    )
+    assert [one["message"] for one in port.events()] == ["one", "two", "%%%"]
+    assert port.events()[2]["istmo.unreadable"] == "line_other_form"
+    assert port.count()["unreadable"] == 1
+
+
+def test_acknowledgements_are_true_once_they_are_given(port: Port) -> None:
+    channel = {"X_Splunk_Request_Channel": "a5f0a3a5-6a09-413f-8743-e6cf35561111", "Authorization": splunk()}
+    given = port.ask("POST", EVENT, b'{"event":{}}', **channel).json()["ackId"]
+    told = port.ask(
+        "POST", "/services/collector/ack", json.dumps({"acks": [given, given + 10**9]}).encode(), **channel
+    )
+    assert told.json() == {"acks": {str(given): True, str(given + 10**9): False}}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "number"),
+    [
+        (b"", 400, 5, None),
+        (b'{"event":1}{"event":', 400, 6, 1),
+        (b'{"event":1}\n[1]', 400, 6, 1),
+        (b'{"host":"a"}', 400, 12, 0),
+        (b'{"event":1}\n{"event":""}', 400, 13, 1),
+        (b"nonsense", 400, 6, 0),
+        (b"[" * 100_000, 400, 6, 0),
+    ],
+)
+def test_what_is_wrong_is_told_in_the_codes_that_forwarders_know(
+    port: Port, body: bytes, status: int, code: int, number: int | None
+) -> None:
+    answer = port.ask("POST", EVENT, body, Authorization=splunk())
+    told = answer.json()
+    assert (answer.status_code, told["code"], told.get("invalid-event-number")) == (status, code, number)
+    assert port.stored() == []
+
+
+def test_a_wrong_token_is_told_so(port: Port) -> None:
+    answer = port.ask("POST", EVENT, b'{"event":1}', Authorization=splunk("wrong"))
+    assert (answer.status_code, answer.json()["code"], answer.json()["text"]) == (403, 4, "Invalid token")
+
+
+def test_a_full_disk_is_told_as_busy(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("istmo.detect.eventstore.log.has_room", lambda folder, size: False)
+    answer = port.ask("POST", EVENT, b'{"event":1}', Authorization=splunk())
+    assert (answer.status_code, answer.json()["code"]) == (503, 9)
+    assert port.ask("GET", "/services/collector/health").status_code == 503
+
+
+def test_half_a_character_and_endless_numbers_cost_no_event(port: Port) -> None:
+    body = b'{"event":{"a":"x \\ud800 y","b":123456789012345678901234567890}}{"event":{"n":2}}'
+    assert port.ask("POST", EVENT, body, Authorization=splunk()).status_code == 200
+    assert [one.get("a") for one in port.events()] == ["x \ufffd y", None]
