@@ -13,7 +13,7 @@ import orjson
 
 from istmo.clock import SystemClock
 from istmo.detect.ingesting import TOKEN, Outcome, Sender
-from istmo.detect.reading import FileProblem, Found, open_events, open_stream
+from istmo.detect.reading import FORMS, JSON, FileProblem, Found, LineLogs, open_events, open_stream
 from istmo.errors import InvalidInput, IstmoError
 from istmo.kit.cli import CATALOGUE, Teller, argument, command, option, say, spoken, told
 from istmo.kit.client import checked_url
@@ -31,8 +31,16 @@ _LONGEST = timedelta(days=2)
 @command("ingest", help="detect.command.ingest")
 @argument("files", metavar="FILE…", nargs=-1, required=True)
 @option("--intake", default="", help="detect.command.ingest.intake")
+@option(
+    "--format",
+    "log_form",
+    type=click.Choice(FORMS),
+    default=None,
+    metavar="FORMAT",
+    help="detect.command.ingest.format",
+)
 @told
-def ingest(teller: Teller, files: tuple[str, ...], intake: str) -> None:
+def ingest(teller: Teller, files: tuple[str, ...], intake: str, log_form: str | None) -> None:
     """Read events from files and send them to the node's intake port."""
     settings = None if teller.url else load_settings(teller.data)
     limits = settings.limits if settings else Limits()
@@ -50,7 +58,7 @@ def ingest(teller: Teller, files: tuple[str, ...], intake: str) -> None:
         sender = Sender(where, secret, verify=node.verify, is_fresh=bool(source))
         try:
             with teller.progress("detect.ingest.progress") as done:
-                outcome = sender.send(_found(files, limits), done)
+                outcome = sender.send(_found(files, limits, log_form or ""), done)
         finally:
             sender.close()
             if source:
@@ -72,12 +80,13 @@ def intake_url(settings: Settings) -> str:
     return f"{'https' if settings.tls == 'own' else 'http'}://{host}:{settings.intake_port}"
 
 
-def _found(files: tuple[str, ...], limits: Limits) -> Iterator[Found]:
+def _found(files: tuple[str, ...], limits: Limits, form: str) -> Iterator[Found]:
+    logs = LineLogs(SystemClock().now(), form)
     for name in files:
         if name == STDIN:
-            yield from open_stream(standard_input().buffer, STDIN, limits)
+            yield from open_stream(standard_input().buffer, STDIN, limits, None, logs)
         else:
-            yield from open_events(Path(name), limits)
+            yield from open_events(Path(name), limits, None, logs)
 
 
 def _show(teller: Teller, outcome: Outcome, limits: Limits | None) -> None:
@@ -86,6 +95,7 @@ def _show(teller: Teller, outcome: Outcome, limits: Limits | None) -> None:
             {
                 "accepted": outcome.accepted,
                 "doubled": outcome.doubled,
+                "formats": dict(outcome.forms),
                 "unreadable": [one | _refused(one["code"], limits) for one in outcome.unreadable],
                 "unreadable_total": outcome.unreadable_total,
                 "refused": [one | _refused(one["code"], limits) for one in outcome.refused],
@@ -106,6 +116,9 @@ def _show(teller: Teller, outcome: Outcome, limits: Limits | None) -> None:
         unseen -= sum(len(some[:SHOWN]) for some in (outcome.refused, outcome.unreadable, outcome.problems))
         if unseen:
             teller.note("detect.ingest.more", n=unseen)
+        if set(outcome.forms) - {JSON}:
+            told_ = ", ".join(f"{form}: {count}" for form, count in outcome.forms.most_common())
+            teller.note("detect.ingest.formats", formats=told_)
         teller.tell("detect.ingest.done", n=outcome.accepted, refused=outcome.refused_total)
     if not outcome.accepted and (outcome.refused_total or outcome.problems):
         raise SystemExit(1)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
+import msgspec
 import orjson
 
+from istmo.detect.intake.arrivals import UNREADABLE
+from istmo.detect.intake.texts import text_event
 from istmo.detect.reading import FileProblem, Found, Line
 from istmo.errors import Unavailable
 from istmo.kit.client import NodeAnswered, bearer, checked_url
@@ -22,6 +27,7 @@ NAMED: Final = 1000
 PATIENCE: Final = 60.0
 """Seconds that a busy node is asked again."""
 _FRESH_SECONDS: Final = 10.0
+_PAUSE: Final = 0.25
 _BUSY: Final = frozenset({429, 503})
 
 
@@ -32,6 +38,8 @@ class Outcome:
     accepted: int = 0
     doubled: int = 0
     """Of the accepted, those that were stored already: they were sent before, and not answered."""
+    forms: Counter[str] = field(default_factory=Counter)
+    """Events sent, by the format that they came in."""
     unreadable_total: int = 0
     unreadable: list[dict[str, Any]] = field(default_factory=list)
     """Lines that are kept as mere text."""
@@ -60,6 +68,7 @@ class Sender:
         self.outcome = Outcome()
         self._held: list[Line] = []
         self._held_bytes = 0
+        self._was_answered = False
 
     def send(self, found: Iterable[Found], done: Callable[[float], None]) -> Outcome:
         """Everything of ``found``; ``done`` hears how many lines were dealt with.
@@ -67,7 +76,7 @@ class Sender:
         Raises NodeAnswered with the node's own words where it takes no more, Unavailable where
         none answers; what was accepted until then is stored, and in ``outcome``.
         """
-        for one in found:
+        for one in with_marks(found):
             if isinstance(one, FileProblem):
                 if len(self.outcome.problems) < NAMED:
                     self.outcome.problems.append(one)
@@ -78,6 +87,7 @@ class Sender:
                 self._post(done)
             self._held.append(one)
             self._held_bytes += len(one.raw)
+            self.outcome.forms[one.form] += 1
         if self._held:
             self._post(done)
         return self.outcome
@@ -92,7 +102,7 @@ class Sender:
         is_plain = all(b"\n" not in line.raw for line in lines)
         raws = [line.raw for line in lines]
         body = b"\n".join(raws) if is_plain else b"[" + b",".join(raws) + b"]"
-        answer = self._answer(body)
+        answer = self._answer(body, uuid.uuid4().hex)
         outcome = self.outcome
         outcome.accepted += answer["accepted"]
         outcome.doubled += answer["doubled"]
@@ -102,16 +112,21 @@ class Sender:
         _name(outcome.unreadable, answer["unreadable"], lines)
         done(len(lines))
 
-    def _answer(self, body: bytes) -> dict[str, Any]:
+    def _answer(self, body: bytes, key: str) -> dict[str, Any]:
+        """What became of a batch, sent again under the same key for as long as nobody says."""
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                response = self._http.post("/api/v1/events", content=body)
+                response = self._http.post("/api/v1/events", content=body, headers={"Idempotency-Key": key})
                 answer: dict[str, Any] = orjson.loads(response.content)
             except (httpx.TransportError, orjson.JSONDecodeError):
-                raise Unavailable(
-                    "detect.ingest_no_answer", url=self.url, accepted=self.outcome.accepted
-                ) from None
+                if not self._was_answered or time.monotonic() >= deadline:
+                    raise Unavailable(
+                        "detect.ingest_no_answer", url=self.url, accepted=self.outcome.accepted
+                    ) from None
+                time.sleep(_PAUSE)  # it was there before: perhaps it starts again
+                continue
+            self._was_answered = True
             if "accepted" in answer:  # 200, or 400 where every line of this batch was refused
                 return answer
             now = time.monotonic()
@@ -121,6 +136,26 @@ class Sender:
                 error = answer["error"]
                 raise NodeAnswered(response.status_code, error["code"], error["message"], error["remedy"])
             time.sleep(float(response.headers.get("Retry-After", 1)) if is_busy else 0.05)
+
+
+def with_marks(found: Iterable[Found]) -> Iterator[Found]:
+    """Lines as they are to be sent: JSON as it is, others as what was read of them with the line beside it.
+
+    A line that its log's format does not know is sent as text, marked; the problem is told as well.
+    """
+    strange: tuple[str, int] | None = None
+    for one in found:
+        if isinstance(one, FileProblem):
+            strange = (one.place, one.line) if one.error.code == "detect.line_other_form" else None
+            yield one
+            continue
+        if one.data is None:
+            yield one
+            continue
+        event = text_event(one.data, one.raw)
+        if strange == (one.place, one.number):
+            event[UNREADABLE] = "line_other_form"
+        yield msgspec.structs.replace(one, raw=orjson.dumps(event), data=None)
 
 
 def _name(named: list[dict[str, Any]], told: list[dict[str, Any]], lines: list[Line]) -> None:

@@ -35,10 +35,10 @@ def source(secret: str = SECRET, **other: Any) -> wire.WireSource:
 class Rig:
     """A data folder with a worker; ``accept`` is the web process picking up."""
 
-    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(self, folder: Path, limits: Limits | None = None, port: int = 0) -> None:
         # Unix socket paths are short: the folder must be too.
         self.settings = Settings(
-            data=folder, name="Prueba", country="HN", intake_port=0, limits=limits or Limits()
+            data=folder, name="Prueba", country="HN", intake_port=port, limits=limits or Limits()
         )
         save_settings(self.settings)
         self.settings.run.mkdir(parents=True)

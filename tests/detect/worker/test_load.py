@@ -7,14 +7,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 import pytest
 
+from istmo.cli.demo.region import free_ports
 from istmo.detect import wire
 from istmo.detect.ingesting import Sender
-from istmo.detect.reading import Line, open_events
+from istmo.detect.reading import Line, LineLogs, open_events
 from istmo.errors import Unavailable
 from istmo.kit.client import NodeAnswered
 from istmo.settings import Limits
@@ -182,3 +184,51 @@ def test_the_recordings_come_in_entirely(make_rig: Callable[..., Rig], shared_da
     assert problem is None and len(rows) == asked
     assert {row.raw for row in rows} <= set(sent)
     assert [row.time for row in rows] == sorted((row.time for row in rows), reverse=True)
+
+
+def test_what_is_sent_while_the_worker_is_killed_is_there_once(make_rig: Callable[..., Rig]) -> None:
+    """Invariant 5, for a sender that sends again what nobody answered."""
+    (port,) = free_ports(1)
+    rig = make_rig(port=port)
+    rig.start()
+    rig.accept()
+    sender = Sender(f"http://127.0.0.1:{port}", SECRET)
+    lines = [Line("a", number, b'{"n":%d}' % number) for number in range(20_000)]
+    is_under_way = threading.Event()
+
+    def heard(_: float) -> None:
+        is_under_way.set()
+
+    sending = threading.Thread(target=sender.send, args=(lines, heard))
+    sending.start()
+    for _ in range(3):
+        assert is_under_way.wait(30)
+        rig.kill()
+        is_under_way.clear()
+        rig.start()
+        rig.accept()
+    sending.join(60)
+    sender.close()
+    assert (sender.outcome.accepted, sender.outcome.refused_total) == (20_000, 0)
+    rows, problem = rig.search("", limit=10_000)
+    assert problem is None and len(rows) == 10_000
+    assert rig.stats().events == 20_000
+
+
+@pytest.mark.shared_data
+def test_the_logs_of_networks_and_unix_come_in_with_their_format_found(rig: Rig, shared_data: Path) -> None:
+    sender = Sender(f"http://127.0.0.1:{rig.port}", SECRET)
+    logs = LineLogs(datetime(2026, 11, 1, tzinfo=UTC))
+    for name in ("eve/wrccdc-2018.json", "zeek-json/weird.json.gz", "zeek-tsv/weird.log.gz"):
+        sender.send(open_events(shared_data / "network" / name, Limits(), None, logs), lambda _: None)
+    for name in ("OpenSSH_2k.log", "Linux_2k.log", "Apache_2k.log", "Proxifier_2k.log"):
+        sender.send(open_events(shared_data / "unix" / name, Limits(), None, logs), lambda _: None)
+    sender.close()
+    outcome = sender.outcome
+    assert outcome.refused_total == outcome.unreadable_total == 0
+    assert outcome.forms["syslog"] == 4_000
+    assert min(outcome.forms["json"], outcome.forms["zeek"]) > 1_000
+    assert (outcome.forms["weberror"], outcome.forms["proxifier"]) == (2_000, 2_000)
+    assert rig.stats().events == outcome.accepted == outcome.forms.total()
+    rows, _ = rig.search("program:sshd *invalid*", limit=1)
+    assert orjson.loads(rows[0].raw)["event.original"].startswith("Dec 10 ")
