@@ -1,4 +1,4 @@
-"""What the machine interface of detection answers: alerts, rules and sources as plain JSON."""
+"""What the machine interface of detection answers: alerts and rules as plain JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from istmo.detect.explaining import explain
+from istmo.detect.explaining import explain, explain_silence
 from istmo.detect.objects import (
     Alert,
     Correlated,
@@ -16,7 +16,7 @@ from istmo.detect.objects import (
     Rule,
     RuleCost,
     RuleProblem,
-    Source,
+    Silence,
     Story,
     ValueList,
 )
@@ -27,7 +27,7 @@ from istmo.detect.shapes import (
     LeftOut,
     RuleCostShape,
     RuleShape,
-    SourceShape,
+    SilenceShape,
     StoryShape,
     UnusableRule,
     ValueListShape,
@@ -67,10 +67,11 @@ def alert_json(alert: Alert) -> AlertShape:
 
 def story_json(story: Story, asker: Asker, catalogue: Catalogue) -> StoryShape:
     """An alert with its timeline and evidence."""
-    seen = story.alert.correlation
+    seen, silence = story.alert.correlation, story.alert.silence
     return {
         **alert_json(story.alert),
         "correlation": None if seen is None else correlation_json(seen, asker, catalogue),
+        "silence": None if silence is None else silence_json(silence, asker, catalogue),
         "evidence": [evidence_json(one) for one in story.evidence],
         "timeline": [{"hour": _time(hour), "count": count} for hour, count in story.hours],
         "by_host": [{"host": host, "count": count} for host, count in story.hosts],
@@ -89,6 +90,18 @@ def correlation_json(seen: Correlated, asker: Asker, catalogue: Catalogue) -> Co
         "events": seen.number,
         "matches": seen.matches,
         "text": " ".join(explain(catalogue, asker.language, seen)),
+    }
+
+
+def silence_json(silence: Silence, asker: Asker, catalogue: Catalogue) -> SilenceShape:
+    """What was known of a source when it had been silent for too long."""
+    return {
+        "last": _micros(silence.last),
+        "since": _micros(silence.since),
+        "limit": silence.limit,
+        "hourly": silence.hourly,
+        "ended": _micros(silence.ended),
+        "text": " ".join(explain_silence(catalogue, asker.language, silence, asker.zone)),
     }
 
 
@@ -186,21 +199,6 @@ def list_json(one: ValueList) -> ValueListShape:
     }
 
 
-def source_json(source: Source) -> SourceShape:
-    """A source without anything secret."""
-    return {
-        "id": source.id,
-        "name": source.name,
-        "created": _time(source.created),
-        "created_by": source.created_by,
-        "expires": _time(source.expires),
-        "revoked": _time(source.revoked),
-        "accepted": source.accepted,
-        "refused": source.refused,
-        "last_event": _time(source.last_event),
-    }
-
-
 def row_line(row: WireRow, names: Mapping[str, str]) -> bytes:
     """A stored event as one line of JSON; the event itself as it came."""
     head = orjson.dumps(
@@ -214,6 +212,10 @@ def row_line(row: WireRow, names: Mapping[str, str]) -> bytes:
     )
     # What is stored was checked to be one JSON object in one line, so it can stand where it is.
     return head[:-1] + b',"event":' + row.raw.strip() + b"}\n"
+
+
+def _micros(micros: int | None) -> str | None:
+    return None if micros is None else _time(from_micros(micros))
 
 
 def _time(instant: datetime | None) -> str | None:

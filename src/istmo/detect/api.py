@@ -1,4 +1,4 @@
-"""The machine interface of detection: alerts, rules, intake sources, stored events."""
+"""The machine interface of detection: alerts, rules, stored events; sources stand in ``api_source``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from litestar import delete, get, post, put
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
+from istmo.detect import api_source
 from istmo.detect.answers import (
     alert_json,
     list_json,
     problem_json,
     row_line,
     rule_json,
-    source_json,
     story_json,
 )
 from istmo.detect.objects import CloseReason, Status
@@ -30,8 +30,6 @@ from istmo.detect.shapes import (
     RuleRead,
     RuleShape,
     RulesImported,
-    SourceList,
-    SourceMade,
     StoryShape,
     ValueListList,
     ValueListShape,
@@ -77,13 +75,6 @@ class ValueListRequest(msgspec.Struct, forbid_unknown_fields=True):
     """All values of a list; wildcards as in a rule."""
 
     values: list[str]
-
-
-class SourceRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """A new source of events; ``expires`` in RFC 3339."""
-
-    name: str
-    expires: str | None = None
 
 
 # --- alerts ----------------------------------------------------------------------------------
@@ -224,30 +215,6 @@ def drop_value_list(name: str, asker: Asker, detect: Detect) -> None:
     detect.drop_value_list(asker.principal, name)
 
 
-# --- sources ---------------------------------------------------------------------------------
-
-
-@get("/api/v1/sources", opt=PEOPLE, sync_to_thread=True)
-def list_sources(asker: Asker, detect: Detect) -> SourceList:
-    """Intake sources, what each has sent, and when last."""
-    found = detect.sources(asker.principal)
-    return {"items": [source_json(one) for one in found], "next": None, "total": len(found)}
-
-
-@post("/api/v1/sources", opt=PEOPLE, status_code=201, sync_to_thread=True)
-def create_source(data: SourceRequest, asker: Asker, detect: Detect) -> SourceMade:
-    """A new source. Its ``secret`` (the bearer token of the intake) is told this once."""
-    expires = None if data.expires is None else instants.parse(data.expires)
-    source, secret = detect.create_source(asker.principal, data.name, expires=expires)
-    return {**source_json(source), "secret": secret}
-
-
-@delete("/api/v1/sources/{source_id:str}", opt=PEOPLE, sync_to_thread=True)
-def revoke_source(source_id: str, asker: Asker, detect: Detect) -> None:
-    """Refuse what this source sends from now on."""
-    detect.revoke_source(asker.principal, source_id)
-
-
 # --- stored events ---------------------------------------------------------------------------
 
 
@@ -319,6 +286,7 @@ class _Lines(Iterator[bytes]):
 
 
 routes = [
+    *api_source.routes,
     list_alerts,
     show_alert,
     set_alert_status,
@@ -330,9 +298,6 @@ routes = [
     show_value_list,
     put_value_list,
     drop_value_list,
-    list_sources,
-    create_source,
-    revoke_source,
     search_events,
 ]
 

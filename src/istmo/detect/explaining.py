@@ -1,10 +1,12 @@
-"""Why a correlation matched, in words."""
+"""Why a correlation matched, or that a source fell silent, in words."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from istmo.detect.objects import Correlated
+from istmo.detect.objects import Correlated, Silence
+from istmo.detect.stories import from_micros
+from istmo.kit import times
 from istmo.kit.i18n import Catalogue
 
 _UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -26,6 +28,47 @@ def explain(catalogue: Catalogue, language: str, seen: Correlated) -> list[str]:
     if seen.matches > 1:
         told.append(catalogue.text(language, "detect.correlation.again", n=seen.matches))
     return told
+
+
+def explain_silence(catalogue: Catalogue, language: str, silence: Silence, zone: str) -> list[str]:
+    """Sentences: since when, what it used to send, what to look at, and whether it is over.
+
+    ``zone``: in which times are told.
+    """
+
+    def when(micros: int) -> str:
+        return times.local(from_micros(micros), zone)
+
+    def say(key: str, **params: str | int) -> str:
+        return catalogue.text(language, f"detect.silence.{key}", **params)
+
+    limit = timespan_text(silence.limit * 1_000_000)
+    told = (
+        [say("never", since=when(silence.since), limit=limit)]
+        if silence.last is None
+        else [say("last", last=when(silence.last), limit=limit)]
+    )
+    if silence.last is not None and silence.last < silence.since:
+        told.append(say("counted", since=when(silence.since)))
+    if silence.hourly:
+        # A narrow space between thousands reads alike in both languages, as in the console's numbers.
+        events = f"{silence.hourly:,.0f}".replace(",", "\u202f") if silence.hourly >= 1 else "< 1"
+        told.append(say("used", events=events))
+    if silence.ended is not None:
+        return [*told, say("ended", ended=when(silence.ended))]
+    told.append(say("check"))
+    if silence.networks:
+        told.append(say("networks", networks=", ".join(silence.networks)))
+    return told
+
+
+def lag_text(seconds: float) -> str:
+    """A lag in the unit in which it is one to three digits."""
+    size = abs(seconds)
+    if size < 1:
+        return "< 1 s"
+    length, unit = next((one for one in _UNITS if size >= 2 * one[0]), _UNITS[-1])
+    return f"{size / length:.0f} {unit}" if seconds > 0 else f"−{size / length:.0f} {unit}"
 
 
 def timespan_text(micros: int) -> str:

@@ -84,6 +84,24 @@ class Correlated:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """What was known of a source when it had been silent for too long. Plain values: kept as JSON."""
+
+    last: int | None
+    """When its last event was received, µs since 1970; None where it never sent any."""
+    since: int
+    """From when silence was counted: not before the node itself was listening."""
+    limit: int
+    """Seconds after which it was to be told."""
+    hourly: float
+    """Events an hour that it used to send."""
+    form: str
+    networks: list[str]
+    ended: int | None = None
+    """When events came again."""
+
+
+@dataclass(frozen=True)
 class Alert:
     """One story: every match of one subject, folded into one row.
 
@@ -94,9 +112,9 @@ class Alert:
     row: int
     id: str
     detector: str
-    """``indicator`` or ``sigma``."""
+    """``indicator``, ``sigma``, or ``source`` for one that fell silent."""
     subject: str
-    """The indicator's STIX id, or the rule's id."""
+    """The indicator's STIX id, the rule's or the source's id."""
     title: str
     level: Level
     tlp: Tlp
@@ -125,6 +143,8 @@ class Alert:
     """Grows with each change of status: what an optimistic change is checked against."""
     correlation: Correlated | None = None
     """Where a correlation found it."""
+    silence: Silence | None = None
+    """Where it is about a source that fell silent."""
 
 
 @dataclass(frozen=True)
@@ -266,21 +286,6 @@ class ValueList:
     values: tuple[str, ...]
     changed: datetime
     changed_by: str
-
-
-@dataclass(frozen=True)
-class Source:
-    """Something that sends events. The secret is told once and never kept."""
-
-    id: str
-    name: str
-    created: datetime
-    created_by: str
-    expires: datetime | None
-    revoked: datetime | None
-    accepted: int
-    refused: int
-    last_event: datetime | None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from istmo.detect import wire
 from istmo.detect.hunts import Digests, Hunts
 from istmo.detect.indicators.roster import Roster
 from istmo.detect.objects import IndicatorSource, Watched
+from istmo.detect.objects_source import Source
 from istmo.detect.records import positions, rules, sources, value_lists
 from istmo.detect.stories import to_micros
 from istmo.detect.wire import (
@@ -412,12 +413,7 @@ class Outgoing:
         generation = self._next_generation()
         with self._turn:
             self._sources_sent = generation
-        told = [
-            WireSource(
-                one.id, one.name, digest, [SUBMIT], None if one.expires is None else to_micros(one.expires)
-            )
-            for one, digest in valid
-        ]
+        told = [_wire_source(one, digest) for one, digest in valid]
         channel.send(PutSources(generation, told))
         return generation
 
@@ -458,6 +454,22 @@ def terms_digest(terms: Iterable[tuple[str, str]]) -> str:
 def _wire_indicator(found: Watched) -> WireIndicator:
     terms = [(term.kind, term.value) for term in found.terms]
     return WireIndicator(found.id, terms, _until(found.valid_until))
+
+
+def _wire_source(found: Source, digest: bytes) -> WireSource:
+    settings = found.settings
+    return WireSource(
+        found.id,
+        found.name,
+        digest,
+        [SUBMIT],
+        _until(found.expires),
+        addresses=list(settings.networks),
+        certificate=settings.certificate,
+        form=settings.form,
+        zone=settings.zone,
+        rate=settings.rate,
+    )
 
 
 def _until(end: datetime | None) -> int | None:

@@ -86,11 +86,25 @@ class CorrelationShape(TypedDict):
     text: str
 
 
+class SilenceShape(TypedDict):
+    """A source that fell silent: its last event, from when silence was counted, how much it used to send.
+
+    ``limit`` in seconds, ``hourly`` in events; ``ended`` is when events came again.
+    """
+
+    last: str | None
+    since: str | None
+    limit: int
+    hourly: float
+    ended: str | None
+    text: str
+
+
 class StoryShape(AlertShape):
     """An alert with its timeline and evidence: the first and the last events."""
 
     correlation: CorrelationShape | None
-
+    silence: SilenceShape | None
     evidence: list[EvidenceShape]
     timeline: list[HourCount]
     by_host: list[HostCount]
@@ -192,34 +206,6 @@ class ValueListList(TypedDict):
     """Every value list."""
 
     items: list[ValueListShape]
-    next: None
-    total: int
-
-
-class SourceShape(TypedDict):
-    """A source of events without anything secret."""
-
-    id: str
-    name: str
-    created: str | None
-    created_by: str
-    expires: str | None
-    revoked: str | None
-    accepted: int
-    refused: int
-    last_event: str | None
-
-
-class SourceMade(SourceShape):
-    """A new source with its ``secret``, told this once."""
-
-    secret: str
-
-
-class SourceList(TypedDict):
-    """Every source."""
-
-    items: list[SourceShape]
     next: None
     total: int
 

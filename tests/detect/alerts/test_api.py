@@ -41,6 +41,8 @@ def client(room: Room, who: Any = ANALYST, language: str = "es") -> TestClient[L
             "asker": given(Asker(who, language)),
             "detect": given(room.detect),
             "catalogue": given(CATALOGUE),
+            "settings": given(room.settings),
+            "clock": given(room.clock),
         },
         exception_handlers={IstmoError: failed},
         logging_config=None,

@@ -27,7 +27,16 @@ from sqlalchemy import (
     update,
 )
 
-from istmo.detect.objects import Alert, AlertFilter, CloseReason, Correlated, Evidence, Level, Status
+from istmo.detect.objects import (
+    Alert,
+    AlertFilter,
+    CloseReason,
+    Correlated,
+    Evidence,
+    Level,
+    Silence,
+    Status,
+)
 from istmo.model.markings import Tlp
 from istmo.store.columns import BigId, Instant, Json
 from istmo.store.engine import metadata
@@ -61,6 +70,7 @@ alerts = Table(
     Column("search", Text, nullable=False),
     Column("grouped", String(32), nullable=False, server_default=""),
     Column("correlation", Json, nullable=True),
+    Column("silence", Json, nullable=True),
     Index("ix_alerts_detector_subject", "detector", "subject"),
     Index("ix_alerts_updated_row", "updated", "row"),
 )
@@ -420,4 +430,5 @@ def _alert(row: Any) -> Alert:
         former=row.former,
         version=row.version,
         correlation=None if row.correlation is None else Correlated(**row.correlation),
+        silence=None if row.silence is None else Silence(**row.silence),
     )

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, LargeBinary, String, Table, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
-from istmo.detect.objects import Source
-from istmo.store.columns import BigId, Instant
+from istmo.detect.objects_source import Sent, Source, SourceSettings
+from istmo.store.columns import BigId, Instant, Json
 from istmo.store.engine import metadata
 
 sources = Table(
@@ -26,7 +38,35 @@ sources = Table(
     Column("accepted", BigId, nullable=False, default=0),
     Column("refused", BigId, nullable=False, default=0),
     Column("last_event", Instant, nullable=True),
+    Column("networks", Json, nullable=True),
+    Column("certificate", String(64), nullable=False, server_default=""),
+    Column("form", String(32), nullable=False, server_default=""),
+    Column("zone", String(64), nullable=False, server_default=""),
+    Column("rate", Integer, nullable=False, server_default="0"),
+    Column("silent_after", Integer, nullable=False, server_default="0"),
+    Column("doubled", BigId, nullable=False, server_default="0"),
+    Column("unreadable", BigId, nullable=False, server_default="0"),
+    Column("reasons", Json, nullable=True),
+    Column("first_event", Instant, nullable=True),
+    Column("lag", BigId, nullable=True),
+    Column("silence", String(64), nullable=True),
 )
+MOST_REASONS = 64
+"""Different reasons that are counted apart for a source."""
+
+_COUNT = (
+    update(sources)
+    .where(sources.c.id == bindparam("source"))
+    .values(
+        accepted=sources.c.accepted + bindparam("more_accepted"),
+        refused=sources.c.refused + bindparam("more_refused"),
+        unreadable=sources.c.unreadable + bindparam("more_unreadable"),
+        doubled=sources.c.doubled + bindparam("more_doubled"),
+        first_event=func.coalesce(sources.c.first_event, bindparam("last", type_=Instant)),
+        last_event=func.coalesce(bindparam("last", type_=Instant), sources.c.last_event),
+    )
+)
+"""Built once: it runs once a second for each source that sends."""
 
 
 def add_source(connection: Connection, source: Source, digest: bytes) -> None:
@@ -41,6 +81,7 @@ def add_source(connection: Connection, source: Source, digest: bytes) -> None:
             expires=source.expires,
             accepted=0,
             refused=0,
+            **_settings_values(source.settings),
         )
     )
 
@@ -82,16 +123,81 @@ def revoke_source(connection: Connection, id: str, now: datetime) -> bool:
     return done.rowcount == 1
 
 
-def count_events(connection: Connection, counts: Iterable[tuple[str, int, int, datetime | None]]) -> None:
-    """Add (id, accepted, refused, last event) to what each source has sent."""
-    for id, accepted, refused, last in counts:
-        values: dict[str, Any] = {
-            "accepted": sources.c.accepted + accepted,
-            "refused": sources.c.refused + refused,
-        }
-        if last is not None:
-            values["last_event"] = last
-        connection.execute(update(sources).where(sources.c.id == id).values(**values))
+def find_source(connection: Connection, id: str) -> Source | None:
+    """A source, revoked or not."""
+    row = connection.execute(select(sources).where(sources.c.id == id)).first()
+    return None if row is None else _source(row)
+
+
+def not_revoked(connection: Connection) -> list[Source]:
+    """The sources that were not revoked; some may have expired."""
+    rows = connection.execute(select(sources).where(sources.c.revoked.is_(None)).order_by(sources.c.row))
+    return [_source(row) for row in rows]
+
+
+def put_settings(connection: Connection, id: str, settings: SourceSettings) -> None:
+    connection.execute(update(sources).where(sources.c.id == id).values(**_settings_values(settings)))
+
+
+def count_events(connection: Connection, sent: Iterable[Sent]) -> None:
+    """Add to what each source has sent."""
+    for one in sent:
+        connection.execute(
+            _COUNT,
+            {
+                "source": one.id,
+                "more_accepted": one.accepted,
+                "more_refused": one.refused,
+                "more_unreadable": one.unreadable,
+                "more_doubled": one.doubled,
+                "last": one.last,
+            },
+        )
+        if one.reasons:
+            _count_reasons(connection, one.id, one.reasons)
+
+
+def _count_reasons(connection: Connection, id: str, more: Mapping[str, int]) -> None:
+    held = connection.execute(select(sources.c.reasons).where(sources.c.id == id)).scalar()
+    counts: dict[str, int] = dict(held or {})
+    for code, number in more.items():
+        if code in counts or len(counts) < MOST_REASONS:
+            counts[code] = counts.get(code, 0) + number
+    connection.execute(update(sources).where(sources.c.id == id).values(reasons=counts))
+
+
+def set_lags(connection: Connection, lags: Mapping[str, int]) -> None:
+    """How late events of each source come, in µs."""
+    for id, lag in lags.items():
+        connection.execute(update(sources).where(sources.c.id == id).values(lag=lag))
+
+
+def watched_for_silence(connection: Connection) -> list[Source]:
+    """The sources of which silence is told, and those about whose silence an alert was made."""
+    rows = connection.execute(
+        select(sources)
+        .where(
+            sources.c.silence.is_not(None) | (sources.c.silent_after > 0) & sources.c.revoked.is_(None),
+        )
+        .order_by(sources.c.row)
+    )
+    return [_source(row) for row in rows]
+
+
+def set_silence(connection: Connection, id: str, alert: str | None) -> None:
+    """Which alert is about a source's present silence; None once it is over."""
+    connection.execute(update(sources).where(sources.c.id == id).values(silence=alert))
+
+
+def _settings_values(settings: SourceSettings) -> dict[str, Any]:
+    return {
+        "networks": list(settings.networks),
+        "certificate": settings.certificate,
+        "form": settings.form,
+        "zone": settings.zone,
+        "rate": settings.rate,
+        "silent_after": settings.silent_after,
+    }
 
 
 def _source(row: Any) -> Source:
@@ -102,7 +208,21 @@ def _source(row: Any) -> Source:
         created_by=row.created_by,
         expires=row.expires,
         revoked=row.revoked,
+        settings=SourceSettings(
+            tuple(row.networks or ()),
+            row.certificate,
+            row.form,
+            row.zone,
+            row.rate,
+            row.silent_after,
+        ),
         accepted=row.accepted,
+        doubled=row.doubled,
+        unreadable=row.unreadable,
         refused=row.refused,
+        reasons=dict(row.reasons or {}),
+        first_event=row.first_event,
         last_event=row.last_event,
+        lag=row.lag,
+        silence=row.silence,
     )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from istmo.clock import Clock
 from istmo.detect import wire
 from istmo.detect.link import WorkerLink
-from istmo.detect.objects import IndicatorSource, Source, WorkerState
+from istmo.detect.objects import IndicatorSource, WorkerState
+from istmo.detect.objects_source import Source
 from istmo.detect.records import positions
 from istmo.detect.records import sources as source_records
 from istmo.detect.service.alerts import Alerts
@@ -62,17 +63,45 @@ class Detect(Alerts, Rules, ValueLists, Sources):
     # --- intake sources, as the worker knows them ------------------------------------------------
 
     def create_source(
-        self, principal: Principal, name: str, *, expires: datetime | None = None
+        self,
+        principal: Principal,
+        name: str,
+        *,
+        expires: datetime | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> tuple[Source, str]:
         """``Sources.create_source``; when it answers, the intake opens to the secret."""
-        made = super().create_source(principal, name, expires=expires)
+        made = super().create_source(principal, name, expires=expires, settings=settings)
         self._link.wait_sources(_TOLD_SECONDS)
         return made
+
+    def change_source(self, principal: Principal, source: str, changes: Mapping[str, Any]) -> Source:
+        """``Sources.change_source``; when it answers, the intake goes by it."""
+        found = super().change_source(principal, source, changes)
+        self._link.wait_sources(_TOLD_SECONDS)
+        return found
 
     def revoke_source(self, principal: Principal, source: str) -> None:
         """``Sources.revoke_source``; when it answers, the intake is closed to the source."""
         super().revoke_source(principal, source)
         self._link.wait_sources(_TOLD_SECONDS)
+
+    def sources(self, principal: Principal) -> list[Source]:
+        """``Sources.sources``, with what came in the last minute and hour."""
+        return [self._with_recent(one) for one in super().sources(principal)]
+
+    def read_source(self, principal: Principal, source: str) -> Source:
+        """``Sources.read_source``, with what came in the last minute and hour."""
+        return self._with_recent(super().read_source(principal, source))
+
+    def intake(self, principal: Principal) -> str:
+        """Where the intake listens (``host:port``) for whoever may know sources; empty without a worker."""
+        self._require(principal, Action.SOURCE_READ, self._own("source"))
+        ready = self._link.ready
+        return "" if ready is None else f"{ready.intake_host}:{ready.intake_port}"
+
+    def _with_recent(self, source: Source) -> Source:
+        return replace(source, recent=self._link.recent.of(source.id))
 
     # --- stored events and the worker ----------------------------------------------------------
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from istmo.detect.objects import Source
+from sqlalchemy import Connection
+
+from istmo.detect.objects_source import Source, SourceSettings
 from istmo.detect.records import sources as source_records
 from istmo.detect.service.asking import Asking
+from istmo.detect.service.source_settings import changed
 from istmo.errors import Conflict, InvalidInput, NotFound
 from istmo.model.ids import new_id
 from istmo.model.names import is_name
@@ -24,12 +28,18 @@ class Sources(Asking):
     """What can be done with intake sources."""
 
     def create_source(
-        self, principal: Principal, name: str, *, expires: datetime | None = None
+        self,
+        principal: Principal,
+        name: str,
+        *,
+        expires: datetime | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> tuple[Source, str]:
-        """A new source and its secret, which is told this once.
+        """A new source and its secret, which is told this once. ``settings``: as in ``source_settings``.
 
-        Raises NotAllowed, InvalidInput ``detect.source_name`` or ``detect.source_expired``,
-        Conflict ``detect.source_exists`` or ``detect.too_many_sources``.
+        Raises NotAllowed, InvalidInput ``detect.source_name``, ``detect.source_expired`` or what a setting
+        raises, Conflict ``detect.source_exists``, ``detect.too_many_sources``,
+        ``detect.source_network_taken`` or ``detect.source_certificate_taken``.
         """
         self._require(principal, Action.SOURCE_MANAGE, self._own("source"))
         name = " ".join(name.split())
@@ -39,16 +49,36 @@ class Sources(Asking):
         if expires is not None and expires <= now:
             raise InvalidInput("detect.source_expired")
         secret = SECRET_PREFIX + secrets.token_urlsafe(32)
-        source = Source(new_id("x-istmo-source"), name, now, told(principal), expires, None, 0, 0, None)
+        given = changed(SourceSettings(), settings or {})
+        source = Source(new_id("x-istmo-source"), name, now, told(principal), expires, None, given)
         with self._store.write() as tx:
             if source_records.has_valid_name(tx.connection, name):
                 raise Conflict("detect.source_exists", name=name)
             if len(source_records.valid_digests(tx.connection, now)) >= MOST_SOURCES:
                 raise Conflict("detect.too_many_sources", limit=MOST_SOURCES)
+            _require_free(tx.connection, source.id, given)
             source_records.add_source(tx.connection, source, digest_of(secret))
             tx.notify("source", source.id)
             self._record(tx, principal, Action.SOURCE_MANAGE, f"{source.id} create")
         return source, secret
+
+    def change_source(self, principal: Principal, source: str, changes: Mapping[str, Any]) -> Source:
+        """Give some settings of a source anew; it keeps its token.
+
+        Raises NotAllowed, NotFound ``detect.no_source``, and of a setting what ``create_source`` raises.
+        """
+        self._require(principal, Action.SOURCE_MANAGE, self._own("source"))
+        with self._store.write() as tx:
+            found = source_records.find_source(tx.connection, source)
+            if found is None or found.revoked is not None:
+                raise NotFound("detect.no_source", source=source[:80])
+            settings = changed(found.settings, changes)
+            _require_free(tx.connection, source, settings)
+            source_records.put_settings(tx.connection, source, settings)
+            tx.notify("source", source)
+            named = " ".join(sorted(name for name in changes if _differs(found.settings, settings, name)))
+            self._record(tx, principal, Action.SOURCE_MANAGE, f"{source} change {named}".strip())
+        return self.read_source(principal, source)
 
     def revoke_source(self, principal: Principal, source: str) -> None:
         """What a source sends is refused from now on. Raises NotFound("detect.no_source"), NotAllowed."""
@@ -59,11 +89,39 @@ class Sources(Asking):
             tx.notify("source", source)
             self._record(tx, principal, Action.SOURCE_MANAGE, f"{source} revoke")
 
+    def require_managing_sources(self, principal: Principal) -> None:
+        """Raise NotAllowed for whoever may not."""
+        self._require(principal, Action.SOURCE_MANAGE, self._own("source"))
+
     def sources(self, principal: Principal) -> list[Source]:
         """Every source with what it has sent, the newest first."""
         self._require(principal, Action.SOURCE_READ, self._own("source"))
         with self._store.read() as connection:
             return source_records.all_sources(connection)
+
+    def read_source(self, principal: Principal, source: str) -> Source:
+        """One source, revoked or not. Raises NotAllowed, NotFound("detect.unknown_source")."""
+        self._require(principal, Action.SOURCE_READ, self._own("source"))
+        with self._store.read() as connection:
+            found = source_records.find_source(connection, source)
+        if found is None:
+            raise NotFound("detect.unknown_source", source=source[:80])
+        return found
+
+
+def _require_free(connection: Connection, id: str, settings: SourceSettings) -> None:
+    """What a source is known by must be its own: two of them could not be told apart."""
+    for other in source_records.not_revoked(connection):
+        if other.id == id:
+            continue
+        if shared := set(settings.networks) & set(other.settings.networks):
+            raise Conflict("detect.source_network_taken", network=min(shared), name=other.name)
+        if settings.certificate and settings.certificate == other.settings.certificate:
+            raise Conflict("detect.source_certificate_taken", name=other.name)
+
+
+def _differs(before: SourceSettings, after: SourceSettings, name: str) -> bool:
+    return bool(getattr(before, name) != getattr(after, name))
 
 
 def digest_of(secret: str) -> bytes:
