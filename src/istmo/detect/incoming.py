@@ -17,9 +17,10 @@ import structlog
 
 from istmo.clock import Clock
 from istmo.detect import wire
+from istmo.detect.objects_source import Sent
 from istmo.detect.records import positions, rules, sources
 from istmo.detect.stories import Stories, from_micros
-from istmo.detect.wire import Costs, Counted, Hits, HuntHits
+from istmo.detect.wire import Costs, Counted, Hits, HuntHits, Lags, SourceCount
 from istmo.errors import Unavailable
 from istmo.identity import audit
 from istmo.policy.actions import Action
@@ -70,7 +71,7 @@ class TurnedAway:
     code: str
 
 
-Item = Hits | HuntHits | Counted | Costs | Hunted | Forgotten | Unusable | TurnedAway
+Item = Hits | HuntHits | Counted | Costs | Lags | Hunted | Forgotten | Unusable | TurnedAway
 
 
 class Incoming:
@@ -177,10 +178,11 @@ class Incoming:
                     self._clock.now(), address=item.address,
                 )  # fmt: skip
             case Counted(sources=counts):
-                sources.count_events(
-                    tx.connection,
-                    [
-                        (one.id, one.accepted, one.refused, from_micros(one.last) if one.last else None)
-                        for one in counts
-                    ],
-                )
+                sources.count_events(tx.connection, [_sent(one) for one in counts])
+            case Lags(sources=lags):
+                sources.set_lags(tx.connection, lags)
+
+
+def _sent(one: SourceCount) -> Sent:
+    last = from_micros(one.last) if one.last else None
+    return Sent(one.id, one.accepted, one.refused, last, one.unreadable, one.doubled, one.reasons)

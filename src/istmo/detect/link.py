@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from istmo.detect import wire
 from istmo.detect.incoming import Forgotten, Hunted, Incoming, TurnedAway, Unusable
 from istmo.detect.objects import IndicatorSource, WorkerNotice
 from istmo.detect.outgoing import Outgoing
+from istmo.detect.recent import RecentCounts
 from istmo.detect.stories import Stories
 from istmo.detect.unix_socket import SOCKET, listen
 from istmo.detect.wire import (
@@ -36,6 +38,7 @@ from istmo.detect.wire import (
     Counted,
     Hits,
     HuntHits,
+    Lags,
     Live,
     Notice,
     Ready,
@@ -89,6 +92,8 @@ class WorkerLink:
         self._store, self._clock, self._run, self._member = store, clock, settings.run, member
         self._seconds = float(settings.limits.search_seconds)
         self._incoming = Incoming(store, clock, stories)
+        self.recent = RecentCounts(clock)
+        """What sources sent in the last minute and hour."""
         self._outgoing = Outgoing(
             store,
             clock,
@@ -103,6 +108,7 @@ class WorkerLink:
         self._listener: socket.socket | None = None
         self._channel: Channel | None = None
         self._ready: Ready | None = None
+        self._listening: datetime | None = None
         self._answers: dict[int, SimpleQueue[Rows | Stats | None]] = {}
         self._hunts_failed = 0
         self._notices: deque[WorkerNotice] = deque(maxlen=MOST_NOTICES)
@@ -158,6 +164,12 @@ class WorkerLink:
         """How the worker introduced itself; None while it is away."""
         with self._lock:
             return self._ready
+
+    @property
+    def listening_since(self) -> datetime | None:
+        """Since when this worker has been there without a break, and with it the intake; None without one."""
+        with self._lock:
+            return self._listening
 
     @property
     def notices(self) -> tuple[WorkerNotice, ...]:
@@ -341,6 +353,7 @@ class WorkerLink:
             if self._stopping.is_set():
                 raise Unavailable("detect.worker_away")
             before, self._channel, self._ready = self._channel, channel, ready
+            self._listening = self._clock.now()
         if before is not None:
             before.close()
         # What the one before said is stored before the next is told from where to go on.
@@ -351,14 +364,17 @@ class WorkerLink:
         with self._lock:
             is_ours = self._channel is channel
             if is_ours:
-                self._channel = self._ready = None
+                self._channel = self._ready = self._listening = None
                 for answers in self._answers.values():
                     answers.put(None)
         self._outgoing.end(channel)
 
     def _hear(self, channel: Channel, message: ToWeb) -> None:
         match message:
-            case Hits() | Counted():
+            case Hits() | Costs() | Lags():
+                self._incoming.put(message)
+            case Counted(sources=counts):
+                self.recent.add(counts)
                 self._incoming.put(message)
             case Live():
                 self._hear_live(channel, message)
@@ -369,8 +385,6 @@ class WorkerLink:
                     answers = self._answers.get(request)
                 if answers is not None:
                     answers.put(message)
-            case Costs():
-                self._incoming.put(message)
             case Notice():
                 self._hear_notice(message)
             case Ready():

@@ -344,6 +344,15 @@ class Counted(Struct, tag=True, frozen=True):
     sources: list[SourceCount]
 
 
+class Lags(Struct, tag=True, frozen=True):
+    """How late events come, by source: µs from when they happened to their receipt, a median of the newest.
+
+    Below 0 for events that claim a time to come.
+    """
+
+    sources: dict[str, int]
+
+
 class Stats(Struct, tag=True, frozen=True):
     """``behind`` counts events not yet seen by a stage; sizes in bytes."""
 
@@ -385,7 +394,7 @@ ToWorker = (
     | Cancel
     | AskStats
 )
-ToWeb = Ready | Live | Hits | Costs | HuntHits | Rows | Counted | Stats | Notice
+ToWeb = Ready | Live | Hits | Costs | HuntHits | Rows | Counted | Lags | Stats | Notice
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from istmo.clock import SystemClock
+from istmo.detect.objects_source import Source
 from istmo.detect.service.alerts import alert_filter
 
 from .room import ADMINISTRATOR, ANALYST, RealWorker, Room, connection_event, open_room, until
@@ -142,3 +144,32 @@ def test_the_web_process_comes_back_and_misses_nothing(node: tuple[Room, RealWor
         finally:
             again.link.stop()
             again.store.close()
+
+
+def test_a_source_is_told_what_it_sent_how_late_and_what_was_no_good(
+    node: tuple[Room, RealWorker, str],
+) -> None:
+    room, _, secret = node
+    happened = room.clock.now() - timedelta(hours=6)
+    event = {"@timestamp": happened.isoformat(), "message": "tarde"}
+    lines = [orjson.dumps(event)] * 50 + [b"no es JSON"] * 3 + [b"[1]"]
+    until(lambda: room.link.wait_ready(1))
+    ready = room.link.ready
+    assert ready
+    where = f"http://127.0.0.1:{ready.intake_port}/api/v1/events"
+    told = {"Authorization": f"Bearer {secret}", "Idempotency-Key": "uno"}
+    for _ in range(2):
+        answer = httpx.post(where, content=b"\n".join(lines), headers=told, trust_env=False, timeout=30)
+        assert answer.status_code == 200, answer.text
+
+    def source() -> Source:
+        (found,) = room.detect.sources(ANALYST)
+        return found
+
+    until(lambda: source().doubled and source().lag is not None)
+    found = source()
+    assert (found.accepted, found.doubled, found.unreadable, found.refused) == (54, 54, 4, 0)
+    assert found.reasons == {"detect.line_not_json": 3, "detect.line_not_object": 1}
+    assert found.lag is not None and abs(found.lag / 3_600_000_000 - 6) < 0.1
+    assert found.recent.accepted == 54 and found.recent.rate > 0
+    assert found.first_event and found.last_event and found.last_event >= found.first_event

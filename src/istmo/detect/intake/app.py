@@ -65,6 +65,7 @@ class Intake:
         except IstmoError as error:
             if isinstance(error, (Unauthenticated, NotAllowed)):
                 self._denials.count(error.code, request.address)
+            self._desk.count_refused(request, error)
             reply = self._refused(door, error, request)
         except SenderGone:
             return

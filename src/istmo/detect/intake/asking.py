@@ -44,6 +44,8 @@ class Request:
     """SHA-256 of the client's certificate, lower-case hex, where the connection has one."""
     parts: Mapping[str, str] = field(default_factory=dict)
     """What the ``{names}`` of the route stand for."""
+    admitted: list[str] = field(default_factory=list)
+    """The source that sends it, once it is known: what is then refused is counted as its own."""
 
     def asks(self, name: str) -> str:
         """The last value of a parameter of the query; ``""`` where it is not there.

@@ -24,6 +24,8 @@ IN_HAND_BYTES: Final = 64 << 20
 PATIENCE: Final = 60.0
 """Seconds that a sender may be silent in the middle of a body."""
 _YIELD_BYTES: Final = 128 << 10
+_COME_BACK: Final = frozenset({429, 503, 507})
+_COUNTED_BY_LINE: Final = "detect.nothing_accepted"
 _PACKED: Final = frozenset({"gzip", "x-gzip", "deflate"})
 
 
@@ -89,9 +91,16 @@ class Desk:
         if not self._sources.is_known:
             raise Unavailable("detect.intake_not_ready", retry_after=1)
         source = self._sources.admit(request.headers.get("authorization", ""), self.clock.now())
+        request.admitted.append(source.id)
         if self._in_hand > IN_HAND_BYTES:
             raise RateLimited("detect.intake_busy", retry_after=1)
         return source
+
+    def count_refused(self, request: Request, error: IstmoError) -> None:
+        """Count what was refused whole, where it is known who sent it. Busy is no refusal: it comes again."""
+        if error.status not in _COME_BACK and error.code != _COUNTED_BY_LINE:
+            for source in request.admitted:
+                self._sources.count_refused(source, error.code)
 
     def require_room(self) -> None:
         """Raises Unavailable while the disk is full."""

@@ -69,11 +69,19 @@ class Sources:
         found = self._counts.setdefault(source, _Count())
         found.accepted += len(arrived.events) - doubled
         found.doubled += doubled
-        found.unreadable += arrived.unreadable.total()
         found.refused += arrived.refused.total()
-        found.reasons += arrived.refused + arrived.unreadable
+        found.reasons += arrived.refused
+        if doubled < len(arrived.events):  # of what was sent before, all of it was counted before
+            found.unreadable += arrived.unreadable.total()
+            found.reasons += arrived.unreadable
         if arrived.events:
             found.last = max(found.last, at)
+
+    def count_refused(self, source: str, code: str) -> None:
+        """Remember that a whole sending of a source was refused: how many events it held nobody knows."""
+        found = self._counts.setdefault(source, _Count())
+        found.refused += 1
+        found.reasons[code] += 1
 
     def take_counts(self) -> list[SourceCount]:
         """What came since the last call."""

@@ -51,6 +51,7 @@ from istmo.detect.wire import (
 )
 from istmo.detect.worker.hunting import Requests
 from istmo.detect.worker.indicators import IndicatorStage
+from istmo.detect.worker.lags import LagSample
 from istmo.detect.worker.link import Connection, Link, LinkLost
 from istmo.detect.worker.rules import SigmaStage
 from istmo.errors import Unavailable
@@ -116,7 +117,10 @@ class Worker:
         self._denials = Denials(self._clock)
         self._stage = IndicatorStage(self._log, self._clock)
         lateness = max(0, settings.limits.lateness_seconds) * 1_000_000
-        self._sigma = SigmaStage(self._log, loop, self._clock, _plans(settings), lateness=lateness)
+        self._lags = LagSample(self._clock)
+        self._sigma = SigmaStage(
+            self._log, loop, self._clock, _plans(settings), lateness=lateness, lags=self._lags
+        )
         self._pool = Pool(settings.events)
         self._log.on_append(lambda: loop.call_soon_threadsafe(self._stage.wake))
         self._log.on_append(self._sigma.wake)
@@ -296,6 +300,8 @@ class Worker:
             self._notices.popleft()
         if counts := self._sources.take_counts():
             await connection.send(Counted(counts))
+        if lags := self._lags.take():
+            await connection.send(lags)
 
 
 class _Server(uvicorn.Server):

@@ -25,6 +25,7 @@ from istmo.detect.sigma.fields import EventView
 from istmo.detect.wire import BEFORE, SIGMA, Costs, Hits, Live, Position, StoredState, WireHit, WireRule
 from istmo.detect.worker.correlations import Correlations
 from istmo.detect.worker.costs import RuleCosts
+from istmo.detect.worker.lags import LagSample
 from istmo.detect.worker.link import Connection, LinkLost
 from istmo.detect.worker.quoting import Found, Quoting, place_of
 from istmo.detect.worker.rule_table import RuleTable
@@ -48,8 +49,10 @@ class SigmaStage:
         plans: PlanFolder | None = None,
         *,
         lateness: int = 0,
+        lags: LagSample | None = None,
     ) -> None:
-        """``lateness``, in microseconds, is what correlations wait for."""
+        """``lateness``, in microseconds, is what correlations wait for; ``lags`` sees a few of the events."""
+        self._lags = lags
         self._log = event_log
         self._loop = loop
         self._clock = clock
@@ -268,6 +271,8 @@ class SigmaStage:
                 asked.append((event, event.normal))
             except Exception:
                 log.exception("event_not_normalised", event=event.id)
+        if self._lags is not None and is_told:
+            self._lags.see(asked)
         hits: list[WireHit] = []
         found: list[Found] = []
         for place, rule_id, match in self._matches(asked, is_told=is_told):
