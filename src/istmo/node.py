@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from istmo.clock import Clock
 from istmo.detect.link import WorkerLink
 from istmo.detect.service import Detect
+from istmo.detect.silences import Silences
 from istmo.detect.stories import Stories
 from istmo.detect.supervise import Supervisor
 from istmo.federation.service import Federation
@@ -51,13 +52,21 @@ class Node:
     link: WorkerLink
     supervisor: Supervisor
     log_files: LogFiles
+    silences: Silences
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Do what a node does beside answering, until the block is left; then end it in reverse order."""
         with ExitStack() as ending:
             ending.callback(self.store.close)
-            for part in (self.log_files, self.link, self.jobs, self.supervisor, self.federation):
+            for part in (
+                self.log_files,
+                self.link,
+                self.jobs,
+                self.supervisor,
+                self.silences,
+                self.federation,
+            ):
                 part.start()
                 ending.callback(part.stop)
             yield
@@ -120,6 +129,7 @@ def create_node(settings: Settings, clock: Clock) -> Node:
         link,
         _supervisor(settings, keys),
         LogFiles(ledger),
+        Silences(store, clock, link, federation.context),
     )
 
 

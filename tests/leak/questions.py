@@ -54,6 +54,7 @@ ID_BY_PATH = {
     "/objects": "objects",
     "/peers": "members",
     "/rules": "rules",
+    "/sources": "sources",
 }
 
 MOMENT = "0.005"
@@ -242,6 +243,7 @@ BODIES: dict[str, object] = {
     "/api/v1/rules/{rule_id}": _only({"enabled": True}),
     "/api/v1/session": _sign_ins,
     "/api/v1/sources": _only({"name": SECRET_WORD}, {"name": ""}),
+    "/api/v1/sources/{source_id}": _only({"networks": ["10.66.0.0/16"]}, {"form": SECRET_WORD}),
     "/api/v1/value-lists/{name}": _only({"values": []}),
     "/api/v1/tokens": _only(
         {"name": "x", "scopes": ["read"], "account": SECRET_WORD}, {"name": "", "scopes": []}
@@ -263,6 +265,9 @@ BODIES: dict[str, object] = {
     "/rules/{id}/switch": _only({"enabled": "on"}),
     "/sign-in": _sign_ins,
     "/sign-out": _only({}),
+    "/sources": _only({"name": SECRET_WORD}, {"name": ""}),
+    "/sources/{id}/revoke": _only({}),
+    "/sources/{id}/settings": _only({"networks": "10.66.0.0/16"}, {"form": SECRET_WORD}),
     "/value-lists": _only({"name": SECRET_WORD, "values": ""}),
     "/value-lists/delete": _only({"name": SECRET_WORD}),
 }  # fmt: skip

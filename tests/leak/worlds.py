@@ -21,7 +21,7 @@ from typing import Any
 import uvicorn
 
 from istmo.clock import ManualClock
-from istmo.detect.objects import Status
+from istmo.detect.objects import AlertFilter, Status
 from istmo.detect.stories import Stories
 from istmo.detect.wire import WireHit
 from istmo.founding import found_node
@@ -352,8 +352,12 @@ def _withhold_from_peer(node: Node, other: Node, clock: ManualClock, ids: Ids, r
     ids.cases += [hidden.id, other_case.id]
     ids.rules.append("6c9a36b0-1c2e-4bd5-9b54-2b1a55d0a002")
     node.detect.import_rules(OPERATOR, RULE.format(title=SECRET_WORD, id=ids.rules[0]).encode())
-    source, _ = node.detect.create_source(OPERATOR, SECRET_WORD)
+    known_by = {"networks": ["10.66.0.0/16"], "silent_after": "1m"}
+    source, _ = node.detect.create_source(OPERATOR, SECRET_WORD, settings=known_by)
     ids.sources.append(source.id)
+    node.silences.judge(clock.now(), clock.now() + timedelta(minutes=2))
+    silent = node.detect.list_alerts(OPERATOR, AlertFilter(detector="source")).items
+    ids.alerts += [one.id for one in silent]
     account, _ = node.identity.create_account(OPERATOR, SECRET_WORD, Role.ANALYST, PASSWORD)
     ids.accounts.append(account.name)
     until = clock.now() + timedelta(days=9)
