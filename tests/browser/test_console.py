@@ -21,6 +21,7 @@ PAGES = (
     "/cases/new",
     "/rules",
     "/value-lists",
+    "/sources",
     "/peers",
     "/nothing-here",
 )
@@ -67,6 +68,7 @@ def test_every_page_is_open_to_everyone(
         f"/objects/{scene.indicator}",
         f"/cases/{scene.case}",
         f"/rules/{scene.rule}",
+        f"/sources/{scene.source}",
     )
     for path in (*PAGES, *filled):
         page.goto(path)
@@ -208,6 +210,41 @@ def test_an_alert_is_acknowledged_promoted_and_closed(open_page: Any, served: An
     page.check("input[value=expected]")
     page.click("form:has(input[value=closed]) button")
     assert "Actividad esperada" in page.inner_text("aside")
+
+
+@pytest.mark.parametrize(("language", "width", "scripts"), [("es", 360, True), ("en", 1440, False)])
+def test_a_source_is_connected_and_its_settings_changed(
+    open_page: Any, language: str, width: int, scripts: bool
+) -> None:
+    page = open_page("/sign-in", language=language, width=width, scripts=scripts, signed_in=False)
+    page.fill("#name", "raiz")
+    page.fill("#password", PASSWORD)
+    page.click("main button.main")
+
+    def is_open_to_everyone() -> bool:
+        return not scripts or (find_barriers(page) == [] and overflow(page) <= 0)
+
+    page.goto("/sources/new")
+    page.click("details.more summary")
+    assert is_open_to_everyone()
+    page.fill("#name", f"Proxy {language}")
+    page.fill("#silent_after", "un rato")
+    page.click("main button.main")
+    assert page.locator("#silent_after-wrong").is_visible()
+    assert page.input_value("#silent_after") == "un rato", "what was typed stays"
+    page.fill("#silent_after", "2h")
+    page.click("main button.main")
+    token = page.locator(".notice.good code").inner_text()
+    assert token.startswith("istmo_src_") and token in page.locator("pre").first.inner_text()
+    assert page.locator("[data-copy]").first.is_visible() == scripts
+    assert is_open_to_everyone()
+    page.click("main a.button")
+    assert page.input_value("#silent_after") == "2h"
+    assert token not in page.content()
+    page.fill("#time_zone", "America/Tegucigalpa")
+    page.click("#settings + form button.main")
+    assert page.input_value("#time_zone") == "America/Tegucigalpa"
+    assert is_open_to_everyone()
 
 
 def test_without_scripts_every_page_is_readable(open_page: Any, served: Any) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from istmo.detect.records import rules
+from istmo.detect.objects_source import Sent
+from istmo.detect.records import rules, sources
 from istmo.detect.stories import Stories
-from istmo.detect.wire import RuleCost, WireHit
+from istmo.detect.wire import RuleCost, SourceCount, WireHit
 from istmo.model import instants
 from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
@@ -38,6 +39,7 @@ class Scene:
     indicator: str
     alert: str
     case: str
+    source: str
     rule: str = "6c9a36b0-1c2e-4bd5-9b54-2b1a55d0a001"
 
 
@@ -63,7 +65,26 @@ def fill(node: Node, *, text: str = "", alerts: int = 6) -> Scene:
     node.respond.add_alert(operator, case.id, subject.id)
     node.respond.add_object(operator, case.id, indicator)
     node.respond.add_task(operator, case.id, text or "Avisar al proveedor")
-    return Scene(indicator, subject.id, case.id)
+    return Scene(indicator, subject.id, case.id, _source(node, text))
+
+
+def _source(node: Node, text: str) -> str:
+    """A source that sent something, of which some could not be used, and that has been silent since."""
+    settings = {"silent_after": "15m", "networks": ["10.20.0.0/16"], "zone": "America/Tegucigalpa"}
+    source, _ = node.detect.create_source(
+        Operator(), text[:99] or "Cortafuegos de la sede", settings=settings
+    )
+    node.detect.create_source(Operator(), "Servidor de correo")
+    now = node.clock.now()
+    reasons = {"detect.line_not_json": 1_000, "detect.line_too_long": 637, "detect.batch_too_large": 2}
+    with node.store.write() as tx:
+        begun = Sent(source.id, 1, 0, now - timedelta(days=3))
+        last = Sent(source.id, 1_204_511, 639, now - timedelta(hours=2), 1_000, 120, reasons)
+        sources.count_events(tx.connection, [begun, last])
+        sources.set_lags(tx.connection, {source.id: 21_600_000_000})
+    node.link.recent.add([SourceCount(source.id, 9_000, 600, 0, 700)])
+    node.silences.judge(now - timedelta(days=9), now)
+    return source.id
 
 
 def _publish(node: Node, text: str) -> str:

@@ -165,6 +165,7 @@ def check_running(settings: Settings) -> Iterator[Finding]:
             if counts := node["worker"]["correlations"]:
                 yield _correlations(counts)
             yield _slow_rules(client.get("/api/v1/rules", slow="true"))
+            yield from _sources(client.get("/api/v1/sources")["items"])
             yield _peers(client.get("/api/v1/peers")["items"])
             dead = len(client.get("/api/v1/jobs/dead")["items"])
             yield Finding("jobs", "bad" if dead else "ok", "jobs.bad" if dead else "jobs.ok", {"n": dead})
@@ -195,6 +196,22 @@ def _slow_rules(found: dict[str, Any]) -> Finding:
     return Finding(
         "slow_rules", "warn" if found["total"] else "ok", code, {"n": found["total"], "names": names}
     )
+
+
+def _sources(found: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Who should send and does not, and whose events cannot be used."""
+    active = [one for one in found if one["state"] not in ("revoked", "expired")]
+    troubles = {
+        "silent": [one["name"] for one in active if one["state"] == "silent"],
+        "unreadable": [one["name"] for one in active if one["last_hour"]["much_unreadable"]],
+        "refused": [one["name"] for one in active if one["last_hour"]["much_refused"]],
+    }
+    for trouble, names in troubles.items():
+        if names:
+            named = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+            yield Finding("sources", "warn", f"sources.{trouble}", {"n": len(names), "names": named})
+    if not any(troubles.values()):
+        yield Finding("sources", "ok", "sources.ok" if active else "sources.none", {"n": len(active)})
 
 
 def _peers(peers: list[dict[str, Any]]) -> Finding:

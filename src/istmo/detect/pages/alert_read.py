@@ -8,7 +8,7 @@ from typing import Any
 
 from litestar import Request, Response, get
 
-from istmo.detect.explaining import explain
+from istmo.detect.explaining import explain, explain_silence
 from istmo.detect.objects import Alert, AlertFilter, CloseReason, Evidence, Level, Rule, Status, TakenBack
 from istmo.detect.service import Detect
 from istmo.errors import NotAllowed, NotFound
@@ -22,7 +22,7 @@ from istmo.policy.principals import Principal
 
 ROWS = 50
 FILTERS = ("q", "status", "level", "detector", "host")
-DETECTORS = ("indicator", "sigma")
+DETECTORS = ("indicator", "sigma", "source")
 SHOWN_BYTES = 6_000
 TakenBackBy = Callable[[Principal, str], TakenBack | None]
 Asked = Any
@@ -101,6 +101,10 @@ def show_alert(
         explanation=" ".join(explain(faces.catalogue, asker.language, alert.correlation))
         if alert.correlation
         else "",
+        silence=" ".join(explain_silence(faces.catalogue, asker.language, alert.silence, asker.zone))
+        if alert.silence
+        else "",
+        may_read_sources=faces.may(asker.principal, Action.SOURCE_READ),
         retraction=taken_back(asker.principal, alert.subject) if alert.detector == "indicator" else None,
         hunt_problem=detect.detection(alert.subject).hunt_problem if alert.detector == "indicator" else None,
         may_work=faces.may(asker.principal, Action.ALERT_WORK),

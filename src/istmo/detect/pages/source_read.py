@@ -1,0 +1,117 @@
+"""The sources of events: what each sends, how much, since when it is silent, and how to connect one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, get
+
+from istmo.clock import Clock
+from istmo.detect.connecting import Address, address_for_senders, examples
+from istmo.detect.explaining import lag_text
+from istmo.detect.objects_source import Source
+from istmo.detect.reading import FORMS
+from istmo.detect.service import Detect
+from istmo.detect.source_answers import LATE_SECONDS, refusals
+from istmo.kit.access import PEOPLE
+from istmo.kit.asking import Asker
+from istmo.kit.forms import Form
+from istmo.kit.pages import asker_of, faces_of, page
+from istmo.model import durations
+from istmo.policy.actions import Action
+
+
+@get("/sources", opt=PEOPLE, sync_to_thread=True)
+def source_list(request: Request[Any, Any, Any], asker: Asker, detect: Detect, clock: Clock) -> Response[Any]:
+    """Sources that may send; with ``all`` in the address those that may no more, too."""
+    is_all = "all" in request.query_params
+    found, now = detect.sources(asker.principal), clock.now()
+    shown = [one for one in found if is_all or one.state(now) not in ("revoked", "expired")]
+    return page(
+        request,
+        "detect/sources.html",
+        found=[(one, one.state(now)) for one in shown],
+        is_all=is_all,
+        gone=len(found) - len(shown),
+        may_manage=faces_of(request).may(asker.principal, Action.SOURCE_MANAGE),
+    )
+
+
+@get("/sources/new", opt=PEOPLE, sync_to_thread=True)
+def new_source(request: Request[Any, Any, Any], detect: Detect) -> Response[Any]:
+    """What a new source is called, and how it is known and read."""
+    return show_new(request, detect, Form())
+
+
+@get("/sources/{id:str}", opt=PEOPLE, sync_to_thread=True)
+def source_page(request: Request[Any, Any, Any], id: str, detect: Detect) -> Response[Any]:
+    """One source: what it sent, what was refused and why, its settings, how to connect it."""
+    return show_source(request, id, detect)
+
+
+def show_new(request: Request[Any, Any, Any], detect: Detect, form: Form) -> Response[Any]:
+    """The form of a new source, with what was typed."""
+    asker = asker_of(request)
+    detect.require_managing_sources(asker.principal)
+    return page(request, "detect/source_new.html", form=form, forms=FORMS)
+
+
+def show_made(request: Request[Any, Any, Any], detect: Detect, source: Source, secret: str) -> Response[Any]:
+    """A new source's token, this once, and what to put where. Never kept: not by caches either."""
+    address = intake_address(request, detect)
+    return page(
+        request,
+        "detect/source_made.html",
+        status=201,
+        source=source,
+        secret=secret,
+        address=address,
+        examples=examples(address, secret),
+    )
+
+
+def show_source(
+    request: Request[Any, Any, Any], id: str, detect: Detect, form: Form | None = None
+) -> Response[Any]:
+    """The page of a source, with what was typed into ``form`` when something stood against it."""
+    asker, faces = asker_of(request), faces_of(request)
+    source = detect.read_source(asker.principal, id)
+    address = intake_address(request, detect)
+    lag = None if source.lag is None else source.lag / 1_000_000
+    return page(
+        request,
+        "detect/source.html",
+        form=form or Form(settings_of(source)),
+        source=source,
+        state=source.state(faces.clock.now()),
+        lag="" if lag is None else lag_text(lag),
+        is_ahead=lag is not None and lag < 0,
+        is_late=lag is not None and abs(lag) >= LATE_SECONDS,
+        reasons=refusals(source.reasons, asker.language, faces.catalogue, faces.settings.limits),
+        forms=FORMS,
+        address=address,
+        examples=examples(address),
+        may_manage=faces.may(asker.principal, Action.SOURCE_MANAGE),
+    )
+
+
+def settings_of(source: Source) -> dict[str, str]:
+    """Settings as the fields of a form show them."""
+    settings = source.settings
+    return {
+        "networks": "\n".join(settings.networks),
+        "certificate": settings.certificate,
+        "form": settings.form,
+        "time_zone": settings.zone,
+        "rate": str(settings.rate) if settings.rate else "",
+        "silent_after": durations.format(settings.silent_after) if settings.silent_after else "",
+    }
+
+
+def intake_address(request: Request[Any, Any, Any], detect: Detect) -> Address:
+    """Where senders find this node."""
+    asker, faces = asker_of(request), faces_of(request)
+    return address_for_senders(faces.settings, detect.intake(asker.principal))
+
+
+routes = [source_list, new_source, source_page]
