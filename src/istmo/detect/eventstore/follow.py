@@ -10,11 +10,27 @@ import structlog
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.lines import StoredEvent, parse
-from istmo.detect.eventstore.log import Block, EventLog
+from istmo.detect.eventstore.log import Block, Head
 from istmo.detect.eventstore.wal import WriteAheadReader
 from istmo.detect.wire import Position
 
 log = structlog.get_logger(__name__)
+
+
+class FollowedLog(Protocol):
+    """As much of an event log as whoever follows it needs."""
+
+    @property
+    def folder(self) -> EventFolder: ...
+
+    @property
+    def head(self) -> Head:
+        """Everything before it is on disk."""
+        ...
+
+    def recent(self, position: Position) -> Block | None:
+        """The block that starts at ``position``, if it is still in memory."""
+        ...
 
 
 class SegmentReader(Protocol):
@@ -79,7 +95,7 @@ def read_lines(lines: list[bytes]) -> list[StoredEvent]:
 class Follower:
     """One stage's way through the log. Not thread-safe; each stage has its own."""
 
-    def __init__(self, event_log: EventLog, position: Position) -> None:
+    def __init__(self, event_log: FollowedLog, position: Position) -> None:
         self._log = event_log
         self.position = position
         self._reader: SegmentReader | None = None

@@ -23,7 +23,6 @@ from istmo.detect.eventstore.log import SEGMENT_BYTES, EventLog
 from istmo.detect.intake.app import Intake
 from istmo.detect.intake.denials import Denials
 from istmo.detect.intake.sources import Sources
-from istmo.detect.sigma.engine import PlanFolder
 from istmo.detect.wire import (
     BEFORE,
     INDICATORS,
@@ -51,9 +50,8 @@ from istmo.detect.wire import (
 )
 from istmo.detect.worker.hunting import Requests
 from istmo.detect.worker.indicators import IndicatorStage
-from istmo.detect.worker.lags import LagSample
 from istmo.detect.worker.link import Connection, Link, LinkLost
-from istmo.detect.worker.rules import SigmaStage
+from istmo.detect.worker.sigma_process import SigmaProcess
 from istmo.errors import Unavailable
 from istmo.kit.heads import BoundedHeads
 from istmo.kit.unread import HearsOut
@@ -116,11 +114,8 @@ class Worker:
         self._sources = Sources(settings.space)
         self._denials = Denials(self._clock)
         self._stage = IndicatorStage(self._log, self._clock)
-        lateness = max(0, settings.limits.lateness_seconds) * 1_000_000
-        self._lags = LagSample(self._clock)
-        self._sigma = SigmaStage(
-            self._log, loop, self._clock, _plans(settings), lateness=lateness, lags=self._lags
-        )
+        self._sigma = SigmaProcess(settings.data, self._log, loop)
+        self._sigma.start()
         self._pool = Pool(settings.events)
         self._log.on_append(lambda: loop.call_soon_threadsafe(self._stage.wake))
         self._log.on_append(self._sigma.wake)
@@ -151,7 +146,7 @@ class Worker:
             self._closing.cancel()
             await asyncio.gather(self._closing, return_exceptions=True)
         await self._pool.close()
-        await asyncio.to_thread(self._sigma.close)
+        await self._sigma.close()
         await asyncio.to_thread(self._log.close)
 
     def _remember_repairs(self) -> None:
@@ -172,6 +167,7 @@ class Worker:
             connection, self._pool, self._log, self._stage, self._clock, self._settings.limits
         )
         self._connection = connection
+        await self._sigma.begin(connection)
         try:
             while (message := await connection.receive()) is not None:
                 await self._hear(message, connection, requests)
@@ -207,10 +203,8 @@ class Worker:
             case DropIndicators(generation=generation, ids=ids):
                 self._stage.drop(ids)
                 await connection.send(Live(INDICATORS, generation))
-            case PutRules(generation=generation, rules=rules, reset=reset, lists=lists):
-                self._sigma.put(generation, rules, connection, reset=reset, lists=lists)
-            case DropRules(generation=generation, ids=ids):
-                self._sigma.drop(generation, ids, connection)
+            case PutRules() | DropRules():
+                self._sigma.tell(message)
             case PutSources(generation=generation, sources=sources):
                 self._sources.replace(sources)
                 await connection.send(Live(SOURCES, generation))
@@ -227,7 +221,7 @@ class Worker:
 
     def _follow(self, connection: Connection) -> None:
         start, state, self._state = self._positions.get(SIGMA, Position()), self._state, None
-        self._sigma.follow(start, connection, self._judged, state)
+        self._sigma.follow(start, self._judged, state)
         if self._following is None:
             start = self._positions.get(INDICATORS, Position())
             self._following = asyncio.create_task(self._stage.follow(start, connection))
@@ -300,8 +294,6 @@ class Worker:
             self._notices.popleft()
         if counts := self._sources.take_counts():
             await connection.send(Counted(counts))
-        if lags := self._lags.take():
-            await connection.send(lags)
 
 
 class _Server(uvicorn.Server):
@@ -342,15 +334,6 @@ def _listen(host: str, port: int) -> socket.socket:
         detail = error.strerror or type(error).__name__
         raise Unavailable("detect.intake_port", host=host, port=port, detail=detail) from error
     return listener
-
-
-def _plans(settings: Settings) -> PlanFolder | None:
-    """Where compiled rules are kept; a folder that is no good for it costs a slower start."""
-    try:
-        return PlanFolder(settings.plans)
-    except OSError as error:
-        log.warning("plans_not_kept", folder=str(settings.plans), error=str(error))
-        return None
 
 
 def _size(folder: EventFolder) -> int:

@@ -9,9 +9,8 @@ from typing import Final
 
 import structlog
 
-from istmo.detect.eventstore.follow import open_segment, read_lines
+from istmo.detect.eventstore.follow import FollowedLog, open_segment, read_lines
 from istmo.detect.eventstore.lines import StoredEvent
-from istmo.detect.eventstore.log import EventLog
 from istmo.detect.hits import rule_hit
 from istmo.detect.normalise import NormalEvent
 from istmo.detect.sigma import Correlation
@@ -43,7 +42,7 @@ class Found:
 class Quoting:
     """Makes matches ready to be told."""
 
-    def __init__(self, event_log: EventLog) -> None:
+    def __init__(self, event_log: FollowedLog) -> None:
         self._log = event_log
 
     def tell(self, found: Sequence[tuple[str, Correlation, Found]]) -> list[WireMatch]:

@@ -7,14 +7,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
 from istmo.clock import Clock
-from istmo.detect.eventstore.follow import Follower
+from istmo.detect.eventstore.follow import FollowedLog, Follower
 from istmo.detect.eventstore.lines import StoredEvent
-from istmo.detect.eventstore.log import EventLog
 from istmo.detect.eventstore.times import to_micros
 from istmo.detect.hits import rule_hit
 from istmo.detect.normalise import NormalEvent
@@ -26,7 +25,7 @@ from istmo.detect.wire import BEFORE, SIGMA, Costs, Hits, Live, Position, Stored
 from istmo.detect.worker.correlations import Correlations
 from istmo.detect.worker.costs import RuleCosts
 from istmo.detect.worker.lags import LagSample
-from istmo.detect.worker.link import Connection, LinkLost
+from istmo.detect.worker.link import LinkLost
 from istmo.detect.worker.quoting import Found, Quoting, place_of
 from istmo.detect.worker.rule_table import RuleTable
 
@@ -38,12 +37,18 @@ _TOLD_SECONDS: Final = 1.0
 Asked = Sequence[tuple[StoredEvent, NormalEvent]]
 
 
+class Hearer(Protocol):
+    """Who is told what the stage finds. Raises LinkLost when nobody hears any more."""
+
+    async def send(self, message: Hits | Live | Costs) -> None: ...
+
+
 class SigmaStage:
     """Start it once; ``follow`` and ``pause`` as conversations come and go. Callable from the event loop."""
 
     def __init__(
         self,
-        event_log: EventLog,
+        event_log: FollowedLog,
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
         plans: PlanFolder | None = None,
@@ -67,7 +72,7 @@ class SigmaStage:
         self._quoting = Quoting(event_log)
         self._turn = threading.Condition()
         self._changes: deque[Callable[[], None]] = deque()
-        self._connection: Connection | None = None
+        self._connection: Hearer | None = None
         self._follower = Follower(event_log, Position())
         self._is_ending = False
         self._failed: set[str] = set()
@@ -89,7 +94,7 @@ class SigmaStage:
         self,
         generation: int,
         rules: list[WireRule],
-        connection: Connection,
+        connection: Hearer,
         *,
         reset: bool,
         lists: Mapping[str, list[str]] | None = None,
@@ -101,7 +106,7 @@ class SigmaStage:
             lambda: self._say_live(connection, generation),
         )
 
-    def drop(self, generation: int, ids: list[str], connection: Connection) -> None:
+    def drop(self, generation: int, ids: list[str], connection: Hearer) -> None:
         """Let go of rules; ``Live`` is sent once they no longer count."""
 
         self._build(lambda: self._table.drop(ids), lambda: self._say_live(connection, generation))
@@ -109,7 +114,7 @@ class SigmaStage:
     def follow(
         self,
         position: Position,
-        connection: Connection,
+        connection: Hearer,
         judged: int = BEFORE,
         state: StoredState | None = None,
     ) -> None:
@@ -240,7 +245,7 @@ class SigmaStage:
             self._follower.seek(upto)
             self._again_upto = None
 
-    def _rest(self, connection: Connection | None) -> None:
+    def _rest(self, connection: Hearer | None) -> None:
         pause = _TOLD_SECONDS
         if connection is not None and self._log.head.position <= self._follower.position:
             now = to_micros(self._clock.now())
@@ -319,7 +324,7 @@ class SigmaStage:
 
     # --- what is said --------------------------------------------------------------------------
 
-    def _say_live(self, connection: Connection, generation: int) -> None:
+    def _say_live(self, connection: Hearer, generation: int) -> None:
         self._correlations.use(self._in_force.ruleset)
         self.rules = len(self._in_force)
         self.correlations = self._correlations.counts
@@ -328,7 +333,7 @@ class SigmaStage:
         except LinkLost:
             log.info("link_lost_before_live", generation=generation)
 
-    def _tell(self, connection: Connection, hits: list[WireHit], found: Sequence[Found] = ()) -> None:
+    def _tell(self, connection: Hearer, hits: list[WireHit], found: Sequence[Found] = ()) -> None:
         by_id, keys = self._correlations.by_id, self._in_force.keys
         ids = [one.match.correlation_id for one in found]
         named = [(keys[id_], by_id[id_], one) for id_, one in zip(ids, found, strict=True)]
@@ -342,7 +347,7 @@ class SigmaStage:
         self._told = self.position
         self._told_at = self._clock.monotonic()
 
-    def _send(self, connection: Connection, message: Hits | Live | Costs) -> None:
+    def _send(self, connection: Hearer, message: Hits | Live | Costs) -> None:
         if self._is_ending or self._loop.is_closed():
             raise LinkLost
         sending = asyncio.run_coroutine_threadsafe(connection.send(message), self._loop)
