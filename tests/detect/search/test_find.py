@@ -107,6 +107,14 @@ def queries(draw: st.DrawFn, depth: int = 0) -> str:
         + '"'
     )
     field = draw(st.sampled_from(["Image", "IMAGE", "CommandLine", "Data", "host", "source", "id", "none"]))
+    if kind == 1 and draw(st.booleans()):
+        bound = st.integers(-3, 300) | st.floats(-5, 5).map(lambda f: round(f, 2))
+        low, high = draw(bound), draw(bound)
+        forms = [f">{low}", f">={low}", f"<{high}", f"<={high}", f"{low}..{high}"]
+        times = [">=2026-03-02T09:00:30", "2026-03-02T09:00:10Z..2026-03-02T09:00:40Z"]
+        return draw(
+            st.sampled_from([f"{field}:{form}" for form in forms] + [f"UtcTime:{one}" for one in times])
+        )
     if kind == 0:
         return quoted
     if kind <= 3:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from istmo.detect.search.query import And, FieldIs, Not, Or, Query, Text, parse_query
+from istmo.detect.search.query import And, FieldIs, FieldRange, Not, Or, Query, Text, parse_query
 from istmo.errors import IstmoError
 
 
@@ -28,6 +28,35 @@ from istmo.errors import IstmoError
 )
 def test_a_query_is_read(text: str, node: object) -> None:
     assert parse_query(text) == Query(node)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "outside"),
+    [
+        ("Port:>=1024", ["1024", "1024.0", "99999"], ["1023", "1e9", "0x500", "", "a", "10 24"]),
+        ("Port:>1024", ["1024.1"], ["1024", "-5000"]),
+        ("Port:<0", ["-1", "-0.5"], ["0", "-", "--1"]),
+        ("Port:1..2", ["1", "1.5", "2"], ["0.9", "2.1"]),
+        ("UtcTime:>2026-03-02", ["2026-03-02 00:00:01", "2026-03-03T00:00:00Z"], ["2026-03-02", "5", "x"]),
+        ("UtcTime:2026-03-02..2026-03-03", ["2026-03-02T12:00:00-06:00"], ["2026-03-02T23:00:00-06:00"]),
+    ],
+)
+def test_a_range_holds_numbers_or_times(text: str, inside: list[str], outside: list[str]) -> None:
+    node = parse_query(text).node
+    assert isinstance(node, FieldRange)
+    assert all(node.holds(one) for one in inside)
+    assert not any(node.holds(one) for one in outside)
+
+
+@pytest.mark.parametrize("text", ['Image:"> x"', "Path:../../etc/passwd", "Path:a..b", "a:=>5", "v:1..b"])
+def test_what_is_no_range_is_a_value(text: str) -> None:
+    assert isinstance(parse_query(text).node, FieldIs)
+
+
+def test_what_cannot_be_compared_is_refused_with_the_place() -> None:
+    with pytest.raises(IstmoError) as found:
+        parse_query("a Port:>=x")
+    assert (found.value.code, found.value.params["at"]) == ("detect.query_bad_bound", 3)
 
 
 def test_times_bound_the_whole_query() -> None:

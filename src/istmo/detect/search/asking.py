@@ -9,7 +9,7 @@ from istmo.detect.eventstore.lines import StoredEvent
 from istmo.detect.eventstore.texts import leaves_of, texts_of
 from istmo.detect.eventstore.times import event_micros
 from istmo.detect.normalise import NormalEvent
-from istmo.detect.search.query import And, FieldIs, Node, Not, Or, Query, Text, network_of
+from istmo.detect.search.query import And, FieldIs, FieldRange, Node, Not, Or, Query, Text, network_of
 from istmo.detect.search.wildcards import inside_test, whole_test
 
 
@@ -79,6 +79,9 @@ def _question(node: Node) -> Question:
             return lambda seen: any(stands_in(leaf) for leaf in seen.leaves())
         case FieldIs():
             return _field_question(node)
+        case FieldRange(name=name, holds=holds):
+            low = name.lower()
+            return lambda seen: any(holds(text) for text in seen.texts(low))
 
 
 def _field_question(node: FieldIs) -> Question:

@@ -12,7 +12,18 @@ from typing import Final
 import orjson
 
 from istmo.detect.eventstore.frames import Index
-from istmo.detect.search.query import And, FieldIs, Node, Not, Or, Query, Text, network_of, pieces_of
+from istmo.detect.search.query import (
+    And,
+    FieldIs,
+    FieldRange,
+    Node,
+    Not,
+    Or,
+    Query,
+    Text,
+    network_of,
+    pieces_of,
+)
 
 _ALL: Final = "true"
 _NONE: Final = "false"
@@ -52,25 +63,45 @@ def _condition(node: Node, index: Index, values: list[object]) -> str:
             return " OR ".join(f"({part})" for part in parts)
         case FieldIs():
             return _field_condition(node, index, values)
+        case FieldRange():
+            return _of_columns(
+                node.name, index, lambda column, is_list: _within(column, node, values, is_list)
+            )
         case Not() | Text():
             return _ALL
 
 
 def _field_condition(node: FieldIs, index: Index, values: list[object]) -> str:
-    name = node.name.lower()
+    return _of_columns(
+        node.name, index, lambda column, is_list: _text_condition(column, node, values, is_list=is_list)
+    )
+
+
+def _of_columns(written: str, index: Index, condition: Callable[[str, bool], str]) -> str:
+    """A condition on each column in which a field of this name rests, whether it holds lists or not."""
+    name = written.lower()
     if name == "id":
         return _ALL
     if name in ("host", "source"):
-        return _text_condition(name, node, values, is_list=False)
+        return condition(name, False)
     if any(other.lower() == name for other in index.others):
         return _ALL
     columns = [number for number, field in enumerate(index.columns) if field.lower() == name]
     lists = {field for field in index.lists if field.lower() == name}
-    parts = [
-        _text_condition(f"c{number}", node, values, is_list=index.columns[number] in lists)
-        for number in columns
-    ]
+    parts = [condition(f"c{number}", index.columns[number] in lists) for number in columns]
     return " OR ".join(f"({part})" for part in parts) or _NONE
+
+
+def _within(column: str, node: FieldRange, values: list[object], is_list: bool) -> str:
+    if node.is_time or is_list:
+        return f"{column} IS NOT NULL"
+    # Bounds are let in on both sides: whether they belong to it is the question's to say.
+    tests = []
+    for sign, bound in ((">=", node.low), ("<=", node.high)):
+        if bound is not None:
+            tests.append(f"try_cast({column} AS DOUBLE) {sign} ?")
+            values.append(bound)
+    return " AND ".join(tests)
 
 
 def _text_condition(column: str, node: FieldIs, values: list[object], *, is_list: bool) -> str:

@@ -1,6 +1,7 @@
 """The query language: what ``docs/search.md`` tells, as a tree and as a question about one event.
 
-``field:value`` (``*`` and ``?`` are wildcards, ``field:=value`` takes them as they stand), ``"quoted"``
+``field:value`` (``*`` and ``?`` are wildcards, ``field:=value`` takes them as they stand), ``field:>=10``,
+``field:10..20`` (numbers or times), ``"quoted"``
 (``""`` inside is one quote), a bare word is free text, ``AND`` (or nothing between), ``OR``, ``NOT``
 (or ``-``), parentheses, ``from:`` and ``to:``. Case does not matter; a backslash is a backslash.
 """
@@ -22,6 +23,9 @@ LONGEST: Final = 4096
 MOST_TERMS: Final = 100
 DEEPEST: Final = 20
 
+_NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+_COMPARED = re.compile(r"(>=|<=|>|<)(.+)", re.DOTALL)
+_BETWEEN = re.compile(r"(.+?)\.\.(.+)", re.DOTALL)
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<paren>[()])
@@ -66,7 +70,29 @@ class Or:
     of: tuple[Node, ...]
 
 
-Node = Text | FieldIs | Not | And | Or
+@dataclass(frozen=True)
+class FieldRange:
+    """A field's value, as a number or as a time, lies between two bounds; None where there is none."""
+
+    name: str
+    low: float | None
+    high: float | None
+    is_time: bool
+    """Bounds and values are instants, in microseconds since 1970."""
+    with_low: bool = True
+    with_high: bool = True
+
+    def holds(self, text: str) -> bool:
+        """Whether a text is a number, or a time, within the bounds."""
+        found = time_of(text) if self.is_time else number_of(text)
+        if found is None:
+            return False
+        if self.low is not None and (found < self.low or (found == self.low and not self.with_low)):
+            return False
+        return self.high is None or found < self.high or (found == self.high and self.with_high)
+
+
+Node = Text | FieldIs | FieldRange | Not | And | Or
 
 
 @dataclass(frozen=True)
@@ -81,7 +107,7 @@ class Query:
 @dataclass(frozen=True)
 class _Token:
     kind: str
-    node: Text | FieldIs | None
+    node: Text | FieldIs | FieldRange | None
     at: int
 
 
@@ -169,7 +195,7 @@ class _Parser:
             raise self._wrong(-1)
         return self._term(token.node, token, depth)
 
-    def _term(self, node: Text | FieldIs, token: _Token, depth: int) -> Node | None:
+    def _term(self, node: Text | FieldIs | FieldRange, token: _Token, depth: int) -> Node | None:
         if isinstance(node, FieldIs) and node.name.lower() in ("from", "to"):
             self._take_time(node, token, depth)
             return None
@@ -209,15 +235,58 @@ def _tokens(text: str) -> Iterator[_Token]:
         elif found["bare"] in ("AND", "OR", "NOT") and found["field"] is None:
             yield _Token(found["bare"], None, begin)
         else:
-            yield _Token("term", _term(found), begin)
+            yield _Token("term", _term(found, begin), begin)
 
 
-def _term(found: re.Match[str]) -> Text | FieldIs:
+def _term(found: re.Match[str], begin: int) -> Text | FieldIs | FieldRange:
     quoted = found["quoted"]
     value = found["bare"] if quoted is None else quoted.replace('""', '"')
     if found["field"] is None:
         return Text(value)
+    if quoted is None and found["literal"] is None and found["field"].lower() not in ("from", "to"):
+        within = _range(found["field"], value, begin)
+        if within is not None:
+            return within
     return FieldIs(found["field"], value, has_wildcards=found["literal"] is None)
+
+
+def _range(name: str, value: str, begin: int) -> FieldRange | None:
+    """What ``>=10`` and ``10..20`` mean; None where the value is no range.
+
+    Raises InvalidInput where something is compared with what is neither a number nor a time.
+    """
+    if compared := _COMPARED.fullmatch(value):
+        sign, bound = compared.groups()
+        is_time, (found,) = _bounds(begin, bound)
+        if sign[0] == ">":
+            return FieldRange(name, found, None, is_time, with_low=sign == ">=")
+        return FieldRange(name, None, found, is_time, with_high=sign == "<=")
+    between = _BETWEEN.fullmatch(value)
+    if between is None or not all(number_of(one) is not None or time_of(one) for one in between.groups()):
+        return None  # two dots stand in many a path
+    is_time, (low, high) = _bounds(begin, *between.groups())
+    return FieldRange(name, low, high, is_time)
+
+
+def _bounds(begin: int, *texts: str) -> tuple[bool, list[float]]:
+    numbers = [one for text in texts if (one := number_of(text)) is not None]
+    if len(numbers) == len(texts):
+        return False, numbers
+    times = [one for text in texts if (one := time_of(text)) is not None]
+    if len(times) == len(texts):
+        return True, times
+    raise InvalidInput("detect.query_bad_bound", at=begin + 1, value=" ".join(texts)[:80])
+
+
+def number_of(text: str) -> float | None:
+    """A decimal number in a text; None for everything else."""
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def time_of(text: str) -> float | None:
+    """An instant in a text, in microseconds since 1970 (UTC unless it says so); None for all else."""
+    found = None if _NUMBER.fullmatch(text) else read_time(text)
+    return None if found is None else float(to_micros(found[0]))
 
 
 def pieces_of(value: str, *, has_wildcards: bool) -> list[str]:
