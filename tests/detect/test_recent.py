@@ -19,7 +19,7 @@ def test_the_rate_is_that_of_the_last_minute(clock: ManualClock) -> None:
     for _ in range(300):
         clock.advance(1)
         counts.add(counted(50))
-    assert counts.of("s1").rate == pytest.approx(50, rel=0.2)
+    assert counts.of("s1").rate == pytest.approx(50, rel=0.02)
     clock.advance(70)
     assert counts.of("s1").rate == 0
     assert counts.of("s1").accepted == 15_000

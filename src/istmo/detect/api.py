@@ -93,7 +93,7 @@ def list_alerts(
     cursor: str = "",
     limit: int = 50,
 ) -> AlertList:
-    """Alerts, last changed first. ``detector``: indicator, sigma; ``subject``: id of an indicator or rule."""
+    """Alerts, last changed first. ``detector``: indicator, sigma, source; ``subject``: its id."""
     wanted = alert_filter(
         status=alert_status, level=level, detector=detector, subject=subject, host=host, query=q
     )

@@ -93,7 +93,7 @@ def list_sources(teller: Teller) -> None:
                 _lag(one["lag"]),
                 one["last_event"],
                 one["accepted"],
-                one["unreadable"],
+                f"{one['unreadable']} ({one['unreadable_share']:.1%})",
                 one["refused"],
                 one["id"],
             )

@@ -91,6 +91,11 @@ class Source:
     """The alert about its silence, while it lasts."""
     recent: Recent = Recent()
 
+    @property
+    def unreadable_share(self) -> float:
+        """Of all that was ever accepted, 0 to 1."""
+        return self.unreadable / self.accepted if self.accepted else 0.0
+
     def state(self, now: datetime) -> str:
         """``revoked``, ``expired``, ``silent``, ``waiting`` (nothing came yet) or ``sending``."""
         if self.revoked is not None:

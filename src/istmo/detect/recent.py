@@ -68,7 +68,7 @@ class RecentCounts:
             steps = [one for one in self._by_source.get(source, ()) if now - one.begun <= HOUR]
             # Shorter than a minute only where the node is younger: then its own age is what there is.
             span = max(STEP, min(MINUTE, now - self._began))
-            newest = sum(one.accepted for one in steps if now - one.begun < MINUTE)
+            newest = sum(one.accepted * _within_minute(now - one.begun) for one in steps)
             return Recent(
                 newest / span,
                 sum(one.accepted for one in steps),
@@ -79,3 +79,8 @@ class RecentCounts:
     def _forget(self, now: float) -> None:
         for id in [id for id, steps in self._by_source.items() if now - steps[-1].begun > HOUR]:
             del self._by_source[id]
+
+
+def _within_minute(age: float) -> float:
+    """How much of a step lies within the last minute, where it began so long ago."""
+    return min(1.0, max(0.0, (MINUTE + STEP - age) / STEP))

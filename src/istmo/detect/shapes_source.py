@@ -60,6 +60,7 @@ class SourceShape(TypedDict):
     accepted: int
     doubled: int
     unreadable: int
+    unreadable_share: float
     refused: int
     reasons: list[ReasonShape]
     first_event: str | None

@@ -32,6 +32,8 @@ from istmo.store.engine import Store, Transaction
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 10.0
+SLEPT_SECONDS: Final = 30.0
+"""By which the time of day may run ahead of the time that passed."""
 ITSELF: Final = System("detect")
 SOURCE: Final = "source"
 """The detector of these alerts."""
@@ -51,7 +53,8 @@ class Silences:
     ) -> None:
         """``context``: where policy is asked from."""
         self._store, self._clock, self._link, self._context = store, clock, link, context
-        self._full_until: datetime | None = None
+        self._deaf_until: datetime | None = None
+        self._looked: tuple[datetime, float] | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="source-silences", daemon=True)
 
@@ -99,14 +102,24 @@ class Silences:
 
     def _listening_since(self, now: datetime) -> datetime | None:
         """Since when whatever is sent would have come in; None while it would not."""
+        if self._has_slept(now):
+            self._deaf_until = now
         since = self._link.listening_since
         stats = self._link.stats() if since is not None else None
         if since is None or stats is None:
             return None
         if stats.intake != "open":
-            self._full_until = now
+            self._deaf_until = now
             return None
-        return since if self._full_until is None else max(since, self._full_until)
+        return since if self._deaf_until is None else max(since, self._deaf_until)
+
+    def _has_slept(self, now: datetime) -> bool:
+        """Whether the machine stood still, or its clock was set, since the last look: nobody was heard."""
+        before, self._looked = self._looked, (now, self._clock.monotonic())
+        if before is None:
+            return False
+        passed = (now - before[0]).total_seconds()
+        return passed - (self._looked[1] - before[1]) > SLEPT_SECONDS
 
     def _judge(self, tx: Transaction, id: str, since: datetime | None, now: datetime) -> None:
         source = sources.find_source(tx.connection, id)

@@ -78,6 +78,7 @@ def source_json(
         "accepted": source.accepted,
         "doubled": source.doubled,
         "unreadable": source.unreadable,
+        "unreadable_share": round(source.unreadable_share, 4),
         "refused": source.refused,
         "reasons": reasons,
         "first_event": _time(source.first_event),

@@ -173,3 +173,5 @@ def test_a_source_is_told_what_it_sent_how_late_and_what_was_no_good(
     assert found.lag is not None and abs(found.lag / 3_600_000_000 - 6) < 0.1
     assert found.recent.accepted == 54 and found.recent.rate > 0
     assert found.first_event and found.last_event and found.last_event >= found.first_event
+    unread = list(room.detect.search(ANALYST, "istmo.unreadable:*"))
+    assert len(unread) == 4, "what the console says about finding them is true"

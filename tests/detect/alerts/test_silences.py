@@ -238,8 +238,39 @@ def test_silence_is_counted_from_when_the_intake_was_there(live: Watching) -> No
     assert look(live, peer, minutes=14) == []
     (alert,) = look(live, peer, minutes=1)
     assert alert.subject == source.id
+    live.send(source)
+    (over,) = look(live, peer, minutes=1)
+    assert (over.id, over.status) == (alert.id, Status.CLOSED)
     peer.close()
     until(lambda: live.room.link.listening_since is None)
+    assert len(look(live, None, days=1)) == 1
+
+
+def test_a_machine_that_slept_raises_nothing_when_it_wakes(live: Watching) -> None:
+    source = live.make()
+    peer = Peer(live.room)
+    peer.expect(Synced)
+    assert live.room.link.wait_ready(5)
     live.send(source)
-    (alert,) = look(live, None, minutes=1)
-    assert alert.status is Status.CLOSED, "that it is over is seen without a worker, too"
+    assert look(live, peer, minutes=1) == []
+    assert isinstance(live.clock, ManualClock)
+    live.clock._now += timedelta(hours=9)  # the time of day went on, the machine did not
+    assert look(live, peer, seconds=10) == []
+    assert look(live, peer, minutes=14) == []
+    assert len(look(live, peer, minutes=1)) == 1
+
+
+def test_that_it_is_over_is_seen_without_a_worker_too(watching: Watching) -> None:
+    source = watching.make()
+    watching.send(source)
+    watching.after(minutes=20)
+    watching.send(source)
+    watching.since = None
+    assert watching.after(minutes=1)[0].status is Status.CLOSED
+
+
+def test_a_case_may_quote_it(watching: Watching) -> None:
+    watching.make()
+    (alert,) = watching.after(minutes=20)
+    quote = watching.room.detect.alert_quote(ANALYST, alert.id)
+    assert (quote.title, quote.evidence, quote.indicator) == ("cortafuegos", (), None)

@@ -23,6 +23,7 @@ from istmo.identity import audit
 from istmo.kit.i18n import Catalogue
 
 from .room import ADMINISTRATOR, ANALYST, OBSERVER, Peer, Room
+from .test_link import _in_thread
 
 CATALOGUE = Catalogue(strict=True)
 EVERYTHING: dict[str, Any] = {
@@ -191,12 +192,18 @@ def test_who_may_not_manage_sources_changes_none(room: Room) -> None:
 def test_the_worker_is_told_how_a_source_is_known_and_read(linked: Room) -> None:
     peer = Peer(linked)
     peer.expect(Synced)
-    made, _ = linked.detect.create_source(ADMINISTRATOR, "proxy", settings=EVERYTHING)
-    (told,) = peer.expect(PutSources).sources
+    made: list[str] = []
+
+    def make() -> None:
+        source, _ = linked.detect.create_source(ADMINISTRATOR, "proxy", settings=EVERYTHING)
+        made.append(source.id)
+
+    with _in_thread(make):
+        (told,) = peer.expect(PutSources).sources
     assert (told.addresses, told.certificate) == (["10.1.0.0/16", "192.0.2.7/32"], "ab" * 31 + "cd")
     assert (told.form, told.zone, told.rate) == ("syslog", "America/Tegucigalpa", 500)
-    linked.detect.change_source(ADMINISTRATOR, made.id, {"rate": "0"})
-    (told,) = peer.expect(PutSources).sources
+    with _in_thread(lambda: linked.detect.change_source(ADMINISTRATOR, made[0], {"rate": "0"})):
+        (told,) = peer.expect(PutSources).sources
     assert told.rate == 0
 
 

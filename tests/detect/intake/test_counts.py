@@ -23,13 +23,19 @@ def test_a_body_that_is_refused_whole_is_counted_with_its_reason(port: Port) -> 
     assert port.ask("POST", "/api/v1/events", EVENT, Content_Encoding="br").status_code == 415
     assert port.ask("POST", "/api/v1/events", b"no gzip", Content_Encoding="gzip").status_code == 400
     assert port.ask("POST", "/_bulk", b'{"explode":{}}\n{}\n').status_code == 400
+    assert port.ask("POST", "/services/collector/event", b"{}").status_code == 400
+    assert port.ask("POST", "/v1/logs", b"\xff").status_code == 400
+    assert port.ask("POST", "/gelf", b'{"short_message": "' + b"x" * 2_500 + b'"}').status_code == 400
     told = port.count()
-    assert (told["accepted"], told["refused"]) == (0, 4)
+    assert (told["accepted"], told["refused"]) == (0, 7)
     assert told["reasons"] == {
         "detect.batch_too_large": 1,
         "detect.encoding_unknown": 1,
         "detect.body_not_gzip": 1,
         "detect.bulk_action": 1,
+        "detect.hec_no_event": 1,
+        "detect.otlp_unreadable": 1,
+        "detect.line_too_long": 1,
     }
 
 

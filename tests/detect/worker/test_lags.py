@@ -28,6 +28,7 @@ def event(clock: ManualClock, ago: float | None, source: str = "s1") -> tuple[St
 def test_the_median_of_the_newest_is_told(clock: ManualClock) -> None:
     sample = LagSample(clock)
     for ago in (2, 3, 4, 90_000, -7_000):
+        clock.advance(1)
         sample.see([event(clock, 1e6), event(clock, ago), event(clock, 60, "s2")])
     assert sample.take() == Lags({"s1": 3 * SECOND, "s2": 60 * SECOND})
 
@@ -44,13 +45,24 @@ def test_what_tells_no_time_is_not_counted(clock: ManualClock) -> None:
     assert sample.take() is None
 
 
+def test_a_source_is_looked_at_once_a_second_however_much_it_sends(clock: ManualClock) -> None:
+    sample = LagSample(clock)
+    for _ in range(100):
+        sample.see([event(clock, 5)] * 50)
+    sample.see([event(clock, 900)])
+    clock.advance(1)
+    sample.see([event(clock, None), event(clock, 7)] + [event(clock, None)] * 5)
+    assert sample.take() == Lags({"s1": 6 * SECOND}), "of 5 and 7 seconds"
+
+
 def test_it_is_told_every_ten_seconds_and_only_what_has_changed(clock: ManualClock) -> None:
     sample = LagSample(clock)
     sample.see([event(clock, 5), event(clock, 5, "s2")])
     assert sample.take() is not None
+    clock.advance(1)
     sample.see([event(clock, 5)])
     assert sample.take() is None
-    clock.advance(10)
+    clock.advance(9)
     assert sample.take() == Lags({"s1": 5 * SECOND})
     clock.advance(10)
     assert sample.take() is None

@@ -23,14 +23,14 @@ from istmo.policy.actions import Action
 
 @get("/sources", opt=PEOPLE, sync_to_thread=True)
 def source_list(request: Request[Any, Any, Any], asker: Asker, detect: Detect, clock: Clock) -> Response[Any]:
-    """Sources that may send; with ``all`` in the address those that may no more, too."""
+    """Sources that may send, the silent ones first; with ``all`` in the address all others, too."""
     is_all = "all" in request.query_params
     found, now = detect.sources(asker.principal), clock.now()
     shown = [one for one in found if is_all or one.state(now) not in ("revoked", "expired")]
     return page(
         request,
         "detect/sources.html",
-        found=[(one, one.state(now)) for one in shown],
+        found=[(one, one.state(now), _lag(one)) for one in sorted(shown, key=lambda one: not one.silence)],
         is_all=is_all,
         gone=len(found) - len(shown),
         may_manage=faces_of(request).may(asker.principal, Action.SOURCE_MANAGE),
@@ -84,7 +84,7 @@ def show_source(
         form=form or Form(settings_of(source)),
         source=source,
         state=source.state(faces.clock.now()),
-        lag="" if lag is None else lag_text(lag),
+        lag=_lag(source),
         is_ahead=lag is not None and lag < 0,
         is_late=lag is not None and abs(lag) >= LATE_SECONDS,
         reasons=refusals(source.reasons, asker.language, faces.catalogue, faces.settings.limits),
@@ -93,6 +93,10 @@ def show_source(
         examples=examples(address),
         may_manage=faces.may(asker.principal, Action.SOURCE_MANAGE),
     )
+
+
+def _lag(source: Source) -> str:
+    return "" if source.lag is None else lag_text(source.lag / 1_000_000)
 
 
 def settings_of(source: Source) -> dict[str, str]:

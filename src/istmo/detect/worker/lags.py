@@ -16,8 +16,10 @@ from istmo.detect.wire import Lags
 
 _REMEMBERED: Final = 31
 """Events by source whose median is told: one with a wrong clock does not speak for all."""
+_SEEN_SECONDS: Final = 1.0
+"""A source is looked at so often: reading a time costs as much as asking all rules."""
 _TRIES: Final = 8
-"""Events of a source that are looked at in each portion: reading a time costs as much as matching."""
+"""Of a source's events, how many are then looked at for one that tells its time."""
 _EVERY_SECONDS: Final = 10.0
 _MOST_SOURCES: Final = 2_000
 
@@ -30,6 +32,8 @@ class LagSample:
         self._lock = threading.Lock()
         self._newest: dict[str, deque[int]] = {}
         self._changed: set[str] = set()
+        self._due: dict[str, float] = {}
+        """When a source is looked at again. For the thread that adds alone."""
         self._told_at = clock.monotonic() - _EVERY_SECONDS
 
     def see(self, events: Sequence[tuple[StoredEvent, NormalEvent]]) -> None:
@@ -37,16 +41,22 @@ class LagSample:
 
         A time without a zone counts as it is read: what is then hours off shows that a zone is wanted.
         """
+        now = self._clock.monotonic()
         left: dict[str, int] = {}
         found: dict[str, int] = {}
         for event, normal in reversed(events):
-            tries = left.get(event.source, _TRIES)
-            if not tries:
+            source = event.source
+            tries = left.get(source)
+            if tries is None:
+                tries = _TRIES if now >= self._due.get(source, now) else 0
+            left[source] = max(0, tries - 1)
+            if not tries or normal.time is None:
                 continue
-            left[event.source] = tries - 1
-            if normal.time is not None:
-                left[event.source] = 0
-                found[event.source] = event.received - to_micros(normal.time)
+            left[source] = 0
+            found[source] = event.received - to_micros(normal.time)
+        for source in left:
+            if now >= self._due.get(source, now) and (source in self._due or len(self._due) < _MOST_SOURCES):
+                self._due[source] = now + _SEEN_SECONDS
         with self._lock:
             for source, lag in found.items():
                 if source in self._newest or len(self._newest) < _MOST_SOURCES:

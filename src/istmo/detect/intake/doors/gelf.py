@@ -38,9 +38,9 @@ async def take(desk: Desk, request: Request) -> Reply:
                 arrived.refuse(TooLarge("detect.line_too_long", limit=desk.limits.line_bytes))
             else:
                 add_message(piece, arrived)
+        await desk.store(source, arrived)
         if not arrived.events:
             raise InvalidInput("detect.nothing_accepted", n=max(1, arrived.refused.total()))
-        await desk.store(source, arrived)
     return Reply(202)
 
 
