@@ -5,8 +5,7 @@ Columns are always made from the lines: they say what the lines say, and never m
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,10 @@ class SegmentColumns:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
-        self._seen: Counter[int] = Counter()
+        self._keys: list[str] = []
+        """The numbers as text, as they stand in a row."""
+        self._seen: list[int] = []
+        """How many rows have each field, by its number."""
         self._lists: set[int] = set()
         self._times: tuple[int, int] | None = None
         self._parts: dict[str, list[int]] = {}
@@ -67,9 +69,8 @@ class SegmentColumns:
         if normal is None:
             self.odd += 1
             return orjson.dumps(row)
-        found = {self._number(name, texts): SEPARATOR.join(texts) for name, texts in _texts(normal)}
         row["host"] = normal.host
-        whole = orjson.dumps(row | found)
+        whole = orjson.dumps(row | self._fields(normal))
         if len(whole) < LONGEST_ROW:
             return whole
         self.odd += 1
@@ -86,16 +87,32 @@ class SegmentColumns:
         part[2] = min(part[2], received)
         part[3] = max(part[3], received)
 
-    def _number(self, name: str, texts: list[str]) -> str:
-        number = self._numbers.setdefault(name, len(self._numbers))
-        self._seen[number] += 1
-        if len(texts) > 1:
-            self._lists.add(number)
-        return str(number)
+    def _fields(self, normal: NormalEvent) -> dict[str, str]:
+        # Plain texts first and without a call: this runs for each field of each event.
+        numbers, keys, seen = self._numbers, self._keys, self._seen
+        found: dict[str, str] = {}
+        for name, value in normal.fields.items():
+            if isinstance(value, str):
+                text, is_list = value, False
+            elif texts := texts_of(value):
+                text, is_list = SEPARATOR.join(texts), len(texts) > 1
+            else:
+                continue
+            number = numbers.get(name)
+            if number is None:
+                number = numbers[name] = len(numbers)
+                keys.append(str(number))
+                seen.append(0)
+            seen[number] += 1
+            if is_list:
+                self._lists.add(number)
+            found[keys[number]] = text
+        return found
 
     def chosen(self, most: int) -> list[int]:
         """The fields that get a column: the most frequent."""
-        return sorted(number for number, _ in self._seen.most_common(most))
+        by_count = sorted(range(len(self._seen)), key=lambda number: -self._seen[number])
+        return sorted(by_count[:most])
 
     def names(self, numbers: list[int]) -> list[str]:
         by_number = {number: name for name, number in self._numbers.items()}
@@ -118,12 +135,6 @@ class SegmentColumns:
             columns_bytes=columns.stat().st_size,
             columns_digest=digest_of(columns),
         )
-
-
-def _texts(normal: NormalEvent) -> Iterator[tuple[str, list[str]]]:
-    for name, value in normal.fields.items():
-        if texts := texts_of(value):
-            yield name, texts
 
 
 def write_segment(folder: EventFolder, target: Closed, lines: Iterable[Placed]) -> Index:

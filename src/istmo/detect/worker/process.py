@@ -298,7 +298,7 @@ class Worker:
         if is_busy:
             return
         if waiting and self._clock.monotonic() >= self._close_after:
-            self._closing = asyncio.create_task(self._close(waiting[0]))
+            self._closing = asyncio.create_task(self._close_all())
         elif self._tending.is_due:
             self._closing = asyncio.create_task(self._tend())
 
@@ -310,12 +310,14 @@ class Worker:
         except Exception:
             log.exception("tending_failed")
 
-    async def _close(self, segment: int) -> None:
-        async for answer in self._pool.run(CloseSegment(segment)):
-            if answer.problem is not None:
-                self._close_after = self._clock.monotonic() + _CLOSE_AGAIN_SECONDS
-                self._notices.append(Notice("detect.segment_not_closed", {"segment": segment}))
-        await asyncio.to_thread(self._log.recount)
+    async def _close_all(self) -> None:
+        while waiting := self._log.segments_to_close():
+            async for answer in self._pool.run(CloseSegment(waiting[0])):
+                if answer.problem is not None:
+                    self._close_after = self._clock.monotonic() + _CLOSE_AGAIN_SECONDS
+                    self._notices.append(Notice("detect.segment_not_closed", {"segment": waiting[0]}))
+                    return
+            await asyncio.to_thread(self._log.recount)
 
     async def _report(self) -> None:
         connection = self._connection
