@@ -5,43 +5,33 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from istmo.errors import InvalidInput, NotFound
-from istmo.kit.cli import Teller, argument, command, group, option, told
+from istmo.errors import InvalidInput
+from istmo.kit.cli import Teller, command, told
+from istmo.kit.client import NodeClient
 
 _SIZE = re.compile(r"(\d{1,12})(?:\.(\d))?\s*(|[KMGT])I?B?", re.IGNORECASE)
 _UNITS: Final = {"": 1, "K": 1_000, "M": 1_000_000, "G": 1_000_000_000, "T": 1_000_000_000_000}
 
 
-@group("events", help="detect.command.events")
-def events() -> None:
-    """What is stored of events."""
-
-
-@command("show", help="detect.command.events.show")
+@command("events", help="detect.command.events")
 @told
-def show(teller: Teller) -> None:
+def events(teller: Teller) -> None:
     """The oldest event, what each source takes, and for how many days there is room."""
     with teller.client() as node:
         found = node.get("/api/v1/events/kept")
     _tell(teller, found)
 
 
-@command("keep", help="detect.command.events.keep")
-@argument("source")
-@option("--days", default=None, type=int, help="detect.command.events.days")
-@option("--budget", default=None, help="detect.command.events.budget")
-@told
-def keep(teller: Teller, source: str, days: int | None, budget: str | None) -> None:
-    """How long, and in how much room, a source's events are kept; what is not given stays as it is."""
+def keep(node: NodeClient, source: str, days: int | None, budget: str | None) -> None:
+    """Say how long, and in how much room, a source's events are kept; what is not given stays as it is."""
     room = None if budget is None else read_size(budget)
-    with teller.client() as node:
-        before = _find(node.get("/api/v1/events/kept"), source)
-        wanted = {
-            "keep_days": before["keep_days"] if days is None else days,
-            "budget_bytes": before["budget_bytes"] if room is None else room,
-        }
-        found = node.call("PUT", f"/api/v1/sources/{before['id']}/kept", wanted, {})
-    _tell(teller, found)
+    kept = node.get("/api/v1/events/kept")["sources"]
+    before = next(one for one in kept if one["id"] == source)
+    wanted = {
+        "keep_days": before["keep_days"] if days is None else days,
+        "budget_bytes": before["budget_bytes"] if room is None else room,
+    }
+    node.call("PUT", f"/api/v1/sources/{source}/kept", wanted, {})
 
 
 def read_size(text: str) -> int:
@@ -51,14 +41,6 @@ def read_size(text: str) -> int:
         raise InvalidInput("detect.keep_budget")
     unit = _UNITS[found[3].upper()]
     return int(found[1]) * unit + int(found[2] or 0) * unit // 10
-
-
-def _find(kept: dict[str, Any], source: str) -> dict[str, Any]:
-    """By id, or by a name in any case: where a name was used again, the one that has the most events."""
-    for one in kept["sources"]:
-        if one["id"] == source or one["name"].lower() == source.lower():
-            return dict(one)
-    raise NotFound("detect.unknown_source", source=source[:80])
 
 
 def _tell(teller: Teller, found: dict[str, Any]) -> None:
@@ -91,8 +73,5 @@ def _size(number: int) -> str:
             return f"{number / size:.1f} {unit}"
     return f"{number} B"
 
-
-for one in (show, keep):
-    events.add_command(one)
 
 commands = [events]

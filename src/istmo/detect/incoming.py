@@ -34,6 +34,11 @@ log = structlog.get_logger(__name__)
 MOST_WAITING: Final = 256
 MOST_AT_ONCE: Final = 64
 HITS_AT_ONCE: Final = 2_000
+_LET_GO: Final = {
+    "age": "let_go_age",
+    "budget": "let_go_budget",
+    "source_budget": "let_go_source_budget",
+}
 MOST_NAMED_SOURCES: Final = 50
 """Sources that an audit line names, those of which most went first; their sum counts all."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
@@ -195,7 +200,7 @@ class Incoming:
             "last": instants.format(from_micros(item.last)),
         }
         each = sorted(item.events.items(), key=lambda one: -one[1])[:MOST_NAMED_SOURCES]
-        reasons = [Reason(f"let_go_{item.why}", told)]
+        reasons = [Reason(_LET_GO.get(item.why, item.why), told)]
         reasons += [Reason("let_go_of_source", {"source": id, "events": str(n)}) for id, n in each]
         now = self._clock.now()
         audit.record(tx, System("detect"), Action.EVENT_LET_GO, "events", audit.DONE, reasons, now)

@@ -429,20 +429,7 @@ ToWorker = (
     | Cancel
     | AskStats
 )
-ToWeb = (
-    Ready
-    | Live
-    | Hits
-    | Costs
-    | HuntHits
-    | Rows
-    | Counted
-    | Lags
-    | AskKeeping
-    | LetGo
-    | Stats
-    | Notice
-)
+ToWeb = Ready | Live | Hits | Costs | HuntHits | Rows | Counted | Lags | AskKeeping | LetGo | Stats | Notice
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
