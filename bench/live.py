@@ -219,12 +219,12 @@ def side_lines(side: WebSide, segment: int) -> int:
     """Lines of a segment that takes no more."""
     key = (side.settings.data, segment)
     if key not in _lines:
-        from istmo.detect.eventstore.folder import EventFolder
+        from istmo.detect.eventstore.folder import Closed, EventFolder
         from istmo.detect.eventstore.frames import FrameReader
 
         folder = EventFolder(side.settings.events)
         try:
-            with FrameReader(folder.raw_path(segment)) as reader:
+            with FrameReader(folder.raw_path(Closed(segment, segment))) as reader:
                 _lines[key] = reader.index.lines
         except FileNotFoundError:
             _lines[key] = folder.wal_path(segment).read_bytes().count(b"\n")

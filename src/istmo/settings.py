@@ -33,6 +33,16 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """How long stored events are kept, and in how much room: the table ``[events]``. 0 is no bound."""
+
+    keep_days: int = 0
+    """Counted from when an event came in; a source may have its own."""
+    budget_bytes: int = 0
+    """Disk that all stored events may take: the oldest go first."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """One node's settings. ``data`` is its folder: database, keys, log files, events."""
 
@@ -57,6 +67,7 @@ class Settings:
     space: str = "real"
     """``real``, or the id of an exercise: an exit refuses everything that is not real."""
     limits: Limits = field(default_factory=Limits)
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def database_url(self) -> str:
@@ -99,8 +110,11 @@ def load_settings(data: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput("settings.not_toml", file=str(path), detail=str(error)) from None
     limits = _typed(Limits, found.pop("limits", {}), path)
+    retention = _typed(Retention, found.pop("events", {}), path)
+    if "retention" in found:
+        raise InvalidInput("settings.unknown", file=str(path), field="retention")
     values = _typed(Settings, found | {"data": str(data), "limits": None}, path)
-    values["data"], values["limits"] = data, Limits(**limits)
+    values["data"], values["limits"], values["retention"] = data, Limits(**limits), Retention(**retention)
     for needed in ("name", "country"):
         if not values.get(needed):
             raise InvalidInput("settings.missing", file=str(path), field=needed)
@@ -130,12 +144,16 @@ def save_settings(settings: Settings) -> None:
     lines = [
         f"{name} = {_toml(value)}"
         for name, value in asdict(settings).items()
-        if name not in ("data", "limits")
+        if name not in ("data", "limits", "retention")
     ]
-    standard = asdict(Limits())
-    changed = {k: v for k, v in asdict(settings.limits).items() if v != standard[k]}
-    if changed:
-        lines += ["", "[limits]", *(f"{name} = {value}" for name, value in changed.items())]
+    for table, found, standard in (
+        ("limits", settings.limits, Limits()),
+        ("events", settings.retention, Retention()),
+    ):
+        usual = asdict(standard)
+        changed = {name: value for name, value in asdict(found).items() if value != usual[name]}
+        if changed:
+            lines += ["", f"[{table}]", *(f"{name} = {value}" for name, value in changed.items())]
     settings.data.mkdir(parents=True, exist_ok=True)
     (settings.data / FILE).write_text("\n".join(lines) + "\n", "utf-8")
 

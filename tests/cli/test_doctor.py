@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from istmo.detect.eventstore.closing import close_segment
-from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.lines import compose
 from istmo.kit.i18n import Catalogue
 
@@ -198,7 +198,7 @@ def test_stored_events_that_cannot_be_read_are_found(copy: Path) -> None:
         events.wal_path(segment).write_bytes(b"".join(stored))
         close_segment(events, segment)
     assert examine(copy)[1]["events"] == "ok"
-    columns, lines = events.columns_path(101), events.raw_path(102)
+    columns, lines = events.columns_path(Closed(101, 101)), events.raw_path(Closed(102, 102))
     columns.write_bytes(columns.read_bytes()[:-20])
     status, found, said = examine(copy)
     assert (status, found["events"]) == (0, "warn"), "no event is lost"

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from istmo.cli.doctor import doctor
 from istmo.clock import SystemClock
+from istmo.detect.commands_kept import events
 from istmo.detect.commands_source import source
 from istmo.kit.cli import speak
 from istmo.model import instants
@@ -71,6 +72,15 @@ def test_a_source_is_added_set_shown_listed_and_revoked(node: Path) -> None:
     assert after["settings"]["zone"] == "America/Tegucigalpa" and "secret" not in after
     assert told(node, "show", made["id"])["settings"] == after["settings"]
     assert [one["name"] for one in told(node, "list")["items"]] == ["Proxy central"]
+    kept = told(node, "set", "proxy central", "--keep-days", "90", "--budget", "20GB", "--rate", "7")
+    assert kept["settings"]["rate"] == 7
+    told(node, "set", "proxy central", "--budget", "500MB")
+    done = run(events, "--data", node, "--json")
+    (one,) = [one for one in json.loads(done.stdout)["sources"] if one["id"] == made["id"]]
+    assert (one["keep_days"], one["budget_bytes"]) == (90, 500_000_000)
+    for lang in ("es", "en"):
+        shown = run(events, "--data", node, lang=lang).stdout
+        assert "Proxy central" in shown and "500.0 MB" in shown and "⟦" not in shown
     assert told(node, "revoke", "proxy central") == {"revoked": made["id"]}
     assert told(node, "show", "proxy central")["state"] == "revoked"
 
@@ -85,6 +95,7 @@ def test_a_source_is_added_set_shown_listed_and_revoked(node: Path) -> None:
         (("show", "nadie"), "detect.unknown_source"),
         (("set", "nadie"), "detect.source_nothing_given"),
         (("set", "nadie", "--rate", "1"), "detect.unknown_source"),
+        (("set", "nadie", "--keep-days", "1"), "detect.unknown_source"),
     ],
 )
 def test_what_is_no_good_is_told_and_nothing_is_made(node: Path, arguments: Any, code: str) -> None:

@@ -20,6 +20,8 @@ from istmo.settings import Settings, load_settings
 from istmo.store.health import database_problem, is_empty, is_missing, needs_upgrade
 
 LOW_DISK_GB = 2.0
+FEW_DAYS = 14
+"""Until the disk is full with events, at the present rate: time enough to do something about it."""
 MOST_NAMED = 5
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -162,6 +164,7 @@ def check_running(settings: Settings) -> Iterator[Finding]:
             node = client.get("/api/v1/node")
             yield Finding("running", "ok", "running.ok", {"url": settings.url})
             yield _worker(node["worker"])
+            yield _kept(client.get("/api/v1/events/kept"))
             if counts := node["worker"]["correlations"]:
                 yield _correlations(counts)
             yield _slow_rules(client.get("/api/v1/rules", slow="true"))
@@ -178,6 +181,18 @@ def _worker(worker: dict[str, Any]) -> Finding:
         return Finding("worker", "bad", "worker.bad", {"worker": say(f"web.watch.{worker['state']}")})
     counts = {"indicators": worker["indicators"], "rules": worker["rules"]}
     return Finding("worker", "ok", "worker.ok", counts)
+
+
+def _kept(kept: dict[str, Any]) -> Finding:
+    """How far back events reach, and for how many days there is room at the present rate."""
+    told = {"oldest": kept["oldest"], "size": f"{kept['bytes'] / 1e9:.2f}", "n": kept["days_left"]}
+    if kept["oldest"] is None:
+        return Finding("kept", "ok", "kept.none")
+    if kept["days_left"] is None:
+        return Finding("kept", "ok", "kept.new", told | {"n": 0})
+    # With a budget the oldest go by themselves, and what is left until then is no worry.
+    is_short = kept["days_left"] < FEW_DAYS and not kept["budget_bytes"]
+    return Finding("kept", "warn" if is_short else "ok", "kept.short" if is_short else "kept.ok", told)
 
 
 def _correlations(counts: dict[str, int]) -> Finding:

@@ -40,6 +40,7 @@ COMMANDS = {
     "rules": ("istmo.detect.commands_rules", "detect.command.rules"),
     "lists": ("istmo.detect.commands_lists", "detect.command.lists"),
     "source": ("istmo.detect.commands_source", "detect.command.source"),
+    "events": ("istmo.detect.commands_kept", "detect.command.events"),
     "search": ("istmo.detect.commands", "detect.command.search"),
     "case": ("istmo.respond.commands", "respond.command.case"),
     "peer": ("istmo.federation.commands", "federation.command"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from istmo.clock import SystemClock
+from istmo.detect.commands_kept import keep
 from istmo.detect.explaining import lag_text
 from istmo.detect.service.source_settings import LONGEST_PEM
 from istmo.errors import InvalidInput, NotFound
@@ -54,14 +55,20 @@ def add(teller: Teller, name: str, expires: str | None, **given: Any) -> None:
 @command("set", help="detect.command.source.set")
 @argument("source", metavar="SOURCE")
 @_settings_options
+@option("--keep-days", default=None, type=int, help="detect.command.source.keep_days")
+@option("--budget", default=None, help="detect.command.source.budget")
 @told
-def set_(teller: Teller, source: str, **given: Any) -> None:
-    """Give settings of a source anew."""
+def set_(teller: Teller, source: str, keep_days: int | None, budget: str | None, **given: Any) -> None:
+    """Give settings of a source anew, and how long its events are kept."""
     changes = _settings(given)
-    if not changes:
+    says_how_long = keep_days is not None or budget is not None
+    if not changes and not says_how_long:
         raise InvalidInput("detect.source_nothing_given")
     with teller.client() as node:
-        found = node.post(f"/api/v1/sources/{_named(node, source)}", changes)
+        id = _named(node, source)
+        if says_how_long:
+            keep(node, id, keep_days, budget)
+        found = node.post(f"/api/v1/sources/{id}", changes) if changes else node.get(f"/api/v1/sources/{id}")
     _show(teller, found)
 
 

@@ -20,12 +20,13 @@ from istmo.detect import wire
 from istmo.detect.objects_source import Sent
 from istmo.detect.records import positions, rules, sources
 from istmo.detect.stories import Stories, from_micros
-from istmo.detect.wire import Costs, Counted, Hits, HuntHits, Lags, SourceCount
+from istmo.detect.wire import Costs, Counted, Hits, HuntHits, Lags, LetGo, SourceCount
 from istmo.errors import Unavailable
 from istmo.identity import audit
+from istmo.model import instants
 from istmo.policy.actions import Action
 from istmo.policy.decisions import Reason
-from istmo.policy.principals import Anonymous
+from istmo.policy.principals import Anonymous, System
 from istmo.store.engine import Store, Transaction
 
 log = structlog.get_logger(__name__)
@@ -33,6 +34,13 @@ log = structlog.get_logger(__name__)
 MOST_WAITING: Final = 256
 MOST_AT_ONCE: Final = 64
 HITS_AT_ONCE: Final = 2_000
+_LET_GO: Final = {
+    "age": "let_go_age",
+    "budget": "let_go_budget",
+    "source_budget": "let_go_source_budget",
+}
+MOST_NAMED_SOURCES: Final = 50
+"""Sources that an audit line names, those of which most went first; their sum counts all."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
@@ -71,7 +79,7 @@ class TurnedAway:
     code: str
 
 
-Item = Hits | HuntHits | Counted | Costs | Lags | Hunted | Forgotten | Unusable | TurnedAway
+Item = Hits | HuntHits | Counted | Costs | Lags | LetGo | Hunted | Forgotten | Unusable | TurnedAway
 
 
 class Incoming:
@@ -177,10 +185,25 @@ class Incoming:
                     tx, Anonymous(), Action.EVENT_SUBMIT, "intake", audit.DENIED, reasons,
                     self._clock.now(), address=item.address,
                 )  # fmt: skip
+            case LetGo():
+                self._store_let_go(tx, item)
             case Counted(sources=counts):
                 sources.count_events(tx.connection, [_sent(one) for one in counts])
             case Lags(sources=lags):
                 sources.set_lags(tx.connection, lags)
+
+    def _store_let_go(self, tx: Transaction, item: LetGo) -> None:
+        """Which source's events went, how many, and when the first and the last of them had come in."""
+        told = {
+            "events": str(sum(item.events.values())),
+            "first": instants.format(from_micros(item.first)),
+            "last": instants.format(from_micros(item.last)),
+        }
+        each = sorted(item.events.items(), key=lambda one: -one[1])[:MOST_NAMED_SOURCES]
+        reasons = [Reason(_LET_GO.get(item.why, item.why), told)]
+        reasons += [Reason("let_go_of_source", {"source": id, "events": str(n)}) for id, n in each]
+        now = self._clock.now()
+        audit.record(tx, System("detect"), Action.EVENT_LET_GO, "events", audit.DONE, reasons, now)
 
 
 def _sent(one: SourceCount) -> Sent:

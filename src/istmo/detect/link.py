@@ -24,6 +24,7 @@ import structlog
 from istmo.clock import Clock
 from istmo.detect import wire
 from istmo.detect.incoming import Forgotten, Hunted, Incoming, TurnedAway, Unusable
+from istmo.detect.keeping import keeping_of
 from istmo.detect.objects import IndicatorSource, WorkerNotice
 from istmo.detect.outgoing import Outgoing
 from istmo.detect.recent import RecentCounts
@@ -31,6 +32,7 @@ from istmo.detect.stories import Stories
 from istmo.detect.unix_socket import SOCKET, listen
 from istmo.detect.wire import (
     INTAKE_DENIED,
+    AskKeeping,
     AskStats,
     Cancel,
     Channel,
@@ -39,6 +41,7 @@ from istmo.detect.wire import (
     Hits,
     HuntHits,
     Lags,
+    LetGo,
     Live,
     Notice,
     Ready,
@@ -49,6 +52,7 @@ from istmo.detect.wire import (
     WireRow,
 )
 from istmo.errors import InvalidInput, Unavailable
+from istmo.policy import Context
 from istmo.settings import Settings
 from istmo.store.changes import Change
 from istmo.store.engine import Store
@@ -90,6 +94,7 @@ class WorkerLink:
     ) -> None:
         """``members``: the region's present members, for ``policy`` in the worker."""
         self._store, self._clock, self._run, self._member = store, clock, settings.run, member
+        self._members, self._space = members, settings.space
         self._seconds = float(settings.limits.search_seconds)
         self._incoming = Incoming(store, clock, stories)
         self.recent = RecentCounts(clock)
@@ -371,7 +376,7 @@ class WorkerLink:
 
     def _hear(self, channel: Channel, message: ToWeb) -> None:
         match message:
-            case Hits() | Costs() | Lags():
+            case Hits() | Costs() | Lags() | LetGo():
                 self._incoming.put(message)
             case Counted(sources=counts):
                 self.recent.add(counts)
@@ -385,10 +390,16 @@ class WorkerLink:
                     answers = self._answers.get(request)
                 if answers is not None:
                     answers.put(message)
+            case AskKeeping():
+                channel.send(keeping_of(self._store, self._context()))
             case Notice():
                 self._hear_notice(message)
             case Ready():
                 log.warning("worker_repeats_itself")
+
+    def _context(self) -> Context:
+        members = frozenset(self._members()) | {self._member}
+        return Context(self._member, members, self._space, self._clock.now())
 
     def _hear_notice(self, notice: Notice) -> None:
         code, params = notice.code, notice.params

@@ -253,6 +253,16 @@ class Search(Struct, tag=True, frozen=True):
     limit: int = 100
 
 
+class Keeping(Struct, tag=True, frozen=True):
+    """What ``AskKeeping`` asked: ``read`` is the place before which nobody needs an event any more.
+
+    ``sources``: days and bytes to keep of a source, where it has a word of its own (0: no bound).
+    """
+
+    read: Position
+    sources: dict[str, tuple[int, int]]
+
+
 class Cancel(Struct, tag=True, frozen=True):
     """Stop a hunt or a search; it still answers with ``done``."""
 
@@ -353,6 +363,22 @@ class Lags(Struct, tag=True, frozen=True):
     sources: dict[str, int]
 
 
+class AskKeeping(Struct, tag=True, frozen=True):
+    """What is to be kept, and up to where it has been read by all who are to read it."""
+
+
+class LetGo(Struct, tag=True, frozen=True):
+    """Events that go now, told before they do. ``why``: ``age``, ``source_budget`` or ``budget``.
+
+    ``events`` by source; ``first`` and ``last`` came in then, µs since 1970.
+    """
+
+    why: str
+    events: dict[str, int]
+    first: int
+    last: int
+
+
 class Stats(Struct, tag=True, frozen=True):
     """``behind`` counts events not yet seen by a stage; sizes in bytes."""
 
@@ -368,6 +394,14 @@ class Stats(Struct, tag=True, frozen=True):
     """What correlations remember and have let go of (``Counts`` and sizes by name); empty without any."""
     intake: str
     """``open``, or the code of what stops it (``detect.disk_full``)."""
+    oldest: int = 0
+    """When the oldest closed event came in, µs since 1970; 0 where none rests yet."""
+    sources: dict[str, int] = {}
+    """Bytes on disk by source, of what is closed."""
+    daily: int = 0
+    """Bytes that a day brings at the present rate; 0 where it is not known yet."""
+    room: int = 0
+    """Bytes that there is still room for, on the disk or within the budget."""
 
 
 INTAKE_DENIED: Final = "detect.intake_denied"
@@ -391,10 +425,11 @@ ToWorker = (
     | Synced
     | Hunt
     | Search
+    | Keeping
     | Cancel
     | AskStats
 )
-ToWeb = Ready | Live | Hits | Costs | HuntHits | Rows | Counted | Lags | Stats | Notice
+ToWeb = Ready | Live | Hits | Costs | HuntHits | Rows | Counted | Lags | AskKeeping | LetGo | Stats | Notice
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

@@ -24,6 +24,7 @@ class Action(StrEnum):
     CASE_SHARE = "case.share"
     EVENT_SEARCH = "event.search"
     EVENT_SUBMIT = "event.submit"
+    EVENT_LET_GO = "event.let_go"
     RULE_READ = "rule.read"
     RULE_WRITE = "rule.write"
     SOURCE_READ = "source.read"
@@ -124,7 +125,15 @@ OPERATOR_MAY: frozenset[Action] = ROLE_MAY[Role.ADMINISTRATOR] | ROLE_MAY[Role.A
 OPERATOR_READS = max(ROLE_READS[Role.ADMINISTRATOR], ROLE_READS[Role.ANALYST])
 
 SYSTEM_MAY: Mapping[str, frozenset[Action]] = {
-    "detect": frozenset({Action.OBJECT_READ, Action.SIGHTING_RECORD, Action.ALERT_READ, Action.ALERT_WORK}),
+    "detect": frozenset(
+        {
+            Action.OBJECT_READ,
+            Action.SIGHTING_RECORD,
+            Action.ALERT_READ,
+            Action.ALERT_WORK,
+            Action.EVENT_LET_GO,
+        }
+    ),
     "jobs": frozenset({Action.OBJECT_READ, Action.SIGHTING_RECORD, Action.JOB_MANAGE}),
 }
 """Parts of the node that act by themselves. A part that is not listed may do nothing."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from litestar.types import ControllerRouterHandler
 
 from istmo.detect import api as detect_api
+from istmo.detect import api_kept as detect_api_kept
 from istmo.detect import pages as detect_pages
 from istmo.federation import api as federation_api
 from istmo.federation import pages as federation_pages
@@ -37,6 +38,7 @@ def open_rooms() -> Rooms:
             *detection_api.routes,
             *intel_api.routes,
             *detect_api.routes,
+            *detect_api_kept.routes,
             *respond_api.routes,
             *federation_api.routes,
         ],

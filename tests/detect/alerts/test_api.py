@@ -31,12 +31,14 @@ def failed(request: Request[Any, Any, Any], error: IstmoError) -> Response[Any]:
     return Response(body, status_code=error.status)
 
 
-def client(room: Room, who: Any = ANALYST, language: str = "es") -> TestClient[Litestar]:
+def client(
+    room: Room, who: Any = ANALYST, language: str = "es", routes: Any = api.routes
+) -> TestClient[Litestar]:
     def given(part: Any) -> Provide:
         return Provide(lambda: part, sync_to_thread=False)
 
     app = Litestar(
-        api.routes,
+        routes,
         dependencies={
             "asker": given(Asker(who, language)),
             "detect": given(room.detect),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from istmo.clock import ManualClock, SystemClock
 from istmo.detect.eventstore.closing import close_segment
+from istmo.detect.eventstore.folder import Closed
 from istmo.detect.eventstore.follow import Follower
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.lines import StoredEvent, compose, parse, read_event
@@ -228,7 +229,7 @@ def test_a_closed_segment_holds_every_line_as_it_was(open_log: Callable[..., Eve
     while block := follower.next():  # it had the file open that is now gone
         rest += block.events
     assert [event.id for event in rest] == [one[0] for one in before]
-    with FrameReader(log.folder.raw_path(1)) as reader:
+    with FrameReader(log.folder.raw_path(Closed(1, 1))) as reader:
         assert len(reader.index.frames) > 1
     assert log.head.events == 4000
     log.close()

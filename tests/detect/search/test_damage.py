@@ -10,7 +10,7 @@ import pytest
 
 from istmo.detect.aside.__main__ import answers
 from istmo.detect.aside.jobs import FindHits, FindRows
-from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.health import look_at
 from istmo.detect.wire import Problem, WireIndicator
@@ -28,49 +28,51 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(raw)
 
 
-def frame(folder: EventFolder, segment: int) -> None:
+def frame(folder: EventFolder, segment: Closed) -> None:
     flip(folder.raw_path(segment), 40)
 
 
-def index(folder: EventFolder, segment: int) -> None:
+def index(folder: EventFolder, segment: Closed) -> None:
     path = folder.raw_path(segment)
     with FrameReader(path) as reader:
         flip(path, sum(one.packed for one in reader.index.frames) + 8)
 
 
-def tail(folder: EventFolder, segment: int) -> None:
+def tail(folder: EventFolder, segment: Closed) -> None:
     path = folder.raw_path(segment)
     path.write_bytes(path.read_bytes()[:-9])
 
 
-def empty(folder: EventFolder, segment: int) -> None:
+def empty(folder: EventFolder, segment: Closed) -> None:
     folder.raw_path(segment).write_bytes(b"")
 
 
-def lines_gone(folder: EventFolder, segment: int) -> None:
+def lines_gone(folder: EventFolder, segment: Closed) -> None:
     folder.raw_path(segment).unlink()
 
 
-def footer(folder: EventFolder, segment: int) -> None:
+def footer(folder: EventFolder, segment: Closed) -> None:
     path = folder.columns_path(segment)
     path.write_bytes(path.read_bytes()[:-20])
 
 
-def pages(folder: EventFolder, segment: int) -> None:
+def pages(folder: EventFolder, segment: Closed) -> None:
     path = folder.columns_path(segment)
     raw = path.read_bytes()
     path.write_bytes(raw[:4] + b"\x00" * 200 + raw[204:])
 
 
-def columns_gone(folder: EventFolder, segment: int) -> None:
+def columns_gone(folder: EventFolder, segment: Closed) -> None:
     folder.columns_path(segment).unlink()
 
 
-def other_columns(folder: EventFolder, segment: int) -> None:
-    folder.columns_path(segment).write_bytes(folder.columns_path(segment + 1).read_bytes()[:50])
+def other_columns(folder: EventFolder, segment: Closed) -> None:
+    folder.columns_path(segment).write_bytes(
+        folder.columns_path(Closed(segment.first + 1, segment.first + 1)).read_bytes()[:50]
+    )
 
 
-Damage = Callable[[EventFolder, int], None]
+Damage = Callable[[EventFolder, Closed], None]
 LINES: list[Damage] = [frame, index, tail, empty, lines_gone]
 COLUMNS: list[Damage] = [footer, pages, columns_gone, other_columns]
 
@@ -105,21 +107,21 @@ def test_a_search_says_which_segment_it_could_not_read(
 ) -> None:
     everything, problem = search(folder, query)
     assert (len(everything), problem) == (EVENTS, None)
-    segment = folder.closed_segments()[1]
+    segment = folder.closed()[1]
     damage(folder, segment)
     found, problem = search(folder, query)
-    assert found == without(everything, segment)
-    assert problem == Problem("", "detect.segments_unreadable", {"n": 1, "segments": str(segment)})
+    assert found == without(everything, segment.first)
+    assert problem == Problem("", "detect.segments_unreadable", {"n": 1, "segments": str(segment.first)})
 
 
 @pytest.mark.parametrize("damage", LINES)
 def test_a_hunt_says_that_it_did_not_see_everything(folder: EventFolder, damage: Damage) -> None:
     everything, problem = hunt(folder)
     assert (len(everything), problem) == (EVENTS, None)
-    segment = folder.closed_segments()[1]
+    segment = folder.closed()[1]
     damage(folder, segment)
     found, problem = hunt(folder)
-    assert found == without(everything, segment)
+    assert found == without(everything, segment.first)
     assert problem is not None
     assert problem.code == "detect.hunt_unreadable"
 
@@ -127,7 +129,7 @@ def test_a_hunt_says_that_it_did_not_see_everything(folder: EventFolder, damage:
 @pytest.mark.parametrize("damage", COLUMNS)
 def test_where_the_columns_are_damaged_the_lines_answer(folder: EventFolder, damage: Damage) -> None:
     everything, _ = search(folder, "")
-    damage(folder, folder.closed_segments()[1])
+    damage(folder, folder.closed()[1])
     for query in ("", "DestinationIp:203.0.113.7", "203.0.113.7"):
         assert search(folder, query) == (everything, None)
     assert hunt(folder) == (everything, None)
@@ -145,7 +147,7 @@ def test_a_damaged_line_costs_no_other(folder: EventFolder) -> None:
 
 
 def test_a_search_out_of_time_says_both(folder: EventFolder) -> None:
-    tail(folder, folder.closed_segments()[-1])
+    tail(folder, folder.closed()[-1])
     for segment in folder.wal_segments():
         folder.wal_path(segment).unlink()
     _, problem = search(folder, "", seconds=-1)
@@ -172,7 +174,7 @@ def test_a_look_over_the_store_names_the_files_whose_events_are_lost(
 ) -> None:
     for every_event in (False, True):
         assert look_at(folder.root, every_event=every_event).segments == 3
-    segment = folder.closed_segments()[1]
+    segment = folder.closed()[1]
     damage(folder, segment)
     # Within a frame only unpacking it finds out.
     found = look_at(folder.root, every_event=damage is frame)
@@ -183,7 +185,7 @@ def test_a_look_over_the_store_names_the_files_whose_events_are_lost(
 def test_a_look_over_the_store_names_the_files_that_only_slow_a_search(
     folder: EventFolder, damage: Damage
 ) -> None:
-    segment = folder.closed_segments()[1]
+    segment = folder.closed()[1]
     damage(folder, segment)
     found = look_at(folder.root)
     assert (found.lost, found.slow) == ([], [folder.columns_path(segment).name])

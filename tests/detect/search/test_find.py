@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from istmo.clock import SystemClock
-from istmo.detect.eventstore import closing
+from istmo.detect.eventstore import writing
 from istmo.detect.eventstore.closing import close_segment
 from istmo.detect.eventstore.columns import TooWide, write_columns
 from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.lines import place_of
 from istmo.detect.eventstore.log import Batch, EventLog
 from istmo.detect.indicators import Matcher
 from istmo.detect.normalise import normalise
@@ -63,9 +64,9 @@ def all_seen(folder: EventFolder) -> list[tuple[Position, Seen]]:
         found += [
             (Position(segment, n), see(raw)) for block in read_ahead(folder, segment, END) for n, raw in block
         ]
-    for segment, reader in open_closed(folder, END, Unreadable()):
+    for closed, reader in open_closed(folder, END, Unreadable()):
         lines = [line for block in reader for line in block]
-        found += [(Position(segment, n), see(raw)) for n, raw in enumerate(lines)]
+        found += [(place_of(raw) or Position(closed.first), see(raw)) for raw in lines]
     return [(place, seen) for place, seen in found if seen is not None]
 
 
@@ -340,8 +341,8 @@ def test_a_segment_whose_columns_found_no_room_is_searched_all_the_same(
             raise TooWide
         return write_columns(connection, rows, chosen, target, **how)
 
-    monkeypatch.setattr(closing, "write_columns", write)
-    monkeypatch.setattr(closing, "FEWER_COLUMNS", 2)
+    monkeypatch.setattr(writing, "write_columns", write)
+    monkeypatch.setattr(writing, "FEWER_COLUMNS", 2)
     folder = fill(tmp_path / "events", [b'{"a":%d,"b":"x","c":"y"}' % (n % 5) for n in range(60)])
     (_, reader), *_ = open_closed(folder, END, Unreadable())
     assert len(reader.index.columns) == most

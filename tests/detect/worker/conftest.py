@@ -53,10 +53,10 @@ class Rig:
         self.port = 0
         self._generation = 0
 
-    def start(self, *prefix: str, segment_bytes: int = 64 << 20) -> None:
+    def start(self, *prefix: str, segment_bytes: int = 64 << 20, tend_seconds: float = 3600) -> None:
         """Start the worker process; ``prefix`` is a program that runs it."""
         command = [sys.executable, "-m", "istmo.detect.worker", str(self.settings.data), "--supervised"]
-        command += ["--segment-bytes", str(segment_bytes)]
+        command += ["--segment-bytes", str(segment_bytes), "--tend-seconds", str(tend_seconds)]
         self.process = subprocess.Popen([*prefix, *command], stdin=subprocess.PIPE)
 
     def accept(self, positions: dict[str, wire.Position] | None = None, *, sync: bool = True) -> wire.Ready:

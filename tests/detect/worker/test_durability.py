@@ -33,8 +33,8 @@ def stored_lines(folder: EventFolder) -> list[bytes]:
     waiting = folder.wal_segments()
     for segment in waiting:
         lines += [line for block in read_ahead(folder, segment, _END) for _, line in block]
-    for segment, reader in open_closed(folder, _END, Unreadable()):
-        assert segment not in waiting
+    for closed, reader in open_closed(folder, _END, Unreadable()):
+        assert closed.first not in waiting
         lines += [line for block in reader for line in block]
     return lines
 
@@ -122,7 +122,7 @@ def test_segments_close_by_themselves_and_are_searched_and_hunted(make_rig: Call
     for start in range(0, 4000, 200):
         rig.send(*({"n": n, "DestinationIp": f"10.1.{n >> 8}.{n & 255}"} for n in range(start, start + 200)))
     deadline = time.monotonic() + 60
-    while len(folder.closed_segments()) < 3 or len(folder.wal_segments()) > 1:
+    while len(folder.closed()) < 3 or len(folder.wal_segments()) > 1:
         assert time.monotonic() < deadline
         time.sleep(0.05)  # the pace of polling
     rig.settle_stored()

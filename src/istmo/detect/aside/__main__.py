@@ -10,9 +10,11 @@ from pathlib import Path
 
 import structlog
 
-from istmo.detect.aside.jobs import CloseSegment, FindHits, FindRows, Found, Job, encode, read_job
+from istmo.detect.aside.jobs import CloseSegment, FindHits, FindRows, Found, Job, Rewrite, encode, read_job
 from istmo.detect.eventstore.closing import close_segment
-from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.disk import is_full
+from istmo.detect.eventstore.folder import Closed, EventFolder
+from istmo.detect.eventstore.rewriting import rewrite
 from istmo.detect.search.find import Finder, OutOfTime
 from istmo.detect.search.hunt import Hunter
 from istmo.detect.search.query import Query, parse_query
@@ -33,10 +35,29 @@ def answers(folder: EventFolder, job: Job) -> Iterator[Found]:
             if folder.wal_path(segment).exists():  # else somebody was faster
                 close_segment(folder, segment)
             yield Found(True)
+        case Rewrite():
+            yield _rewrite(folder, job)
         case FindRows():
             yield from _rows(folder, job)
         case FindHits():
             yield from _hits(folder, job)
+
+
+def _rewrite(folder: EventFolder, job: Rewrite) -> Found:
+    olds = [Closed(*one) for one in job.closed]
+    without = {old: frozenset(sources) for old, sources in zip(olds, job.without, strict=True)}
+    try:
+        rewrite(folder, olds, without)
+    except IstmoError as error:
+        return Found(True, problem=Problem("", error.code, error.params))
+    except ValueError as error:
+        log.error("segments_not_rewritten", segment=olds[0].first, problem=str(error))
+        return Found(True, problem=Problem("", "detect.segments_unreadable", {}))
+    except OSError as error:
+        if not is_full(error):
+            raise
+        return Found(True, problem=Problem("", "detect.disk_full", {"folder": str(folder.root)}))
+    return Found(True)
 
 
 def _rows(folder: EventFolder, job: FindRows) -> Iterator[Found]:

@@ -16,6 +16,13 @@ class CloseSegment(Struct, tag=True, frozen=True):
     segment: int
 
 
+class Rewrite(Struct, tag=True, frozen=True):
+    """Neighbours (first, last, generation) to write as one; ``without`` each one's sources, by place."""
+
+    closed: list[tuple[int, int, int]]
+    without: list[list[str]]
+
+
 class FindRows(Struct, tag=True, frozen=True):
     query: str
     start: int | None
@@ -43,7 +50,7 @@ class Found(Struct, tag=True, frozen=True):
     problem: Problem | None = None
 
 
-Job = CloseSegment | FindRows | FindHits
+Job = CloseSegment | Rewrite | FindRows | FindHits
 
 _encoder = msgspec.msgpack.Encoder()
 _jobs: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)

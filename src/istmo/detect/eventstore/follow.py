@@ -47,27 +47,39 @@ class SegmentReader(Protocol):
 
 
 class ClosedReader:
-    """A closed segment as a SegmentReader."""
+    """One closed segment as a SegmentReader, also where it rests together with others."""
 
-    def __init__(self, path: Path, line: int = 0) -> None:
+    def __init__(self, path: Path, segment: int, line: int = 0) -> None:
         self._frames = FrameReader(path)
-        self._next = self._frames.frame_of(line)
+        self._segment = segment
+        self._next = self._frames.frame_at(Position(segment, line))
         self.line = line
 
     def read(self, upto: int | None = None) -> list[bytes]:
         """The rest of the frame that holds the next line. A frame that cannot be read is passed over."""
-        while self._next < len(self._frames.index.frames):
-            frame = self._frames.index.frames[self._next]
+        frames = self._frames.index.frames
+        while self._next < len(frames) and frames[self._next].start < Position(self._segment + 1):
+            number = self._next
             self._next += 1
             try:
-                lines = self._frames.lines(self._next - 1)[self.line - frame.line :]
+                placed = self._frames.placed(number)
             except ValueError as error:
                 log.error("event_frame_unreadable", problem=str(error))
-                self.line = frame.line + frame.lines
+                self.line = max(self.line, self._end_of(number))
                 continue
-            self.line += len(lines)
-            return lines
+            mine = [one for one in placed if one[0].segment == self._segment and one[0].line >= self.line]
+            if mine:
+                self.line = mine[-1][0].line + 1
+                return [line for _, line in mine]
         return []
+
+    def _end_of(self, number: int) -> int:
+        """Behind which line of the segment a frame ends that cannot be read, as far as it is known."""
+        frames = self._frames.index.frames
+        start = frames[number].start
+        if number + 1 < len(frames) and frames[number + 1].start.segment == self._segment:
+            return frames[number + 1].start.line
+        return start.line + frames[number].lines if start.segment == self._segment else self.line
 
     def close(self) -> None:
         self._frames.close()
@@ -78,7 +90,10 @@ def open_segment(folder: EventFolder, segment: int, line: int = 0) -> SegmentRea
     try:
         return WriteAheadReader(folder.wal_path(segment), line)
     except FileNotFoundError:
-        return ClosedReader(folder.raw_path(segment), line)
+        closed = folder.closed_with(segment)
+        if closed is None:
+            raise
+        return ClosedReader(folder.raw_path(closed), segment, line)
 
 
 def read_lines(lines: list[bytes]) -> list[StoredEvent]:

@@ -1,34 +1,53 @@
 """The lines of a closed segment: zstd frames that can be read alone, and an index behind them.
 
 The index rests in a skippable frame (RFC 8878, 3.1.2), so ``zstd -d`` reads the whole file as it is.
-Its content is msgpack, then its length (4 bytes, little-endian) and ``ISTMOSEG``.
+Its content is msgpack, then its CRC-32 and its length (4 bytes each, little-endian) and ``ISTMOSEG``.
+Each frame carries zstd's own checksum; the index tells the size and digest of the columns beside it.
 """
 
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
+from zlib import crc32
 
 import msgspec
 import zstandard
 
+from istmo.detect.eventstore.lines import place_of
+from istmo.detect.wire import Position
+
 FRAME_BYTES: Final = 512 << 10
 _SKIPPABLE: Final = 0x184D2A50
 _MAGIC: Final = b"ISTMOSEG"
-_TAIL = struct.Struct("<I8s")
+_TAIL = struct.Struct("<II8s")
 _HEAD = struct.Struct("<II")
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """One frame: where it starts, bytes packed and unpacked, its first line and how many."""
+    """One frame: where it starts, bytes packed and unpacked, its first line and how many.
+
+    ``line`` counts the lines of the file; ``start`` is the first one's place in the log.
+    """
 
     offset: int
     packed: int
     size: int
     line: int
     lines: int
+    start: Position
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True):
+    """What one source has in a file: lines, their bytes, and when the first and the last came in (µs)."""
+
+    lines: int
+    bytes: int
+    first: int
+    last: int
 
 
 class Index(msgspec.Struct, frozen=True):
@@ -36,7 +55,8 @@ class Index(msgspec.Struct, frozen=True):
 
     ``columns`` are the fields that have a Parquet column (``c0``, ``c1`` … in this order);
     ``others`` the fields that have none; ``lists`` those that held several values somewhere.
-    ``odd`` counts lines of which no columns could be made. Times are event times in µs.
+    ``odd`` counts lines of which no columns could be made. Times are event times in µs. ``sources``
+    by the sources' ids; a line that cannot be read belongs to none of them.
     """
 
     frames: list[Frame]
@@ -47,6 +67,10 @@ class Index(msgspec.Struct, frozen=True):
     others: list[str]
     lists: list[str]
     odd: int
+    sources: dict[str, Part]
+    columns_bytes: int
+    columns_digest: bytes
+    """BLAKE2b of the Parquet file, 16 bytes."""
 
 
 class FrameWriter:
@@ -58,11 +82,14 @@ class FrameWriter:
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._offset = 0
+        self._start = Position()
         self.frames: list[Frame] = []
         self.lines = 0
 
-    def add(self, line: bytes) -> None:
-        """Take one line with its newline."""
+    def add(self, line: bytes, place: Position) -> None:
+        """Take one line with its newline, which stands at ``place`` of the log."""
+        if not self._held:
+            self._start = place
         self._held.append(line)
         self._held_bytes += len(line)
         self.lines += 1
@@ -73,7 +100,8 @@ class FrameWriter:
         packed = self._pack.compress(b"".join(self._held))
         self._file.write(packed)
         count = len(self._held)
-        self.frames.append(Frame(self._offset, len(packed), self._held_bytes, self.lines - count, count))
+        first = self.lines - count
+        self.frames.append(Frame(self._offset, len(packed), self._held_bytes, first, count, self._start))
         self._offset += len(packed)
         self._held, self._held_bytes = [], 0
 
@@ -86,7 +114,7 @@ class FrameWriter:
         """Write the index behind the frames."""
         body = msgspec.msgpack.encode(index)
         self._file.write(_HEAD.pack(_SKIPPABLE, len(body) + _TAIL.size))
-        self._file.write(body + _TAIL.pack(len(body), _MAGIC))
+        self._file.write(body + _TAIL.pack(crc32(body), len(body), _MAGIC))
 
 
 class FrameReader:
@@ -119,17 +147,19 @@ class FrameReader:
         """One frame's lines, each with its newline."""
         return [line + b"\n" for line in self.block(number)[:-1].split(b"\n")]
 
-    def frame_of(self, line: int) -> int:
-        """The number of the frame that holds ``line``; the number of frames when it is past the end."""
-        low, high = 0, len(self.index.frames)
-        while low < high:
-            middle = (low + high) // 2
-            frame = self.index.frames[middle]
-            if frame.line + frame.lines <= line:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+    def placed(self, number: int) -> list[tuple[Position, bytes]]:
+        """One frame's lines, each with its place in the log; a damaged one is behind the one before."""
+        place = self.index.frames[number].start
+        found: list[tuple[Position, bytes]] = []
+        for line in self.lines(number):
+            place = place_of(line) or place
+            found.append((place, line))
+            place = Position(place.segment, place.line + 1)
+        return found
+
+    def frame_at(self, place: Position) -> int:
+        """The number of the frame in which a place of the log is, if it is in this file."""
+        return max(0, bisect_right(self.index.frames, place, key=lambda frame: frame.start) - 1)
 
     def __iter__(self) -> Iterator[list[bytes]]:
         return (self.lines(number) for number in range(len(self.index.frames)))
@@ -150,13 +180,17 @@ def _read_index(file: BinaryIO) -> Index:
     if size < _TAIL.size + _HEAD.size:
         raise ValueError("too short for a segment")
     file.seek(size - _TAIL.size)
-    length, magic = _TAIL.unpack(file.read(_TAIL.size))
+    checksum, length, magic = _TAIL.unpack(file.read(_TAIL.size))
     if magic != _MAGIC or length + _TAIL.size + _HEAD.size > size:
         raise ValueError("no index at the end of the segment")
     start = size - _TAIL.size - length
-    file.seek(start)
+    file.seek(start - _HEAD.size)
+    head = _HEAD.unpack(file.read(_HEAD.size))
+    body = file.read(length)
+    if head != (_SKIPPABLE, length + _TAIL.size) or crc32(body) != checksum:
+        raise ValueError("the index is damaged")
     try:
-        index = msgspec.msgpack.decode(file.read(length), type=Index)
+        index = msgspec.msgpack.decode(body, type=Index)
     except msgspec.MsgspecError as error:
         raise ValueError(f"the index cannot be read: {error}") from None
     _check(index, start - _HEAD.size)
@@ -166,7 +200,11 @@ def _read_index(file: BinaryIO) -> Index:
 def _check(index: Index, end: int) -> None:
     """Whether the frames follow one another up to ``end``, where the index begins."""
     offset = line = 0
+    place = Position()
     for frame in index.frames:
+        if frame.start < place:
+            raise ValueError("the index does not follow the log")
+        place = frame.start
         if frame.offset != offset or frame.line != line or min(frame.packed, frame.size, frame.lines) < 1:
             raise ValueError("the index does not fit the frames")
         offset += frame.packed

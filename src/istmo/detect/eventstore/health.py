@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from istmo.detect.eventstore.columns import ColumnsUnreadable, connect, count_rows
+from istmo.detect.eventstore.disk import digest_of
 from istmo.detect.eventstore.folder import EventFolder
-from istmo.detect.eventstore.frames import FrameReader
+from istmo.detect.eventstore.frames import FrameReader, Index
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 
 @dataclass(frozen=True)
@@ -26,35 +31,40 @@ def look_at(root: Path, *, every_event: bool = False) -> Health:
     """Look at the index behind the frames and at the footer of the columns of every closed segment.
 
     Cheap: a few kilobytes a segment. With ``every_event`` each frame is unpacked against its checksum
-    too, which reads the whole store. A store that nobody has begun is whole. Raises OSError where the
-    folder itself cannot be listed.
+    too, and the columns are read against theirs, which reads the whole store. A store that nobody has
+    begun is whole. Raises OSError where the folder itself cannot be listed.
     """
     folder = EventFolder(root)
     if not folder.wal.exists() and not folder.segments.exists():
         return Health(0, [], [])
     lost: list[str] = []
     slow: list[str] = []
-    segments = folder.closed_segments()
+    segments = folder.closed()
     if segments:
         connection = connect(folder.segments)
         try:
-            for segment in segments:
-                raw, columns = folder.raw_path(segment), folder.columns_path(segment)
+            for closed in segments:
+                raw, columns = folder.raw_path(closed), folder.columns_path(closed)
                 try:
                     with FrameReader(raw) as reader:
-                        lines = reader.index.lines
+                        index = reader.index
                         if every_event:
                             for number in range(len(reader.index.frames)):
                                 reader.block(number)
                 except (OSError, ValueError):
                     lost.append(raw.name)
                     continue
-                try:
-                    is_whole = count_rows(connection, columns) == lines
-                except ColumnsUnreadable:
-                    is_whole = False
-                if not is_whole:
+                if not _are_whole(connection, columns, index, every_event=every_event):
                     slow.append(columns.name)
         finally:
             connection.close()
     return Health(len(segments), lost, slow)
+
+
+def _are_whole(connection: DuckDBPyConnection, columns: Path, index: Index, *, every_event: bool) -> bool:
+    try:
+        if columns.stat().st_size != index.columns_bytes or count_rows(connection, columns) != index.lines:
+            return False
+        return not every_event or digest_of(columns) == index.columns_digest
+    except (OSError, ColumnsUnreadable):
+        return False

@@ -75,11 +75,11 @@ def recall(known: KnownKeys, folder: EventFolder, most: int = MOST) -> None:
             reader.close()
         if found >= most:
             return
-    for segment in folder.closed_segments()[-1:]:
+    for closed in folder.closed()[-1:]:
         try:
-            with FrameReader(folder.raw_path(segment)) as frames:
+            with FrameReader(folder.raw_path(closed)) as frames:
                 for block in frames:
                     for line in block:
                         known.add_stored(line)
         except (ValueError, OSError) as error:
-            log.error("event_names_unreadable", segment=segment, problem=str(error))
+            log.error("event_names_unreadable", segment=closed.first, problem=str(error))

@@ -16,11 +16,13 @@ from typing import Any
 import orjson
 
 from istmo.detect.normalise import ORIGINAL, NormalEvent, normalise
+from istmo.detect.wire import Position
 from istmo.errors import InvalidInput, TooLarge
 from istmo.settings import Limits
 
 _MARK = b',"event":'
 _BOM = b"\xef\xbb\xbf"
+_PLACE = re.compile(rb'\{"id":"(\d{1,18})-(\d{1,18})",')
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _LONGEST_NUMBER = 18
 _BRACKET = re.compile(rb"[\[\]{}]")
@@ -170,6 +172,18 @@ def parse(line: bytes) -> StoredEvent:
         return StoredEvent(about["id"], about["at"], about["from"], rest[:-2])
     except (KeyError, TypeError):
         raise ValueError("not a stored event") from None
+
+
+def place_of(line: bytes) -> Position | None:
+    """Where in the log a stored line stands, by its id; None where its beginning cannot be read."""
+    found = _PLACE.match(line)
+    return None if found is None else Position(int(found[1]), int(found[2]))
+
+
+def place_of_id(id_: str) -> Position:
+    """Where in the log the event with this id stands. Raises ValueError where it is no id."""
+    segment, _, line = id_.partition("-")
+    return Position(int(segment), int(line))
 
 
 def is_whole(line: bytes) -> bool:

@@ -21,9 +21,10 @@ import structlog
 from istmo.clock import Clock
 from istmo.detect.eventstore.disk import DiskFull, has_room, is_full
 from istmo.detect.eventstore.folder import EventFolder
-from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.known_keys import KnownKeys, recall
 from istmo.detect.eventstore.lines import StoredEvent, compose
+from istmo.detect.eventstore.resting import Shelf
+from istmo.detect.eventstore.rewriting import tidy
 from istmo.detect.eventstore.times import to_micros
 from istmo.detect.eventstore.wal import Repair, WriteAhead
 from istmo.detect.wire import Position
@@ -117,7 +118,7 @@ class EventLog:
         self.folder = EventFolder(root)
         self.folder.create()
         self._lock_file = _lock(root)
-        self.folder.tidy()
+        tidy(self.folder)
         self._clock = clock
         self._segment_bytes = segment_bytes
         self._segment_seconds = segment_seconds
@@ -126,6 +127,7 @@ class EventLog:
         self._opened_at = clock.monotonic()
         self._recent = _Recent()
         self._changed = threading.Condition()
+        self.shelf = Shelf(self.folder)
         self._older = self._count_older()
         self._head = Head(
             Position(self._segment, self._wal.lines),
@@ -220,14 +222,19 @@ class EventLog:
                 cut=wal.repaired.cut,
             )
 
+    def recount(self) -> None:
+        """See which closed segments have come or gone, and count what is there."""
+        self.shelf.refresh()
+        resting = {one.closed.last: one.lines for one in self.shelf.all()}
+        with self._changed:
+            waiting = {one: self._older.get(one, 0) for one in self.segments_to_close()}
+            self._older = resting | waiting
+            older = sum(self._older.values())
+            self._head = Head(self._head.position, self._head.offset, older + self._head.position.line)
+
     def _count_older(self) -> dict[int, int]:
-        counts: dict[int, int] = {}
-        for segment in self.folder.closed_segments():
-            try:
-                with FrameReader(self.folder.raw_path(segment)) as reader:
-                    counts[segment] = reader.index.lines
-            except (ValueError, OSError) as error:
-                log.error("event_segment_unreadable", segment=segment, problem=str(error))
+        """Lines by segment; of several that rest as one, all of them by the last."""
+        counts = {one.closed.last: one.lines for one in self.shelf.all()}
         for segment in self.segments_to_close():
             with self.folder.wal_path(segment).open("rb") as file:
                 chunks = iter(lambda: file.read(1 << 20), b"")

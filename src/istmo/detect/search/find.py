@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from istmo.detect.eventstore.columns import ColumnsUnreadable, connect, find_candidates
-from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.frames import FrameReader
+from istmo.detect.eventstore.lines import place_of
 from istmo.detect.search.asking import Seen, question_of
-from istmo.detect.search.narrowing import condition_of, line_filter_of
+from istmo.detect.search.narrowing import condition_of, line_filter_of, place_asked_for
 from istmo.detect.search.query import Query
-from istmo.detect.search.stored import Line, Unreadable, line_at, open_closed, read_ahead, see
+from istmo.detect.search.stored import Line, Unreadable, line_at, open_closed, open_one, read_ahead, see
 from istmo.detect.wire import Position, WireRow
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ class Finder:
         self._newest = Newest(limit)
         self._upto = upto
         self._end = time.monotonic() + seconds
+        self._place = place_asked_for(query)
+        self._already: frozenset[int] = frozenset()
+        """Segments that were looked at in their write-ahead form."""
         self.unreadable = Unreadable()
         """What could not be looked at, once the rows have ended."""
 
@@ -94,39 +98,44 @@ class Finder:
 
     def _all(self) -> Iterator[list[WireRow]]:
         waiting = [one for one in self._folder.wal_segments() if one <= self._upto.segment]
-        already = {segment for segment in reversed(waiting) if self._read_ahead(segment)}
-        closed = self._closed_by_time(already)
+        self._already = frozenset(segment for segment in reversed(waiting) if self._read_ahead(segment))
+        waiting_closed = self._closed_by_time()
         connection = connect(self._folder.segments)
         try:
-            while closed:
-                last, segment = closed.pop()
+            while waiting_closed:
+                last, closed = waiting_closed.pop()
                 yield from self._newest.give(last)
                 if self._newest.is_complete:
                     return
                 if not self._newest.wants(last):
                     break
-                self._closed(connection, segment)
+                self._closed(connection, closed)
         finally:
             connection.close()
         yield from self._newest.give(None)
 
-    def _closed_by_time(self, already: set[int]) -> list[tuple[int, int]]:
+    def _closed_by_time(self) -> list[tuple[int, Closed]]:
         """(time of the newest event, segment) of closed segments that the query's times meet."""
         start, end = self._query.start, self._query.end
         found = []
-        for segment, reader in open_closed(self._folder, self._upto, self.unreadable):
+        for closed, reader in open_closed(self._folder, self._upto, self.unreadable):
             self._check_time()
             index = reader.index
             is_outside = (start is not None and index.last < start) or (
                 end is not None and index.first >= end
             )
-            if segment not in already and not is_outside:
-                found.append((index.last, segment))
+            if self._place is not None and not closed.first <= self._place.segment <= closed.last:
+                continue
+            is_told = not closed.generation and closed.first in self._already
+            if not is_told and not is_outside:
+                found.append((index.last, closed))
         return sorted(found)
 
     def _read_ahead(self, segment: int) -> bool:
         """Look at a segment's write-ahead file; False when it has been closed since it was listed."""
         try:
+            if self._place is not None and self._place.segment != segment:
+                return True
             for lines in read_ahead(self._folder, segment, self._upto):
                 self._check_time()
                 self._judge(segment, lines)
@@ -136,14 +145,21 @@ class Finder:
             self.unreadable.add(segment, error)
         return True
 
-    def _closed(self, connection: DuckDBPyConnection, segment: int) -> None:
+    def _closed(self, connection: DuckDBPyConnection, closed: Closed) -> None:
+        reader = open_one(self._folder, closed, self.unreadable)
+        if reader is None:
+            return
+        segment = closed.first
         try:
-            with FrameReader(self._folder.raw_path(segment)) as reader:
+            with reader:
+                if self._place is not None:
+                    self._by_lines(segment, reader, reader.frame_at(self._place))
+                    return
                 if self._filter is not None:
                     self._by_lines(segment, reader)
                     return
                 try:
-                    self._by_columns(connection, segment, reader)
+                    self._by_columns(connection, closed, reader)
                 except ColumnsUnreadable as error:
                     # The lines are the events; the columns only spare reading them.
                     log.error("event_columns_unreadable", segment=segment, problem=str(error))
@@ -151,8 +167,11 @@ class Finder:
         except (ValueError, OSError) as error:
             self.unreadable.add(segment, error)
 
-    def _by_lines(self, segment: int, reader: FrameReader) -> None:
+    def _by_lines(self, segment: int, reader: FrameReader, only: int | None = None) -> None:
+        """Look at every line, or at those of one frame."""
         for number, frame in enumerate(reader.index.frames):
+            if only not in (None, number):
+                continue
             self._check_time()
             try:
                 lines = reader.lines(number)
@@ -161,13 +180,14 @@ class Finder:
                 continue
             self._judge(segment, list(enumerate(lines, frame.line)))
 
-    def _by_columns(self, connection: DuckDBPyConnection, segment: int, reader: FrameReader) -> None:
+    def _by_columns(self, connection: DuckDBPyConnection, closed: Closed, reader: FrameReader) -> None:
+        segment = closed.first
         condition, values = condition_of(self._query, reader.index)
         cache: dict[int, list[bytes]] = {}
         damaged: set[int] = set()
         looked = 0
         for portion in find_candidates(
-            connection, self._folder.columns_path(segment), condition, values, reader.index.lines
+            connection, self._folder.columns_path(closed), condition, values, reader.index.lines
         ):
             for when, line, frame in portion:
                 if not self._newest.wants(when):
@@ -195,8 +215,13 @@ class Finder:
             seen = see(line)
             if seen is None:
                 self.unreadable.add(segment, f"line {number}")
-            elif self._newest.wants(seen.time) and self._asks(seen):
+            elif self._newest.wants(seen.time) and self._asks(seen) and not self._is_told(line):
                 self._newest.add(seen, segment, number)
+
+    def _is_told(self, line: bytes) -> bool:
+        """Whether a line was looked at while its segment was still in the write-ahead."""
+        place = place_of(line) if self._already else None
+        return place is not None and place.segment in self._already
 
     def _check_time(self) -> None:
         if time.monotonic() > self._end:

@@ -13,7 +13,7 @@ import structlog
 
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.frames import FrameReader
-from istmo.detect.eventstore.lines import parse
+from istmo.detect.eventstore.lines import parse, place_of_id
 from istmo.detect.hits import indicator_hits
 from istmo.detect.indicators import Matcher
 from istmo.detect.normalise import normalise
@@ -63,9 +63,9 @@ class Hunter:
     def _look(self) -> None:
         waiting = [one for one in self._folder.wal_segments() if one <= self._farthest.segment]
         already = {segment for segment in reversed(waiting) if self._read_ahead(segment)}
-        for segment, reader in open_closed(self._folder, self._farthest, self.unreadable):
-            if segment not in already:
-                self._closed(segment, reader)
+        for closed, reader in open_closed(self._folder, self._farthest, self.unreadable):
+            if closed.first not in already:
+                self._closed(closed.first, reader)
 
     def _read_ahead(self, segment: int) -> bool:
         """Look at a segment's write-ahead file; False when it has been closed since it was listed."""
@@ -73,7 +73,7 @@ class Hunter:
             for lines in read_ahead(self._folder, segment, self._farthest):
                 if self._is_late():
                     break
-                self._judge(segment, [line for _, line in lines], lines[0][0] if lines else 0)
+                self._judge(segment, [line for _, line in lines])
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -81,7 +81,7 @@ class Hunter:
         return True
 
     def _closed(self, segment: int, reader: FrameReader) -> None:
-        for number, frame in enumerate(reader.index.frames):
+        for number in range(len(reader.index.frames)):
             if self._is_late():
                 return
             try:
@@ -90,23 +90,24 @@ class Hunter:
                 self.unreadable.add(segment, error)
                 continue
             if self._needles.may_hold(block):
-                self._judge(segment, [line + b"\n" for line in block[:-1].split(b"\n")], frame.line)
+                self._judge(segment, [line + b"\n" for line in block[:-1].split(b"\n")])
 
     def _is_late(self) -> bool:
         self.is_cut = self.is_cut or time.monotonic() > self._end
         return time.monotonic() > self._end
 
-    def _judge(self, segment: int, lines: list[bytes], first: int) -> None:
-        for number, line in enumerate(lines, first):
+    def _judge(self, segment: int, lines: list[bytes]) -> None:
+        for line in lines:
             if self._needles.may_hold(line):
-                self._hits.extend(self._hits_of(line, Position(segment, number)))
+                self._hits.extend(self._hits_of(line, segment))
 
-    def _hits_of(self, line: bytes, place: Position) -> Iterator[WireHit]:
+    def _hits_of(self, line: bytes, segment: int) -> Iterator[WireHit]:
         try:
             event = parse(line)
             data = event.data
+            place = place_of_id(event.id)
         except ValueError as error:
-            self.unreadable.add(place.segment, f"line {place.line}: {error}")
+            self.unreadable.add(segment, error)
             return
         try:
             normal = normalise(data)

@@ -12,6 +12,7 @@ from typing import Final
 import orjson
 
 from istmo.detect.eventstore.frames import Index
+from istmo.detect.eventstore.lines import place_of_id
 from istmo.detect.search.query import (
     And,
     FieldIs,
@@ -24,6 +25,7 @@ from istmo.detect.search.query import (
     network_of,
     pieces_of,
 )
+from istmo.detect.wire import Position
 
 _ALL: Final = "true"
 _NONE: Final = "false"
@@ -31,6 +33,7 @@ _TELLING: Final = 8
 """Pieces of one value that the columns are asked for, the longest ones: more would hardly narrow further."""
 # Letters that are not ASCII and become ASCII in lower case (Kelvin sign, dotted capital I), and escapes
 # that hide a letter: lines with these are read rather than guessed at.
+_ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}")
 _FRACTION: Final = re.compile(r"-?\d*(\.\d*(e[+-]?\d*)?|e[+-]?\d*)|-\d*|[+-]")
 _EXPONENT: Final = re.compile(rb"[:,\[]\s*-?[0-9.]+[eE]")
 _HIDDEN: Final = ("\u212a".encode(), "\u0130".encode(), b"\\u", b"\\/")
@@ -124,6 +127,18 @@ def _text_condition(column: str, node: FieldIs, values: list[object], *, is_list
     telling = sorted({piece for piece in pieces if piece}, key=len, reverse=True)[:_TELLING]
     values += telling
     return " AND ".join(tests + [f"contains(lower({column}), ?)"] * len(telling))
+
+
+def place_asked_for(query: Query) -> Position | None:
+    """The one place in the log where an event must stand that the query holds for; None without an id."""
+    nodes = [query.node]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, And):
+            nodes += node.of
+        elif isinstance(node, FieldIs) and node.name.lower() == "id" and _ID.fullmatch(node.value):
+            return place_of_id(node.value)
+    return None
 
 
 LineFilter = Callable[[bytes], bool]

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.lines import StoredEvent, parse
 from istmo.detect.eventstore.wal import WriteAheadReader
@@ -66,18 +66,28 @@ def see(line: bytes) -> Seen | None:
 
 def open_closed(
     folder: EventFolder, upto: Position, unreadable: Unreadable
-) -> Iterator[tuple[int, FrameReader]]:
+) -> Iterator[tuple[Closed, FrameReader]]:
     """Closed segments before ``upto``, newest first. One that cannot be opened goes to ``unreadable``."""
-    for segment in reversed(folder.closed_segments()):
-        if segment > upto.segment:
+    for closed in reversed(folder.closed()):
+        if closed.first > upto.segment:
             continue
-        try:
-            reader = FrameReader(folder.raw_path(segment))
-        except (OSError, ValueError) as error:
-            unreadable.add(segment, error)
-            continue
-        with reader:
-            yield segment, reader
+        reader = open_one(folder, closed, unreadable)
+        if reader is not None:
+            with reader:
+                yield closed, reader
+
+
+def open_one(folder: EventFolder, closed: Closed, unreadable: Unreadable) -> FrameReader | None:
+    """A closed segment's lines. None where it is kept no longer, or unreadable and said to be so."""
+    try:
+        return FrameReader(folder.raw_path(closed))
+    except FileNotFoundError as error:
+        # Let go of since it was listed, or lost: what is let go of goes with its columns.
+        if folder.columns_path(closed).exists():
+            unreadable.add(closed.first, error)
+    except (OSError, ValueError) as error:
+        unreadable.add(closed.first, error)
+    return None
 
 
 def read_ahead(folder: EventFolder, segment: int, upto: Position) -> Iterator[list[Line]]:

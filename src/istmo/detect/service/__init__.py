@@ -12,10 +12,12 @@ from istmo.clock import Clock
 from istmo.detect import wire
 from istmo.detect.link import WorkerLink
 from istmo.detect.objects import IndicatorSource, WorkerState
+from istmo.detect.objects_kept import Kept
 from istmo.detect.objects_source import Source
 from istmo.detect.records import positions
 from istmo.detect.records import sources as source_records
 from istmo.detect.service.alerts import Alerts
+from istmo.detect.service.retention import Retention
 from istmo.detect.service.rules import Rules
 from istmo.detect.service.sources import Sources
 from istmo.detect.service.value_lists import ValueLists
@@ -41,7 +43,7 @@ class Detection:
     """The code of why a hunt did not see every stored event; None where it did."""
 
 
-class Detect(Alerts, Rules, ValueLists, Sources):
+class Detect(Alerts, Rules, ValueLists, Sources, Retention):
     """The watching room of one node. Thread-safe; one instance a node."""
 
     def __init__(
@@ -161,6 +163,10 @@ class Detect(Alerts, Rules, ValueLists, Sources):
             correlations=stats.correlations,
             notices=self._link.notices,
         )
+
+    def kept(self, principal: Principal) -> Kept:
+        """What is kept of stored events; without an answer of the worker, what was said of it alone."""
+        return self.kept_of(principal, self._link.stats())
 
     def _rate(self, events: int) -> float:
         now = self._clock.monotonic()

@@ -18,6 +18,7 @@ import structlog
 from istmo.clock import SystemClock
 from istmo.detect.eventstore.log import SEGMENT_BYTES
 from istmo.detect.worker.process import Certificate, Worker
+from istmo.detect.worker.tending import TEND_SECONDS
 from istmo.errors import IstmoError
 from istmo.settings import load_settings
 
@@ -39,7 +40,13 @@ def main() -> int:
         certificate = None
         if options.certificate and options.key:
             certificate = Certificate(options.certificate, options.key)
-        worker = Worker(settings, SystemClock(), certificate, segment_bytes=options.segment_bytes)
+        worker = Worker(
+            settings,
+            SystemClock(),
+            certificate,
+            segment_bytes=options.segment_bytes,
+            tend_seconds=options.tend_seconds,
+        )
         asyncio.run(_run(worker, is_supervised=options.supervised))
     except IstmoError as error:
         log.error("worker_cannot_run", code=error.code, **error.params)
@@ -54,6 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--certificate", type=Path)
     parser.add_argument("--key", type=Path)
     parser.add_argument("--segment-bytes", type=int, default=SEGMENT_BYTES)
+    parser.add_argument("--tend-seconds", type=float, default=TEND_SECONDS)
     return parser.parse_args()
 
 

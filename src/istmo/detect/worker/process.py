@@ -19,6 +19,7 @@ from istmo.clock import Clock
 from istmo.detect.aside.jobs import CloseSegment
 from istmo.detect.aside.pool import Pool
 from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.keeping import Keep, bytes_by_source
 from istmo.detect.eventstore.log import SEGMENT_BYTES, EventLog
 from istmo.detect.intake.app import Intake
 from istmo.detect.intake.denials import Denials
@@ -34,6 +35,7 @@ from istmo.detect.wire import (
     DropIndicators,
     DropRules,
     Hunt,
+    Keeping,
     Live,
     Notice,
     Position,
@@ -52,6 +54,7 @@ from istmo.detect.worker.hunting import Requests
 from istmo.detect.worker.indicators import IndicatorStage
 from istmo.detect.worker.link import Connection, Link, LinkLost
 from istmo.detect.worker.sigma_process import SigmaProcess
+from istmo.detect.worker.tending import TEND_SECONDS, Tending
 from istmo.errors import Unavailable
 from istmo.kit.heads import BoundedHeads
 from istmo.kit.unread import HearsOut
@@ -85,9 +88,11 @@ class Worker:
         certificate: Certificate | None = None,
         *,
         segment_bytes: int = SEGMENT_BYTES,
+        tend_seconds: float = TEND_SECONDS,
     ) -> None:
         self._settings = settings
         self._segment_bytes = segment_bytes
+        self._tend_seconds = tend_seconds
         self._clock = clock
         self._certificate = certificate
         self._stopping = asyncio.Event()
@@ -117,6 +122,10 @@ class Worker:
         self._sigma = SigmaProcess(settings.data, self._log, loop)
         self._sigma.start()
         self._pool = Pool(settings.events)
+        kept = Keep(max(0, settings.retention.keep_days), max(0, settings.retention.budget_bytes))
+        self._tending = Tending(
+            self._log, self._pool, kept, self._clock, self._notices.append, self._tend_seconds
+        )
         self._log.on_append(lambda: loop.call_soon_threadsafe(self._stage.wake))
         self._log.on_append(self._sigma.wake)
         self._listener = _listen(settings.intake_host, settings.intake_port)
@@ -214,6 +223,8 @@ class Worker:
                 requests.hunt(message)
             case Search():
                 await requests.search(message)
+            case Keeping():
+                self._tending.hear(message)
             case Cancel(request=request):
                 await requests.cancel(request)
             case AskStats(request=request):
@@ -232,7 +243,7 @@ class Worker:
         return Stats(
             request=request,
             events=head.events,
-            segments=len(folder.all_segments()),
+            segments=len(folder.closed()) + len(folder.wal_segments()),
             bytes=_size(folder),
             head=head.position,
             behind={
@@ -243,6 +254,10 @@ class Worker:
             rules=self._sigma.rules,
             correlations=self._sigma.correlations,
             intake="detect.disk_full" if self._log.is_full else "open",
+            oldest=self._tending.oldest(),
+            sources=bytes_by_source(self._log.shelf.all()),
+            daily=self._tending.daily(),
+            room=self._tending.room(),
         )
 
     # What comes round every second
@@ -274,14 +289,29 @@ class Worker:
     def _close_segments(self) -> None:
         is_busy = self._closing is not None and not self._closing.done()
         waiting = self._log.segments_to_close()
-        if waiting and not is_busy and self._clock.monotonic() >= self._close_after:
-            self._closing = asyncio.create_task(self._close(waiting[0]))
+        if is_busy:
+            return
+        if waiting and self._clock.monotonic() >= self._close_after:
+            self._closing = asyncio.create_task(self._close_all())
+        elif self._tending.is_due:
+            self._closing = asyncio.create_task(self._tend())
 
-    async def _close(self, segment: int) -> None:
-        async for answer in self._pool.run(CloseSegment(segment)):
-            if answer.problem is not None:
-                self._close_after = self._clock.monotonic() + _CLOSE_AGAIN_SECONDS
-                self._notices.append(Notice("detect.segment_not_closed", {"segment": segment}))
+    async def _tend(self) -> None:
+        try:
+            await self._tending.step(self._connection)
+        except LinkLost:
+            return
+        except Exception:
+            log.exception("tending_failed")
+
+    async def _close_all(self) -> None:
+        while waiting := self._log.segments_to_close():
+            async for answer in self._pool.run(CloseSegment(waiting[0])):
+                if answer.problem is not None:
+                    self._close_after = self._clock.monotonic() + _CLOSE_AGAIN_SECONDS
+                    self._notices.append(Notice("detect.segment_not_closed", {"segment": waiting[0]}))
+                    return
+            await asyncio.to_thread(self._log.recount)
 
     async def _report(self) -> None:
         connection = self._connection

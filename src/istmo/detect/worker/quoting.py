@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from istmo.detect.eventstore.follow import FollowedLog, open_segment, read_lines
-from istmo.detect.eventstore.lines import StoredEvent
+from istmo.detect.eventstore.lines import StoredEvent, place_of, place_of_id
 from istmo.detect.hits import rule_hit
 from istmo.detect.normalise import NormalEvent
 from istmo.detect.sigma import Correlation
@@ -62,7 +62,7 @@ class Quoting:
     def _read(self, ids: Iterable[str]) -> Iterator[StoredEvent]:
         by_segment: dict[int, list[int]] = {}
         for id_ in ids:
-            place = place_of(id_)
+            place = place_of_id(id_)
             by_segment.setdefault(place.segment, []).append(place.line)
         for segment, lines in sorted(by_segment.items()):
             for run in _runs(sorted(lines)):
@@ -80,16 +80,11 @@ class Quoting:
                 read = reader.read()
                 if not read:
                     return
-                first = reader.line - len(read)  # a frame that cannot be read was passed over
-                yield from read_lines([line for at, line in enumerate(read, first) if at in wanted])
+                # By the id in it: lines before it may be kept no longer, or could not be read.
+                found = ((line, place_of(line)) for line in read)
+                yield from read_lines([line for line, place in found if place and place.line in wanted])
         finally:
             reader.close()
-
-
-def place_of(event_id: str) -> Position:
-    """Where an event of this node's log stands."""
-    segment, _, line = event_id.partition("-")
-    return Position(int(segment), int(line))
 
 
 def _runs(lines: list[int]) -> Iterator[list[int]]:

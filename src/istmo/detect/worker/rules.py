@@ -13,7 +13,7 @@ import structlog
 
 from istmo.clock import Clock
 from istmo.detect.eventstore.follow import FollowedLog, Follower
-from istmo.detect.eventstore.lines import StoredEvent
+from istmo.detect.eventstore.lines import StoredEvent, place_of_id
 from istmo.detect.eventstore.times import to_micros
 from istmo.detect.hits import rule_hit
 from istmo.detect.normalise import NormalEvent
@@ -26,7 +26,7 @@ from istmo.detect.worker.correlations import Correlations
 from istmo.detect.worker.costs import RuleCosts
 from istmo.detect.worker.lags import LagSample
 from istmo.detect.worker.link import LinkLost
-from istmo.detect.worker.quoting import Found, Quoting, place_of
+from istmo.detect.worker.quoting import Found, Quoting
 from istmo.detect.worker.rule_table import RuleTable
 
 log = structlog.get_logger(__name__)
@@ -216,7 +216,7 @@ class SigmaStage:
             portion = events[start : start + _PORTION]
             hits, found = self._look(portion)
             done = start + _PORTION
-            self.position = place_of(events[done].id) if done < len(events) else block.end
+            self.position = place_of_id(events[done].id) if done < len(events) else block.end
             found += self._found(self.position, self._correlations.pass_time(portion[-1].received))
             if hits or found:
                 self._tell(connection, hits, found)
@@ -234,10 +234,10 @@ class SigmaStage:
     def _feed_again(self, upto: Position) -> None:
         """A block of what correlations had been fed before; the last one brings them to where they were."""
         block = self._follower.next() if self._follower.position < upto else None
-        events = [one for one in block.events if place_of(one.id) < upto] if block is not None else []
+        events = [one for one in block.events if place_of_id(one.id) < upto] if block is not None else []
         for start in range(0, len(events), _PORTION):
             if self._changes or self._is_ending:
-                self._follower.seek(place_of(events[start].id))
+                self._follower.seek(place_of_id(events[start].id))
                 return
             self._look(events[start : start + _PORTION], is_told=False)
         if block is None or block.end >= upto:
@@ -285,7 +285,7 @@ class SigmaStage:
             if match is not None and is_told:
                 fields = {name: _text(value) for name, value in match.matched.items()}
                 hits.append(rule_hit(self._in_force.keys[rule_id], event, normal, fields))
-            found += self._found(place_of(event.id), self._correlations.feed(rule_id, event, normal))
+            found += self._found(place_of_id(event.id), self._correlations.feed(rule_id, event, normal))
         return hits, found
 
     @staticmethod

@@ -548,6 +548,13 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_sign_in_failures_forgotten"), ["forgotten"], unique=False)
 
     op.create_table(
+        "source_retention",
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("days", sa.Integer(), nullable=False),
+        sa.Column("budget", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_source_retention")),
+    )
+    op.create_table(
         "sources",
         sa.Column(
             "row", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
