@@ -74,6 +74,7 @@ QUERIES: dict[str, tuple[dict[str, str], ...]] = {
     "/cases": (*FILTERS, {"status": "open"}),
     "/api/v1/rules": (*FILTERS, {"level": "high"}, {"enabled": "true"}),
     "/api/v1/audit": (*FILTERS, {"subject": SECRET_WORD}, {"outcome": "denied"}),
+    "/api/v1/events/count": ({}, {"q": SECRET_WORD, "by": "host"}, {"q": "host:SRV-1", "histogram": "1h"}),
     "/api/v1/events/search": ({}, {"q": SECRET_WORD}, {"q": "host:SRV-1", "limit": "5"}),
     "/federation/v1/hello": ({}, {"nonce": "n" * 22}, {"nonce": "x" * 400}),
     "/federation/v1/charters": ({}, {"after": "1"}, {"after": "999"}),

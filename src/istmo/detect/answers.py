@@ -23,6 +23,8 @@ from istmo.detect.objects import (
 from istmo.detect.shapes import (
     AlertShape,
     CorrelationShape,
+    CountProblem,
+    CountShape,
     EvidenceShape,
     LeftOut,
     RuleCostShape,
@@ -33,7 +35,7 @@ from istmo.detect.shapes import (
     ValueListShape,
 )
 from istmo.detect.stories import from_micros
-from istmo.detect.wire import WireRow
+from istmo.detect.wire import Tally, WireRow
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.model import instants
@@ -220,3 +222,17 @@ def _micros(micros: int | None) -> str | None:
 
 def _time(instant: datetime | None) -> str | None:
     return None if instant is None else instants.format(instant)
+
+
+def count_told(tally: Tally, names: Mapping[str, str], problem: CountProblem | None) -> CountShape:
+    """What was counted; ``names`` are what sources are called."""
+    return {
+        "total": tally.total,
+        "values": [{"value": names.get(text, text), "count": count} for text, count in tally.values],
+        "rest": tally.rest,
+        "missing": tally.missing,
+        "buckets": [
+            {"time": instants.format(from_micros(begin)), "count": count} for begin, count in tally.buckets
+        ],
+        "problem": problem,
+    }

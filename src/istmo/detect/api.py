@@ -14,6 +14,7 @@ from litestar.response import Stream
 from istmo.detect import api_source
 from istmo.detect.answers import (
     alert_json,
+    count_told,
     list_json,
     problem_json,
     row_line,
@@ -26,6 +27,8 @@ from istmo.detect.service.alerts import alert_filter
 from istmo.detect.shapes import (
     AlertList,
     AlertShape,
+    CountProblem,
+    CountShape,
     RuleList,
     RuleRead,
     RuleShape,
@@ -40,7 +43,7 @@ from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.kit.openapi import BYTES, TEXT, operation_with_answer, operation_with_body
-from istmo.model import instants
+from istmo.model import durations, instants
 
 LARGEST_BODY = 256 << 20
 """Outer bound in bytes of an upload of rules; the node's own limit is checked behind it."""
@@ -245,6 +248,42 @@ def search_events(
     return Stream(_Lines(rows, names, asker, catalogue), media_type=NDJSON)
 
 
+@get("/api/v1/events/count", opt=PEOPLE, sync_to_thread=True)
+def count_events(
+    asker: Asker,
+    detect: Detect,
+    catalogue: Catalogue,
+    q: str = "",
+    start: Annotated[str, QueryParameter(name="from")] = "",
+    end: Annotated[str, QueryParameter(name="to")] = "",
+    by: str = "",
+    top: int = 20,
+    histogram: str = "",
+) -> CountShape:
+    """How many stored events answer a query; ``by`` a field's values, ``histogram`` in stretches (``1h``)."""
+    seconds = durations.parse(histogram) if histogram else 0
+    if seconds is None or (histogram and seconds < 1):
+        raise InvalidInput("detect.count_stretch", given=histogram[:40])
+    tally, problem = detect.count(
+        asker.principal,
+        q,
+        start=instants.parse(start) if start else None,
+        end=instants.parse(end) if end else None,
+        by=by,
+        top=top,
+        seconds=seconds,
+    )
+    names = detect.source_names(asker.principal) if by.lower() == "source" else {}
+    return count_told(tally, names, _problem_told(problem, asker, catalogue))
+
+
+def _problem_told(problem: Problem | None, asker: Asker, catalogue: Catalogue) -> CountProblem | None:
+    if problem is None:
+        return None
+    text = catalogue.text(asker.language, f"error.{problem.code}", **problem.params)
+    return {"code": problem.code, "text": text}
+
+
 class _Lines(Iterator[bytes]):
     """The answer's lines. Closing it (the client has gone) calls the search off."""
 
@@ -277,11 +316,7 @@ class _Lines(Iterator[bytes]):
         self._rows.close()
 
     def _last(self) -> bytes:
-        problem = None
-        if self._problem is not None:
-            code, params = self._problem.code, self._problem.params
-            text = self._catalogue.text(self._asker.language, f"error.{code}", **params)
-            problem = {"code": code, "text": text}
+        problem = _problem_told(self._problem, self._asker, self._catalogue)
         return orjson.dumps({"done": True, "count": self._count, "problem": problem}) + b"\n"
 
 
@@ -299,6 +334,7 @@ routes = [
     put_value_list,
     drop_value_list,
     search_events,
+    count_events,
 ]
 
 

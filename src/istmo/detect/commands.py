@@ -25,6 +25,8 @@ from istmo.settings import Limits, Settings, load_settings
 STDIN = "-"
 SHOWN = 20
 LIMIT = click.IntRange(min=1)
+_BAR = 30
+"""Characters of the longest bar."""
 _LONGEST = timedelta(days=2)
 
 
@@ -153,9 +155,20 @@ def _refused(code: str, limits: Limits | None) -> dict[str, str]:
 @option("--from", "start", default="", help="detect.command.search.from")
 @option("--to", "end", default="", help="detect.command.search.to")
 @option("--limit", type=LIMIT, default=100, show_default=True, help="detect.command.search.limit")
+@option("--by", default="", metavar="FIELD", help="detect.command.search.by")
+@option("--top", type=LIMIT, default=20, show_default=True, help="detect.command.search.top")
+@option("--histogram", default="", metavar="15m|1h|1d", help="detect.command.search.histogram")
 @told
-def search(teller: Teller, query: str, start: str, end: str, limit: int) -> None:
-    """Stored events, newest first: a line each, as they are found; status 1 where they are not all."""
+def search(
+    teller: Teller, query: str, start: str, end: str, limit: int, by: str, top: int, histogram: str
+) -> None:
+    """Stored events, newest first: a line each, as they are found; status 1 where they are not all.
+
+    With ``--by`` or ``--histogram`` they are counted instead.
+    """
+    if by or histogram:
+        _count(teller, _bounded(query, start, end), by, top, histogram)
+        return
     shown, problem = 0, None
     with teller.client() as node:
         for row in node.stream("/api/v1/events/search", q=_bounded(query, start, end), limit=limit):
@@ -170,6 +183,27 @@ def search(teller: Teller, query: str, start: str, end: str, limit: int) -> None
         teller.note("detect.search.done", n=shown)
     if problem:
         teller.note("detect.search.cut_short", message=problem["text"])
+        raise SystemExit(1)
+
+
+def _count(teller: Teller, query: str, by: str, top: int, histogram: str) -> None:
+    with teller.client() as node:
+        told_ = node.get("/api/v1/events/count", q=query, by=by, top=top, histogram=histogram)
+    if teller.json:
+        teller.print_json(told_)
+    else:
+        counts = [(one["value"], one["count"]) for one in told_["values"]]
+        counts += [(one["time"], one["count"]) for one in told_["buckets"]]
+        most = max((count for _, count in counts), default=1)
+        for name, count in counts:
+            bar = "█" * max(1, round(_BAR * count / most))
+            teller.line(f"{count:>10}  {bar:<{_BAR}}  {name}")
+        for name in ("rest", "missing"):
+            if by and told_[name]:
+                teller.note(f"detect.search.{name}", n=told_[name])
+        teller.note("detect.search.done", n=told_["total"])
+    if told_["problem"]:
+        teller.note("detect.search.cut_short", message=told_["problem"]["text"])
         raise SystemExit(1)
 
 

@@ -37,6 +37,7 @@ from istmo.detect.wire import (
     Cancel,
     Channel,
     Costs,
+    Count,
     Counted,
     Hits,
     HuntHits,
@@ -48,6 +49,7 @@ from istmo.detect.wire import (
     Rows,
     Search,
     Stats,
+    Tally,
     ToWeb,
     WireRow,
 )
@@ -114,7 +116,7 @@ class WorkerLink:
         self._channel: Channel | None = None
         self._ready: Ready | None = None
         self._listening: datetime | None = None
-        self._answers: dict[int, SimpleQueue[Rows | Stats | None]] = {}
+        self._answers: dict[int, SimpleQueue[Rows | Tally | Stats | None]] = {}
         self._hunts_failed = 0
         self._notices: deque[WorkerNotice] = deque(maxlen=MOST_NOTICES)
         self._threads: list[threading.Thread] = []
@@ -248,8 +250,39 @@ class WorkerLink:
             raise kind(first.code, **first.params)
         return _with_first(first, rows)
 
+    def count(
+        self, query: str, start: int | None, end: int | None, *, by: str, top: int, bucket: int
+    ) -> tuple[Tally, wire.Problem | None]:
+        """How many stored events answer a query, by a field and over time; a problem where these are not all.
+
+        Times in µs. Raises InvalidInput for a query that cannot be read, Unavailable("detect.worker_away").
+        """
+        request, answers = self._ask(lambda number: Count(number, query, start, end, by, top, bucket))
+        last, is_done = Tally(request, False), False
+        try:
+            while True:
+                try:
+                    found = answers.get(timeout=self._seconds + 5)
+                except Empty:
+                    return last, wire.Problem("", "detect.search_cut_short", {"seconds": int(self._seconds)})
+                if not isinstance(found, Tally):
+                    is_done = True
+                    raise Unavailable("detect.worker_away")
+                if found.done:
+                    is_done = True
+                    problem = found.problem
+                    if problem is not None and problem.code not in _CUT_SHORT:
+                        kind = InvalidInput if problem.code.startswith("detect.query_") else Unavailable
+                        raise kind(problem.code, **problem.params)
+                    return last, problem
+                last = found
+        finally:
+            self._forget_request(request)
+            if not is_done:
+                self._say(Cancel(request))
+
     def _rows(
-        self, request: int, answers: SimpleQueue[Rows | Stats | None]
+        self, request: int, answers: SimpleQueue[Rows | Tally | Stats | None]
     ) -> Generator[WireRow | wire.Problem]:
         is_done = False
         try:
@@ -273,10 +306,10 @@ class WorkerLink:
                 self._say(Cancel(request))
 
     def _ask(
-        self, message: Callable[[int], AskStats | Search]
-    ) -> tuple[int, SimpleQueue[Rows | Stats | None]]:
+        self, message: Callable[[int], AskStats | Search | Count]
+    ) -> tuple[int, SimpleQueue[Rows | Tally | Stats | None]]:
         request = self._outgoing.next_request()
-        answers: SimpleQueue[Rows | Stats | None] = SimpleQueue()
+        answers: SimpleQueue[Rows | Tally | Stats | None] = SimpleQueue()
         with self._lock:
             if len(self._answers) >= MOST_SEARCHES:
                 raise Unavailable("detect.search_busy")
@@ -290,7 +323,7 @@ class WorkerLink:
         with self._lock:
             self._answers.pop(request, None)
 
-    def _say(self, message: AskStats | Search | Cancel) -> bool:
+    def _say(self, message: AskStats | Search | Count | Cancel) -> bool:
         with self._lock:
             channel = self._channel
         if channel is None:
@@ -385,7 +418,7 @@ class WorkerLink:
                 self._hear_live(channel, message)
             case HuntHits():
                 self._hear_hunt(message)
-            case Rows(request=request) | Stats(request=request):
+            case Rows(request=request) | Tally(request=request) | Stats(request=request):
                 with self._lock:
                     answers = self._answers.get(request)
                 if answers is not None:

@@ -216,3 +216,31 @@ class ObjectDetection(TypedDict):
     id: str
     state: str
     hunt_problem: str | None
+
+
+class CountProblem(TypedDict):
+    """Why not everything was counted."""
+
+    code: str
+    text: str
+
+
+class ValueCount(TypedDict):
+    value: str
+    count: int
+
+
+class StretchCount(TypedDict):
+    time: str
+    count: int
+
+
+class CountShape(TypedDict):
+    """How many stored events answer a query."""
+
+    total: int
+    values: list[ValueCount]
+    rest: int
+    missing: int
+    buckets: list[StretchCount]
+    problem: CountProblem | None

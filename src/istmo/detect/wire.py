@@ -158,6 +158,23 @@ class WireRow(Struct, frozen=True, array_like=True):
     raw: bytes
 
 
+class Tally(Struct, tag=True, frozen=True):
+    """What a query's events come to. While they are counted each takes the place of the one before."""
+
+    request: int
+    done: bool
+    total: int = 0
+    values: list[tuple[str, int]] = []
+    """The most frequent values of the field asked for, in lower case."""
+    rest: int = 0
+    """Events with other values."""
+    missing: int = 0
+    """Events without the field."""
+    buckets: list[tuple[int, int]] = []
+    """Stretches of time in which there were events: when each begins, µs since 1970."""
+    problem: Problem | None = None
+
+
 class Problem(Struct, frozen=True, array_like=True):
     """Something about one item that could not be used; ``code`` and ``params`` as in IstmoError."""
 
@@ -261,6 +278,18 @@ class Keeping(Struct, tag=True, frozen=True):
 
     read: Position
     sources: dict[str, tuple[int, int]]
+
+
+class Count(Struct, tag=True, frozen=True):
+    """Count stored events. ``by`` a field (or empty), ``bucket`` in µs (or 0)."""
+
+    request: int
+    query: str
+    start: int | None = None
+    end: int | None = None
+    by: str = ""
+    top: int = 20
+    bucket: int = 0
 
 
 class Cancel(Struct, tag=True, frozen=True):
@@ -425,11 +454,26 @@ ToWorker = (
     | Synced
     | Hunt
     | Search
+    | Count
     | Keeping
     | Cancel
     | AskStats
 )
-ToWeb = Ready | Live | Hits | Costs | HuntHits | Rows | Counted | Lags | AskKeeping | LetGo | Stats | Notice
+ToWeb = (
+    Ready
+    | Live
+    | Hits
+    | Costs
+    | HuntHits
+    | Rows
+    | Tally
+    | Counted
+    | Lags
+    | AskKeeping
+    | LetGo
+    | Stats
+    | Notice
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

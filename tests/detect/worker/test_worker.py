@@ -205,3 +205,15 @@ def test_the_worker_ends_with_its_parent(rig: Rig) -> None:
 def test_what_is_unknown_is_not_found(rig: Rig) -> None:
     stats = rig.stats()
     assert (stats.events, stats.intake, stats.behind) == (0, "open", {"indicators": 0, "sigma": 0})
+
+
+def test_stored_events_are_counted(rig: Rig) -> None:
+    rig.send(*({"n": n, "UtcTime": f"2026-03-02 09:{n:02}:00.000", "Image": "ab"[n % 2]} for n in range(10)))
+    rig.say(wire.Count(7, "n:>=2", by="Image", bucket=5 * 60_000_000))
+    while not (told := rig.hear(wire.Tally)).done:
+        last = told
+    assert (last.total, last.values) == (8, [("a", 4), ("b", 4)])
+    assert [count for _, count in last.buckets] == [3, 5]
+    rig.say(wire.Count(8, "Image:("))
+    told = rig.hear(wire.Tally)
+    assert told.problem is not None and (told.request, told.problem.code) == (8, "detect.query_wrong")

@@ -10,11 +10,22 @@ from pathlib import Path
 
 import structlog
 
-from istmo.detect.aside.jobs import CloseSegment, FindHits, FindRows, Found, Job, Rewrite, encode, read_job
+from istmo.detect.aside.jobs import (
+    CloseSegment,
+    CountEvents,
+    FindHits,
+    FindRows,
+    Found,
+    Job,
+    Rewrite,
+    encode,
+    read_job,
+)
 from istmo.detect.eventstore.closing import close_segment
 from istmo.detect.eventstore.disk import is_full
 from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.rewriting import rewrite
+from istmo.detect.search.counting import CountingFinder, Counts
 from istmo.detect.search.find import Finder, OutOfTime
 from istmo.detect.search.hunt import Hunter
 from istmo.detect.search.query import Query, parse_query
@@ -39,6 +50,8 @@ def answers(folder: EventFolder, job: Job) -> Iterator[Found]:
             yield _rewrite(folder, job)
         case FindRows():
             yield from _rows(folder, job)
+        case CountEvents():
+            yield from _tallies(folder, job)
         case FindHits():
             yield from _hits(folder, job)
 
@@ -68,17 +81,40 @@ def _rows(folder: EventFolder, job: FindRows) -> Iterator[Found]:
         return
     query = Query(found.node, _later(found.start, job.start), _earlier(found.end, job.end))
     finder = Finder(folder, query, job.limit, job.upto, job.seconds)
-    code = ""
-    params: dict[str, str | int] = {}
+    is_cut = False
     try:
         for rows in finder.rows():
             yield Found(False, rows=rows)
     except OutOfTime:
-        code, params = "detect.search_cut_short", {"seconds": int(job.seconds)}
+        is_cut = True
+    yield Found(True, problem=_not_all(finder, job.seconds, is_cut=is_cut))
+
+
+def _tallies(folder: EventFolder, job: CountEvents) -> Iterator[Found]:
+    try:
+        found = parse_query(job.query)
+    except IstmoError as error:
+        yield Found(True, problem=Problem("", error.code, error.params))
+        return
+    query = Query(found.node, _later(found.start, job.start), _earlier(found.end, job.end))
+    counting = CountingFinder(folder, query, Counts(job.by, job.top, job.bucket), job.upto, job.seconds)
+    is_cut = False
+    try:
+        for tally in counting.tallies():
+            yield Found(False, tally=tally)
+    except OutOfTime:
+        is_cut = True
+    yield Found(True, problem=_not_all(counting, job.seconds, is_cut=is_cut))
+
+
+def _not_all(finder: Finder, seconds: float, *, is_cut: bool) -> Problem | None:
+    """What an answer does not hold, and why."""
+    code = "detect.search_cut_short" if is_cut else ""
+    params: dict[str, str | int] = {"seconds": int(seconds)} if is_cut else {}
     if finder.unreadable:
         code = "detect.search_cut_and_unreadable" if code else "detect.segments_unreadable"
-        params = {**params, **finder.unreadable.params}
-    yield Found(True, problem=Problem("", code, params) if code else None)
+        params |= finder.unreadable.params
+    return Problem("", code, params) if code else None
 
 
 def _hits(folder: EventFolder, job: FindHits) -> Iterator[Found]:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Struct
 
-from istmo.detect.wire import Position, Problem, WireHit, WireIndicator, WireRow
+from istmo.detect.wire import Position, Problem, Tally, WireHit, WireIndicator, WireRow
 
 _LENGTH = 4
 
@@ -32,6 +32,19 @@ class FindRows(Struct, tag=True, frozen=True):
     seconds: float
 
 
+class CountEvents(Struct, tag=True, frozen=True):
+    """``by`` a field (or empty), ``bucket`` in µs (or 0)."""
+
+    query: str
+    start: int | None
+    end: int | None
+    by: str
+    top: int
+    bucket: int
+    upto: Position
+    seconds: float
+
+
 class FindHits(Struct, tag=True, frozen=True):
     """``upto`` by indicator: the position from which the live stage sees it. ``now`` in µs."""
 
@@ -47,10 +60,11 @@ class Found(Struct, tag=True, frozen=True):
     done: bool
     rows: list[WireRow] = []
     hits: list[WireHit] = []
+    tally: Tally | None = None
     problem: Problem | None = None
 
 
-Job = CloseSegment | Rewrite | FindRows | FindHits
+Job = CloseSegment | Rewrite | FindRows | CountEvents | FindHits
 
 _encoder = msgspec.msgpack.Encoder()
 _jobs: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)

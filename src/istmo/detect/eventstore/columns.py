@@ -115,6 +115,46 @@ def find_candidates(
         raise ColumnsUnreadable(str(error)) from error
 
 
+def count_by(
+    connection: DuckDBPyConnection,
+    path: Path,
+    condition: str,
+    values: Sequence[object],
+    column: str,
+    bucket: int,
+    most: int,
+) -> tuple[int, int, list[tuple[str, int]], list[tuple[int, int]]]:
+    """How many events ``condition`` holds for, and how many of them have nothing in ``column``.
+
+    Then how many there are by its most frequent texts, and by stretches of time.
+
+    ``column`` is a column's name, ``NULL`` or empty; ``bucket`` in microseconds, 0 for no stretches. As for
+    ``find_candidates`` every piece of SQL is ours. Raises ColumnsUnreadable.
+    """
+    events = f"FROM read_parquet({_quoted(path)}) WHERE ({condition})"
+    given = list(values)
+    try:
+        has = f"count({column})" if column not in ("", "NULL") else "0"
+        found = connection.execute(f"SELECT count(*), {has} {events}", given).fetchone()
+        total, having = found or (0, 0)
+        by_value: list[tuple[str, int]] = []
+        by_time: list[tuple[int, int]] = []
+        if column not in ("", "NULL"):
+            by_value = connection.execute(
+                f"""SELECT {column}, count(*) {events} AND {column} IS NOT NULL
+                    GROUP BY 1 ORDER BY 2 DESC LIMIT {int(most)}""",
+                given,
+            ).fetchall()
+        if bucket:
+            by_time = connection.execute(
+                f"SELECT time - time % {int(bucket)}, count(*) {events} GROUP BY 1",
+                given,
+            ).fetchall()
+    except _duckdb().Error as error:
+        raise ColumnsUnreadable(str(error)) from error
+    return int(total), int(total - having), by_value, by_time
+
+
 def count_rows(connection: DuckDBPyConnection, path: Path) -> int:
     """How many rows a Parquet file says that it has: only its footer is read. Raises ColumnsUnreadable."""
     try:

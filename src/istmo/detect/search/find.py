@@ -96,9 +96,27 @@ class Finder:
             yield from self._newest.give(None)
             raise
 
-    def _all(self) -> Iterator[list[WireRow]]:
+    def segments(self) -> Iterator[Closed | None]:
+        """Look at everything, whatever is found: first at what is ahead of the closed segments, then at each.
+
+        Raises OutOfTime.
+        """
+        self._look_ahead()
+        yield None
+        connection = connect(self._folder.segments)
+        try:
+            for _, closed in reversed(self._closed_by_time()):
+                self._closed(connection, closed)
+                yield closed
+        finally:
+            connection.close()
+
+    def _look_ahead(self) -> None:
         waiting = [one for one in self._folder.wal_segments() if one <= self._upto.segment]
         self._already = frozenset(segment for segment in reversed(waiting) if self._read_ahead(segment))
+
+    def _all(self) -> Iterator[list[WireRow]]:
+        self._look_ahead()
         waiting_closed = self._closed_by_time()
         connection = connect(self._folder.segments)
         try:

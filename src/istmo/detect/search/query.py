@@ -23,7 +23,9 @@ LONGEST: Final = 4096
 MOST_TERMS: Final = 100
 DEEPEST: Final = 20
 
-_NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+NUMBER: Final = r"-?[0-9]{1,30}(\.[0-9]{1,30})?"
+"""What is compared as a number, for RE2 as well."""
+_NUMBER = re.compile(NUMBER)
 _COMPARED = re.compile(r"(>=|<=|>|<)(.+)", re.DOTALL)
 _BETWEEN = re.compile(r"(.+?)\.\.(.+)", re.DOTALL)
 _TOKEN = re.compile(

@@ -23,6 +23,7 @@ from istmo.detect.service.sources import Sources
 from istmo.detect.service.value_lists import ValueLists
 from istmo.detect.stories import to_micros
 from istmo.detect.wire import WireRow
+from istmo.errors import InvalidInput
 from istmo.model.ids import is_id
 from istmo.policy import Action, Principal, decide
 from istmo.settings import Settings
@@ -30,6 +31,9 @@ from istmo.store.engine import Store
 
 _TOLD_SECONDS: Final = 2.0
 """For which a new source waits until the worker knows it. A worker that is busy longer learns of it later."""
+
+
+LONGEST_FIELD: Final = 200
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,33 @@ class Detect(Alerts, Rules, ValueLists, Sources, Retention):
             max(1, min(limit, most)),
         )
         return _with_its_bound(found, most) if limit > most else found
+
+    def count(
+        self,
+        principal: Principal,
+        query: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        by: str = "",
+        top: int = 20,
+        seconds: int = 0,
+    ) -> tuple[wire.Tally, wire.Problem | None]:
+        """How many stored events answer a query, by a field and in stretches of so many seconds.
+
+        Raises NotAllowed, InvalidInput for a query that cannot be read, Unavailable without a worker.
+        """
+        self._require(principal, Action.EVENT_SEARCH, self._own("event"))
+        if len(by) > LONGEST_FIELD:
+            raise InvalidInput("detect.count_field", limit=LONGEST_FIELD)
+        return self._link.count(
+            query,
+            None if start is None else to_micros(start),
+            None if end is None else to_micros(end),
+            by=by,
+            top=max(1, min(top, self._settings.limits.search_rows)),
+            bucket=seconds * 1_000_000,
+        )
 
     def source_names(self, principal: Principal) -> dict[str, str]:
         """What sources are called, for whoever may see where an event came from."""

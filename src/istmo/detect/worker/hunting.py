@@ -7,14 +7,26 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
+import msgspec
 import structlog
 
 from istmo.clock import Clock
-from istmo.detect.aside.jobs import FindHits, FindRows, Found
+from istmo.detect.aside.jobs import CountEvents, FindHits, FindRows, Found
 from istmo.detect.aside.pool import Pool
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.eventstore.times import to_micros
-from istmo.detect.wire import Hunt, HuntHits, Position, Problem, Rows, Search, ToWeb, WireIndicator
+from istmo.detect.wire import (
+    Count,
+    Hunt,
+    HuntHits,
+    Position,
+    Problem,
+    Rows,
+    Search,
+    Tally,
+    ToWeb,
+    WireIndicator,
+)
 from istmo.detect.worker.indicators import IndicatorStage
 from istmo.detect.worker.link import Connection, LinkLost
 from istmo.settings import Limits
@@ -46,17 +58,19 @@ class Requests:
         self._clock = clock
         self._limits = limits
         self._searches: dict[int, asyncio.Task[None]] = {}
+        self._asked: dict[int, Search | Count] = {}
         self._hunts: dict[int, list[str]] = {}
         self._running: dict[int, list[str]] = {}
         self._hunting: asyncio.Task[None] | None = None
 
-    async def search(self, asked: Search) -> None:
-        """Begin a search."""
+    async def search(self, asked: Search | Count) -> None:
+        """Begin a search, or to count what one would find."""
         if len(self._searches) >= _MOST_SEARCHES:
             busy = Problem("", "detect.search_busy", {})
-            await self._connection.send(Rows(asked.request, [], True, busy))
+            await self._connection.send(_end_of(asked, busy))
             return
         self._searches[asked.request] = asyncio.create_task(self._search(asked))
+        self._asked[asked.request] = asked
 
     def hunt(self, asked: Hunt) -> None:
         """Begin a hunt, or add it to those that wait: one pass over the store serves them all."""
@@ -70,7 +84,7 @@ class Requests:
         if searching is not None:
             searching.cancel()
             await asyncio.gather(searching, return_exceptions=True)
-            await self._connection.send(Rows(request, [], True, _CANCELLED))
+            await self._connection.send(_end_of(self._asked.pop(request), _CANCELLED))
         elif self._hunts.pop(request, None) is not None or self._running.pop(request, None) is not None:
             await self._connection.send(HuntHits(request, [], True, _CANCELLED))
             if not self._running and not self._hunts and self._hunting is not None:
@@ -83,24 +97,26 @@ class Requests:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _search(self, asked: Search) -> None:
-        job = FindRows(
-            query=asked.query,
-            start=asked.start,
-            end=asked.end,
-            limit=max(1, min(asked.limit, self._limits.search_rows)),
-            upto=self._log.head.position,
-            seconds=float(self._limits.search_seconds),
-        )
+    async def _search(self, asked: Search | Count) -> None:
         try:
-            async with aclosing(self._pool.run(job)) as answers:
+            async with aclosing(self._pool.run(self._job(asked))) as answers:
                 async for answer in answers:
-                    await self._send(Rows(asked.request, answer.rows, answer.done, answer.problem))
+                    await self._send(_answer_of(asked, answer))
         except Exception:
             log.exception("search_failed")
-            await self._send(Rows(asked.request, [], True, _FAILED))
+            await self._send(_end_of(asked, _FAILED))
         finally:
             self._searches.pop(asked.request, None)
+            self._asked.pop(asked.request, None)
+
+    def _job(self, asked: Search | Count) -> FindRows | CountEvents:
+        upto, seconds = self._log.head.position, float(self._limits.search_seconds)
+        if isinstance(asked, Count):
+            top = max(1, min(asked.top, self._limits.search_rows))
+            bucket = max(0, asked.bucket)
+            return CountEvents(asked.query, asked.start, asked.end, asked.by, top, bucket, upto, seconds)
+        limit = max(1, min(asked.limit, self._limits.search_rows))
+        return FindRows(asked.query, asked.start, asked.end, limit, upto, seconds)
 
     async def _hunt_all(self) -> None:
         while self._hunts:
@@ -148,3 +164,16 @@ class Requests:
             await self._connection.send(message)
         except LinkLost:
             log.info("answer_to_nobody")
+
+
+def _answer_of(asked: Search | Count, found: Found) -> Rows | Tally:
+    if isinstance(asked, Search):
+        return Rows(asked.request, found.rows, found.done, found.problem)
+    tally = found.tally or Tally(asked.request, found.done, problem=found.problem)
+    return msgspec.structs.replace(tally, request=asked.request)
+
+
+def _end_of(asked: Search | Count, problem: Problem) -> Rows | Tally:
+    if isinstance(asked, Search):
+        return Rows(asked.request, [], True, problem)
+    return Tally(asked.request, True, problem=problem)

@@ -31,6 +31,7 @@ from istmo.detect.wire import (
     SOURCES,
     AskStats,
     Cancel,
+    Count,
     Counted,
     DropIndicators,
     DropRules,
@@ -221,7 +222,7 @@ class Worker:
                 self._follow(connection)
             case Hunt():
                 requests.hunt(message)
-            case Search():
+            case Search() | Count():
                 await requests.search(message)
             case Keeping():
                 self._tending.hear(message)
