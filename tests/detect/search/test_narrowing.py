@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from istmo.detect.search.narrowing import line_filter_of
 from istmo.detect.search.query import parse_query
 
-texts = st.text(st.sampled_from("aAkKuU01257eE.\\/ ñİK\"\n"), max_size=12)
+texts = st.text(st.sampled_from('aAkKuU01257eE.\\/ ñİK"\n'), max_size=12)
 values = texts | st.integers(-(10**6), 10**9) | st.floats(allow_nan=False, allow_infinity=False)
 
 

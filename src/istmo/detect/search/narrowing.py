@@ -6,6 +6,7 @@ What comes out is never too little: each event that the question holds for is am
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import orjson
