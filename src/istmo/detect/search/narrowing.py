@@ -36,7 +36,8 @@ _ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}")
 # that hide a letter: lines with these are read rather than guessed at.
 _FRACTION: Final = re.compile(r"-?\d*(\.\d*(e[+-]?\d*)?|e[+-]?\d*)|-\d*|[+-]")
 _EXPONENT: Final = re.compile(rb"[:,\[]\s*-?[0-9.]+[eE]")
-_HIDDEN: Final = ("\u212a".encode(), "\u0130".encode(), b"\\/")
+_HIDDEN: Final = (("\u212a".encode(), b"k"), ("\u0130".encode(), b"i"), (b"\\/", b"/"))
+"""What hides a letter, and which one."""
 _ESCAPE: Final = b"\\u"
 _ESCAPED: Final = re.compile(rb"\\u[0-9a-fA-F]{4}")
 """What ``\\users`` is not: most of what looks like an escape is a folder's name."""
@@ -150,12 +151,14 @@ class LineFilter:
     def __init__(self, needed: list[bytes]) -> None:
         self._needed = needed
         self._telling = max(needed, key=len)
+        letters = b"".join(needed)
+        self._hidden = tuple(mark for mark, letter in _HIDDEN if letter in letters)
         self._has_digits = any(piece.isdigit() for piece in needed)
 
     def may_hold(self, line: bytes) -> bool:
         """Whether the question may hold for a line."""
         low = line.lower()
-        if all(piece in low for piece in self._needed) or any(hidden in line for hidden in _HIDDEN):
+        if all(piece in low for piece in self._needed) or any(hidden in line for hidden in self._hidden):
             return True
         if _ESCAPE in line and _ESCAPED.search(line):
             return True
@@ -169,7 +172,7 @@ class LineFilter:
         low = block.lower()
         starts = _starts_of(low, self._telling)
         is_plain = block.isascii()
-        for hidden in _HIDDEN:
+        for hidden in self._hidden:
             if not is_plain or hidden.isascii():
                 starts |= _starts_of(block, hidden)
         starts |= _starts_of(block, _ESCAPE, _ESCAPED)
