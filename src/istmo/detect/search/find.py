@@ -192,11 +192,14 @@ class Finder:
                 continue
             self._check_time()
             try:
-                lines = reader.lines(number)
+                if self._filter is not None:
+                    lines = self._filter.lines_in(reader.block(number))
+                else:
+                    lines = list(enumerate(reader.lines(number)))
             except (ValueError, OSError) as error:
                 self.unreadable.add(segment, error)
                 continue
-            self._judge(segment, list(enumerate(lines, frame.line)))
+            self._judge(segment, [(frame.line + place, line) for place, line in lines])
 
     def _by_columns(self, connection: DuckDBPyConnection, closed: Closed, reader: FrameReader) -> None:
         segment = closed.first
@@ -228,7 +231,7 @@ class Finder:
     def _judge(self, segment: int, lines: list[Line]) -> None:
         for number, line in lines:
             self._check_time()  # at each event: one may be a megabyte
-            if self._filter is not None and not self._filter(line):
+            if self._filter is not None and not self._filter.may_hold(line):
                 continue
             seen = see(line)
             if seen is None:

@@ -31,12 +31,16 @@ _ALL: Final = "true"
 _NONE: Final = "false"
 _TELLING: Final = 8
 """Pieces of one value that the columns are asked for, the longest ones: more would hardly narrow further."""
+_ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}")
 # Letters that are not ASCII and become ASCII in lower case (Kelvin sign, dotted capital I), and escapes
 # that hide a letter: lines with these are read rather than guessed at.
-_ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}")
 _FRACTION: Final = re.compile(r"-?\d*(\.\d*(e[+-]?\d*)?|e[+-]?\d*)|-\d*|[+-]")
 _EXPONENT: Final = re.compile(rb"[:,\[]\s*-?[0-9.]+[eE]")
-_HIDDEN: Final = ("\u212a".encode(), "\u0130".encode(), b"\\u", b"\\/")
+_HIDDEN: Final = (("\u212a".encode(), b"k"), ("\u0130".encode(), b"i"), (b"\\/", b"/"))
+"""What hides a letter, and which one."""
+_ESCAPE: Final = b"\\u"
+_ESCAPED: Final = re.compile(rb"\\u[0-9a-fA-F]{4}")
+"""What ``\\users`` is not: most of what looks like an escape is a folder's name."""
 
 
 def condition_of(query: Query, index: Index) -> tuple[str, list[object]]:
@@ -141,23 +145,70 @@ def place_asked_for(query: Query) -> Position | None:
     return None
 
 
-LineFilter = Callable[[bytes], bool]
+class LineFilter:
+    """A quick look at stored lines in bytes, for a query that has texts that must be in them."""
+
+    def __init__(self, needed: list[bytes]) -> None:
+        self._needed = needed
+        self._telling = max(needed, key=len)
+        letters = b"".join(needed)
+        self._hidden = tuple(mark for mark, letter in _HIDDEN if letter in letters)
+        self._has_digits = any(piece.isdigit() for piece in needed)
+
+    def may_hold(self, line: bytes) -> bool:
+        """Whether the question may hold for a line."""
+        low = line.lower()
+        if all(piece in low for piece in self._needed) or any(hidden in line for hidden in self._hidden):
+            return True
+        if _ESCAPE in line and _ESCAPED.search(line):
+            return True
+        return self._has_digits and _EXPONENT.search(line) is not None
+
+    def lines_in(self, block: bytes) -> list[tuple[int, bytes]]:
+        """Those lines of a block for which it may hold, by their number in it.
+
+        The block is searched as a whole: most have none, and are never taken apart.
+        """
+        low = block.lower()
+        starts = _starts_of(low, self._telling)
+        is_plain = block.isascii()
+        for hidden in self._hidden:
+            if not is_plain or hidden.isascii():
+                starts |= _starts_of(block, hidden)
+        starts |= _starts_of(block, _ESCAPE, _ESCAPED)
+        if self._has_digits:
+            starts.update(block.rfind(b"\n", 0, one.start()) + 1 for one in _EXPONENT.finditer(block))
+        found: list[tuple[int, bytes]] = []
+        number = counted = 0
+        for start in sorted(starts):
+            number += block.count(b"\n", counted, start)
+            counted = start
+            end = block.find(b"\n", start) + 1
+            line = block[start : end or len(block)]
+            if self.may_hold(line):
+                found.append((number, line))
+        return found
+
+
+def _starts_of(block: bytes, mark: bytes, is_really: re.Pattern[bytes] | None = None) -> set[int]:
+    """Where the lines begin that hold a mark, and at it what it should be."""
+    starts: set[int] = set()
+    at = block.find(mark)
+    while at >= 0:
+        after = at + len(mark)
+        if is_really is None or is_really.match(block, at):
+            starts.add(block.rfind(b"\n", 0, at) + 1)
+            after = block.find(b"\n", at)
+            if after < 0:
+                break
+        at = block.find(mark, after)
+    return starts
 
 
 def line_filter_of(query: Query) -> LineFilter | None:
-    """A quick look at a stored line in bytes; None where the query has no text that must be in it."""
+    """A filter for the query; None where it has no text that must be in a line."""
     needed = [piece for text in _required_texts(query.node) for piece in _pieces(text)]
-    if not needed:
-        return None
-    has_digits = any(piece.isdigit() for piece in needed)
-
-    def may_hold(line: bytes) -> bool:
-        low = line.lower()
-        if all(piece in low for piece in needed) or any(hidden in line for hidden in _HIDDEN):
-            return True
-        return has_digits and _EXPONENT.search(line) is not None
-
-    return may_hold
+    return LineFilter(needed) if needed else None
 
 
 def _required_texts(node: Node) -> list[Text]:

@@ -18,7 +18,7 @@ import structlog
 from istmo.clock import Clock
 from istmo.detect.aside.jobs import Rewrite
 from istmo.detect.aside.pool import Pool
-from istmo.detect.eventstore.disk import RESERVE
+from istmo.detect.eventstore.disk import RESERVE, has_room
 from istmo.detect.eventstore.folder import Closed
 from istmo.detect.eventstore.keeping import Going, Keep, Wanted, daily_bytes, going, mergeable
 from istmo.detect.eventstore.log import EventLog
@@ -99,6 +99,11 @@ class Tending:
             return True
         for one in leaving:
             if one.resting.closed not in self._failed:
+                if not has_room(self._log.folder.segments, 2 * one.resting.size):
+                    # Not told to go before there is room to write what stays.
+                    self._note(Notice("detect.segment_not_rewritten", {"segment": one.resting.closed.first}))
+                    self._due = self._clock.monotonic() + _AGAIN_SECONDS
+                    return False
                 await self._tell(connection, [one])
                 return await self._rewrite([one.resting.closed], {one.resting.closed: frozenset(one.why)})
         self._watch_budget(sum(one.size for one in resting) + ahead)
