@@ -26,7 +26,13 @@ HERE = "127.0.0.1"
 
 def network_source(**other: Any) -> WireSource:
     """A source known by its network: this machine."""
-    told = {"id": "s1", "name": "fuente", "digest": b"1" * 32, "scopes": ["submit"], "addresses": ["127.0.0.0/8"]}
+    told = {
+        "id": "s1",
+        "name": "fuente",
+        "digest": b"1" * 32,
+        "scopes": ["submit"],
+        "addresses": ["127.0.0.0/8"],
+    }
     return WireSource(**told | other)
 
 

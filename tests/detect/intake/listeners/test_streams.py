@@ -60,10 +60,9 @@ def test_gelf_over_a_connection_stays_as_it_came(rig: Rig) -> None:
 
 def test_who_is_in_no_sources_network_is_hung_up_on_and_counted(rig: Rig, clock: ManualClock) -> None:
     rig.start(network_source(addresses=["192.0.2.0/24"]))
-    with rig.connect("syslog_tcp") as connection:
-        with pytest.raises(ConnectionError):
-            while True:
-                connection.sendall(SSHD + b"\n")
+    with rig.connect("syslog_tcp") as connection, pytest.raises(ConnectionError):
+        while True:
+            connection.sendall(SSHD + b"\n")
     rig.until(lambda: rig.do(lambda: (told := rig.denials.take()) and told.params["n"]))
     assert rig.log.head.events == 0
 
@@ -110,7 +109,9 @@ def test_where_the_count_is_lost_the_rest_is_kept_as_text_and_the_connection_end
     assert "detect.framing_lost" in rig.refused("detect.framing_lost")
 
 
-def test_who_stops_in_the_middle_of_a_message_is_not_waited_for_for_ever(rig: Rig, clock: ManualClock) -> None:
+def test_who_stops_in_the_middle_of_a_message_is_not_waited_for_for_ever(
+    rig: Rig, clock: ManualClock
+) -> None:
     rig.start()
     with rig.connect("syslog_tcp") as connection:
         connection.sendall(counted(SSHD) + b"900 <34>half")

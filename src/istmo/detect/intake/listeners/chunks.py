@@ -39,6 +39,7 @@ class Chunks:
         self._limits = limits
         self._open: OrderedDict[tuple[str, bytes], _Open] = OrderedDict()
         self._size = 0
+        self._given_up: list[str] = []
 
     def take(self, datagram: bytes, address: str, now: float) -> bytes | None:
         """The message that is whole with this datagram; None where chunks of it are missing.
@@ -50,13 +51,12 @@ class Chunks:
         whole = self._joined(datagram, address, now)
         return None if whole is None else self._unpacked(whole)
 
-    def forget(self, now: float) -> int:
-        """Give up messages whose chunks did not come in time; how many."""
-        gone = 0
+    def take_given_up(self, now: float) -> list[str]:
+        """The addresses of messages that were given up since the last call: chunks of them did not come."""
         while self._open and next(iter(self._open.values())).began + SECONDS < now:
             self._drop_oldest()
-            gone += 1
-        return gone
+        given_up, self._given_up = self._given_up, []
+        return given_up
 
     def _joined(self, chunk: bytes, address: str, now: float) -> bytes | None:
         if len(chunk) <= _HEAD:
@@ -90,7 +90,9 @@ class Chunks:
         self._size -= self._open.pop(name).size
 
     def _drop_oldest(self) -> None:
-        self._drop(next(iter(self._open)))
+        name = next(iter(self._open))
+        self._drop(name)
+        self._given_up.append(name[0])
 
     def _unpacked(self, message: bytes) -> bytes:
         if not message.startswith(_PACKED):

@@ -64,9 +64,10 @@ class Datagrams:
         self._listener.close()
 
     def look_round(self) -> None:
-        """Give up messages of which chunks are missing."""
-        if self._chunks is not None:
-            self._chunks.forget(self._clock.monotonic())
+        """Give up messages of which chunks are missing, and count them."""
+        for address in self._chunks.take_given_up(self._clock.monotonic()) if self._chunks else ():
+            if (source := self._senders.admit(address)) is not None:
+                self._gathering.refuse(source, "detect.gelf_incomplete")
 
     def take_dropped(self) -> int:
         """How many were lost since the last call."""
