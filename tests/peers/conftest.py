@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from detect.worker.conftest import Rig
+from detect.intake.listeners.test_tls import Holder
+from detect.worker.conftest import Rig, source
 from istmo.detect import wire
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.settings import save_settings
@@ -39,21 +40,28 @@ class Receiver(Rig):
 
     def __init__(self, folder: Path, **sources: Any) -> None:
         super().__init__(folder)
-        self.syslog_tcp, self.syslog_tls = free_port(), free_port()
-        self.settings = replace(self.settings, syslog_tcp=self.syslog_tcp, syslog_tls=self.syslog_tls)
+        self.syslog_tcp, self.syslog_tls, intake = free_port(), free_port(), free_port()
+        self.settings = replace(
+            self.settings, intake_port=intake, syslog_tcp=self.syslog_tcp, syslog_tls=self.syslog_tls
+        )
         save_settings(self.settings)
-        self.certificate: Path | None = None
+        self.holder: Holder | None = None
+        """Of the certificate that the node shows, where it has one."""
+        told = {"addresses": ["127.0.0.0/8"]} | ({"addresses": []} if "certificate" in sources else {})
         self.source = wire.WireSource(
-            "s1", "peer", b"1" * 32, ["submit"], addresses=["127.0.0.0/8"], **sources
+            name="peer", digest=b"1" * 32, scopes=["submit"], **told | {"id": "s2"} | sources
         )
 
     def listen(self) -> None:
         """Start, or start again, and take events."""
-        self.start()
+        shown = self.holder
+        self.start(
+            options=["--certificate", str(shown.certificate), "--key", str(shown.key)] if shown else []
+        )
         self.accept()
-        self.say(wire.PutSources(2, [self.source]))
+        self.say(wire.PutSources(2, [source(), self.source]))
         self.hear(wire.Live)
-        for port in (self.syslog_tcp, *([self.syslog_tls] if self.certificate else [])):
+        for port in (self.syslog_tcp, *([self.syslog_tls] if self.holder else [])):
             wait_for_port(port)
 
     def numbers(self) -> Counter[int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from detect.intake.listeners.test_tls import Holder
 from peers.conftest import Receiver, Sender, write_lines
 from peers.pages import blocks, put_in
 
@@ -70,3 +71,42 @@ def test_what_waits_while_the_node_is_off_comes_when_it_is_back_though_rsyslog_w
     found = receiver.wait_for(number)
     print(version(rsyslogd), "twice:", found.total() - len(found), "lost:", number - len(found))
     assert len(found) > number * 0.9  # the rest had been written to a connection that nobody read any more
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Holder:
+    return Holder(tmp_path, "client")
+
+
+@pytest.fixture
+def secure_receiver(tmp_path_factory: pytest.TempPathFactory, client: Holder) -> Iterator[Receiver]:
+    folder = tmp_path_factory.mktemp("n")
+    made = Receiver(folder / "d", certificate=client.fingerprint)
+    made.holder = Holder(folder, "node")
+    made.listen()
+    yield made
+    made.close()
+
+
+@pytest.mark.rsyslog
+def test_over_tls_a_self_signed_certificate_says_who_sends(
+    secure_receiver: Receiver, rsyslogd: str, run_sender: Run, tmp_path: Path, client: Holder
+) -> None:
+    assert secure_receiver.holder is not None
+    _, _, block = blocks("rsyslog", "rsyslog")
+    here = {
+        "istmo.example": "127.0.0.1",
+        "6514": secure_receiver.syslog_tls,
+        "/etc/rsyslog.d/istmo.pem": secure_receiver.holder.certificate,
+        "/etc/rsyslog.d/client.pem": client.certificate,
+        "/etc/rsyslog.d/client.key": client.key,
+    }
+    follow = f'module(load="imfile")\ninput(type="imfile" file="{tmp_path}/app.log" tag="app:")\n'
+    write_lines(tmp_path / "app.log", 0, 2_000)
+    run_sender(command(rsyslogd, tmp_path, follow + put_in(block, here)))
+    assert sorted(secure_receiver.wait_for(2_000)) == list(range(2_000))
+
+
+@pytest.mark.parametrize(("page", "kind"), [("rsyslog", "rsyslog"), ("syslog-ng", "syslog-ng")])
+def test_both_languages_give_the_same_configuration(page: str, kind: str) -> None:
+    assert blocks(page, kind, "es") == blocks(page, kind, "en") != []

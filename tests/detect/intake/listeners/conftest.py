@@ -68,11 +68,18 @@ class Rig:
         self.until(lambda: len(self.listeners.bound) == len(self._kinds))
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
+        self.ask_to_stop()
         self._thread.join(20)
         assert not self._thread.is_alive()
         self._loop.close()
         self.log.close()
+
+    def ask_to_stop(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    def wait_stopped(self) -> None:
+        self._thread.join(20)
 
     def port(self, kind: str) -> int:
         return self.listeners.bound[kind]

@@ -38,6 +38,8 @@ _OPEN_AGAIN: Final = 5.0
 _READY: Final = 0.05
 _HANDSHAKE: Final = 10.0
 _BACKLOG: Final = 512
+_GOODBYE: Final = 2.0
+"""Seconds in which senders may notice that the node is going, and what they have sent is read."""
 _LAST_STORE: Final = 3.0
 
 
@@ -98,6 +100,13 @@ class Listeners:
         """Read no more, store what was read."""
         for server in self._servers.values():
             server.close()
+        for stream in self._streams.values():
+            stream.say_goodbye()
+        deadline = asyncio.get_running_loop().time() + _GOODBYE
+        while any(one.open for one in self._streams.values()):
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(_READY)
         for port in self._datagrams.values():
             port.close()
         for stream in self._streams.values():

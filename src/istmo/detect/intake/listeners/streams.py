@@ -58,6 +58,12 @@ class Streams:
         for connection in list(self.open):
             connection.check(now)
 
+    def say_goodbye(self) -> None:
+        """Tell every sender that it is the end. What is on its way is still read: senders that look find out
+        before they write more, and lose nothing."""
+        for connection in list(self.open):
+            connection.say_goodbye()
+
     def close(self) -> None:
         """End every connection; what they hold is taken."""
         for connection in list(self.open):
@@ -106,6 +112,15 @@ class Connection(asyncio.Protocol):
         source = self._admitted()
         if source is not None and self._framing.size and not self._is_paused and now - self._heard > PATIENCE:
             self._port.gathering.refuse(source, "detect.sender_silent")
+            self.end()
+
+    def say_goodbye(self) -> None:
+        """Close our half of the connection; TLS has no halves."""
+        if self._transport is None:
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
             self.end()
 
     def end(self) -> None:
