@@ -40,9 +40,13 @@ class Receiver(Rig):
 
     def __init__(self, folder: Path, **sources: Any) -> None:
         super().__init__(folder)
-        self.syslog_tcp, self.syslog_tls, intake = free_port(), free_port(), free_port()
+        self.syslog_tcp, self.syslog_tls, self.gelf_tcp, intake = (free_port() for _ in range(4))
         self.settings = replace(
-            self.settings, intake_port=intake, syslog_tcp=self.syslog_tcp, syslog_tls=self.syslog_tls
+            self.settings,
+            intake_port=intake,
+            syslog_tcp=self.syslog_tcp,
+            syslog_tls=self.syslog_tls,
+            gelf_tcp=self.gelf_tcp,
         )
         save_settings(self.settings)
         self.holder: Holder | None = None
@@ -61,7 +65,7 @@ class Receiver(Rig):
         self.accept()
         self.say(wire.PutSources(2, [source(), self.source]))
         self.hear(wire.Live)
-        for port in (self.syslog_tcp, *([self.syslog_tls] if self.holder else [])):
+        for port in (self.syslog_tcp, self.gelf_tcp, *([self.syslog_tls] if self.holder else [])):
             wait_for_port(port)
 
     def numbers(self) -> Counter[int]:
@@ -71,6 +75,14 @@ class Receiver(Rig):
         for segment in folder.wal_segments():
             found.update(map(int, _NUMBER.findall(folder.wal_path(segment).read_bytes())))
         return found
+
+    def wait_for_text(self, text: str) -> bool:
+        """Whether a text comes to be stored."""
+        rows: list[wire.WireRow] = []
+        deadline = time.monotonic() + 20
+        while not rows and time.monotonic() < deadline:
+            rows, _ = self.search(f'"{text}"')
+        return bool(rows)
 
     def wait_for(self, number: int, seconds: float = 900.0) -> Counter[int]:
         """What is stored, once so many different messages are, or no more have come for twenty seconds."""

@@ -51,8 +51,8 @@ def kinds(event: dict[str, object]) -> list[str]:
         ),
         (
             b"suricata",
-            b'@cee: {"event_type":"dns","timestamp":"2026-03-02T09:00:00+0000","flow_id":1,"src_ip":"192.0.2.7",'
-            b'"dns":{"type":"query","rrname":"a.example"}}',
+            b'@cee: {"event_type":"dns","timestamp":"2026-03-02T09:00:00+0000","flow_id":1,'
+            b'"src_ip":"192.0.2.7","dns":{"type":"query","rrname":"a.example"}}',
             "dns//",
             {},
         ),
