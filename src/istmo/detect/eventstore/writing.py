@@ -71,7 +71,9 @@ class SegmentColumns:
             return orjson.dumps(row)
         row["host"] = normal.host
         trouble = clock_trouble(normal, event.received) if event is not None else ""
-        whole = orjson.dumps(row | self._fields(normal.fields | {CLOCK: trouble} if trouble else normal.fields))
+        whole = orjson.dumps(
+            row | self._fields(normal.fields | {CLOCK: trouble} if trouble else normal.fields)
+        )
         if len(whole) < LONGEST_ROW:
             return whole
         self.odd += 1

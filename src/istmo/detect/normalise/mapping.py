@@ -7,7 +7,6 @@ A map says, in this order:
   whose signature fits is the event's (``order`` sorts them; 50 unless told).
 * ``own``: the product's own names that published rules ask for, which come through as they are.
 * ``inside``: paths of which the first that holds an object, or JSON text, is the event itself.
-* ``unmark``: a prefix; the fields that begin with it are, without it, the event itself.
 * ``fields``: rows of words (:mod:`istmo.detect.normalise.steps`), each ``when`` it applies.
 * ``logsources``: rows of category, product and service, each ``when`` it applies.
 * ``time`` and ``host``: paths, the first that can be read; ``is_utc`` where times without a zone are UTC.
@@ -81,7 +80,6 @@ class Map:
     name: str
     signatures: tuple[Signature, ...]
     inside: tuple[Path, ...]
-    unmark: str
     steps: tuple[tuple[When, tuple[Step, ...]], ...]
     sources: tuple[tuple[When, Logsource], ...]
     time: tuple[Path, ...]
@@ -106,10 +104,6 @@ class Map:
                     continue
             if isinstance(found, Mapping):
                 return found
-        if mark := self.unmark:
-            return {
-                name[len(mark) :]: value for name, value in event.items() if name.startswith(mark)
-            } or None
         return None
 
     def fields(self, event: Mapping[str, Any]) -> Fields:
@@ -178,7 +172,7 @@ def read_maps() -> tuple[Map, ...]:
 
 
 KEYS = frozenset(
-    {"about", "sources", "order", "recognise", "own", "inside", "unmark", "fields", "logsources"}
+    {"about", "sources", "order", "recognise", "own", "inside", "fields", "logsources"}
     | {"time", "is_utc", "host", "then", "examples"}
 )
 
@@ -192,7 +186,6 @@ def read_map(name: str, text: str) -> Map:
         name=name,
         signatures=tuple(_signature(row) for row in raw["recognise"]),
         inside=_paths(raw.get("inside")),
-        unmark=raw.get("unmark", ""),
         steps=tuple((_when(row.get("when")), _steps(name, row)) for row in raw.get("fields", ())),
         sources=tuple((_when(row.get("when")), _logsource(row)) for row in raw.get("logsources", ())),
         time=_paths(raw.get("time")),

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from istmo.detect.eventstore.lines import read_event
 from istmo.detect.intake.arrivals import Arrivals, decoded
+from istmo.detect.intake.doors.gelf import add_message
 from istmo.detect.intake.texts import text_event
 from istmo.detect.normalise import ZONE
 from istmo.detect.normalise.lines import FORMATS, LONGEST, guess_format, is_of_other_form
@@ -110,7 +111,7 @@ class SyslogMessages:
 
 
 class GelfMessages:
-    """GELF: JSON, kept as it came."""
+    """GELF, read as over HTTP."""
 
     def take(self, arrivals: Arrivals, message: bytes, sent: Sent) -> None:
-        arrivals.add(message)
+        add_message(message, arrivals)

@@ -112,7 +112,7 @@ class SyslogReader:
         if (found := _RFC3164.match(text) or _WITHOUT_TAG.match(text)) is not None:
             priority, month, day, clock, time, host, program, pid, message = found.groups()
             if month is not None:
-                time = self._dated(month, day, clock)
+                time = self._dated(month, day, clock) or ""
             head = {"priority": priority, "timestamp": time, "hostname": host, "program": program}
             return head | {"pid": pid, "message": message}
         if (found := _PRIORITY.match(text)) is not None:
