@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from istmo.clock import ManualClock
+from istmo.detect.eventstore.closing import close_segment
+from istmo.detect.eventstore.log import Batch, EventLog
 from istmo.detect.eventstore.times import AHEAD, EARLIEST, clock_trouble, event_micros, to_micros
 from istmo.detect.normalise import normalise
+from istmo.detect.search.find import Finder
+from istmo.detect.search.query import parse_query
+from istmo.detect.wire import Position
 
 RECEIVED = to_micros(datetime(2026, 3, 2, 9, tzinfo=UTC))
+
+
+def found(log: EventLog, query: str) -> list[str]:
+    finder = Finder(log.folder, parse_query(query), 10, Position(1, 2), 60)
+    return sorted(row.event_id for rows in finder.rows() for row in rows)
 
 
 def event(time: str, **more: Any) -> dict[str, Any]:
@@ -63,3 +77,25 @@ def test_a_zone_that_is_none_changes_nothing(zone: str, claimed: datetime) -> No
     plain = normalise(event(claimed.isoformat(" ")))
     zoned = normalise(event(claimed.isoformat(" "), **{"istmo.zone": zone + "\0"}))
     assert zoned.time == plain.time
+
+
+def test_what_a_clock_does_is_found_before_and_after_its_segment_is_closed(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    log = EventLog(tmp_path, clock)
+    try:
+        stored = threading.Event()
+        lines = [orjson.dumps(event(time)) for time in ("2030-01-01T00:00:00Z", "2026-03-02T08:00:00Z")]
+        log.append(Batch("s1", [(line, None) for line in lines], lambda problem: stored.set()))
+        assert stored.wait(20)
+        log.ask_rotation()
+        assert found(log, "istmo.clock:future") == ["1-0"]
+        assert found(log, "NOT istmo.clock:*") == ["1-1"]
+        stored.clear()
+        log.append(Batch("s1", [(lines[1], None)], lambda problem: stored.set()))
+        assert stored.wait(20)
+        close_segment(log.folder, 1)
+        assert found(log, "istmo.clock:future") == ["1-0"]
+        assert found(log, "istmo.clock:past") == []
+    finally:
+        log.close()
