@@ -134,7 +134,7 @@ def create_node(settings: Settings, clock: Clock) -> Node:
 
 
 def _supervisor(settings: Settings, keys: NodeKeys) -> Supervisor:
-    if settings.tls != "own":
+    if settings.tls != "own" and not settings.syslog_tls:
         return Supervisor(settings.data)
     return Supervisor(settings.data, certificate=keys.tls_certificate, key=keys.tls_key)
 

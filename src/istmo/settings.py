@@ -60,6 +60,12 @@ class Settings:
     port: int = 8443
     intake_host: str = "127.0.0.1"
     intake_port: int = 8444
+    syslog_udp: int = 0
+    """Ports for senders that speak syslog or GELF, at ``intake_host``; 0 where there is none."""
+    syslog_tcp: int = 0
+    syslog_tls: int = 0
+    gelf_udp: int = 0
+    gelf_tcp: int = 0
     tls: str = "none"
     """``none`` (loopback, or behind a proxy) or ``own`` (the node's certificate, pinned by peers)."""
     database: str = ""

@@ -15,6 +15,11 @@ import orjson
 
 from istmo.detect.eventstore.lines import read_event
 from istmo.detect.indicators import Matcher
+from istmo.detect.intake.arrivals import Arrivals
+from istmo.detect.intake.listeners.chunks import Chunks
+from istmo.detect.intake.listeners.framing import Framing
+from istmo.detect.intake.listeners.messages import GelfMessages, Sent, SyslogMessages
+from istmo.detect.intake.pinning import leaf_of
 from istmo.detect.normalise import NormalEvent, normalise
 from istmo.detect.reading import FORMS, JSON, Line, LineLogs, LogEvents, open_stream
 from istmo.detect.sigma import (
@@ -36,11 +41,13 @@ from istmo.detect.sigma.expressions import check_expression, search
 from istmo.detect.sigma.pipelines import apply_pipelines, read_pipeline
 from istmo.detect.sigma.problems import Refused
 from istmo.detect.sigma.values import Expression
+from istmo.detect.wire import WireSource
 from istmo.errors import IstmoError
 from istmo.settings import Limits
 
 LIMITS = Limits()
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SENT = Sent(WireSource("s", "n", b"1" * 32, ["submit"], zone="America/Guatemala"), "192.0.2.1", NOW)
 LOGS = tuple(one for one in FORMS if one != JSON)
 ID = "5f0a3a5e-6a09-413f-8743-e6cf3556100{}"
 RULE = """title: T
@@ -176,6 +183,35 @@ def events(data: bytes) -> None:
         assert orjson.dumps(event) == before, "what came in is left as it is"
 
 
+def syslog(data: bytes) -> None:
+    """A connection's octets in pieces as long as the first byte says: framed, read, normalised."""
+    piece, rest = (data[0] or 1) if data else 1, data[1:]
+    for messages, is_counted in ((SyslogMessages(LIMITS), True), (GelfMessages(), False)):
+        framing = Framing(5_000, is_counted=is_counted)
+        arrived = Arrivals(LIMITS)
+        found = [one for at in range(0, len(rest), piece) for one in framing.feed(rest[at : at + piece])]
+        for message in (*found, *framing.finish()):
+            if message is not None:
+                assert len(message) <= 5_000
+                with suppress(IstmoError):
+                    messages.take(arrived, message, SENT)
+        for raw, _ in arrived.events:
+            _asked(normalise(orjson.loads(raw)))
+
+
+def chunks(data: bytes) -> None:
+    """GELF datagrams, cut where a length stands before each; and what a TLS handshake shows."""
+    open_messages, at = Chunks(LIMITS), 0
+    while at < len(data):
+        size = data[at]
+        with suppress(IstmoError):
+            open_messages.take(data[at + 1 : at + 1 + size], "192.0.2.1", float(at))
+        at += 1 + size
+    open_messages.take_given_up(1e9)
+    leaf_of(data, is_newest=True)
+    leaf_of(data, is_newest=False)
+
+
 def correlations(data: bytes) -> None:
     """Correlations and filters beside a good rule; what the rule matches goes through them."""
     parts = [one.part for one in read_rules([RuleFile("more.yml", data)]) if isinstance(one, ReadPart)]
@@ -211,7 +247,7 @@ _MATCHER.put("i", (("ipv4", "192.0.2.7"), ("domain", "bad.example")))
 Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {
     one.__name__: one
-    for one in (rules, expressions, conditions, pipelines, lines, files, events, correlations)
+    for one in (rules, expressions, conditions, pipelines, lines, files, events, syslog, chunks, correlations)
 }
 _SYSLOG = b"<38>Mar  1 09:00:00 web1 sshd[24200]: Invalid user op from 192.0.2.9\n"
 _AUDIT = b'type=EXECVE msg=audit(1772442000.125:417): argc=2 a0="id" a1=2F746D70\n'
@@ -253,6 +289,19 @@ SEEDS: dict[str, list[bytes]] = {
         b'{"audit_serial":"1","type":["SYSCALL"],"time":"1772442000.125","argv":["a"]}',
         b'{"ts":1,"uid":"C","id.orig_h":"192.0.2.7","uri":"/a?b","trans_depth":1,"method":"GET"}',
         b'{"kubernetes":{},"log":"{\\"winlog\\":{}}","eventVersion":"1","userIdentity":{"arn":"x"}}',
+    ],
+    "syslog": [
+        b"\x05" + _SYSLOG * 2,
+        b"\x40" + b"%d %b%d %b" % (len(_SYSLOG), _SYSLOG, len(_SYSLOG), _SYSLOG),
+        b'\x20<165>1 2026-03-02T09:00:00Z h p - m [a@1 b="c\\]"][d@2] x\0',
+        b"\x20<13>Mar  2 09:00:00 f CEF:0|a|b|1|2|n|3|src=192.0.2.7 msg=a \\= b\n",
+        b"\x20<13>LEEF:2.0|a|b|1|4|x5E|src=192.0.2.7^devTime=Mar 02 2026 09:00:00\n",
+        b"\x20<189>4: R1: *Mar  1 18:46:11.1: %LINK-3-UPDOWN: x\n",
+        b'\x20{"version":"1.1","host":"a","short_message":"b","_EventID":1,"_Channel":"x"}\0',
+    ],
+    "chunks": [
+        b"\x10\x1e\x0f12345678\x00\x02{{{{\x10\x1e\x0f12345678\x01\x02}}}}",
+        b"\x0c\x78\x9cK\x04\x00\x00b\x00b\x00\x00\x00",
     ],
     "correlations": [
         CORRELATION.format(

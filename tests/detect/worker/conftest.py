@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,11 +53,17 @@ class Rig:
         self.port = 0
         self._generation = 0
 
-    def start(self, *prefix: str, segment_bytes: int = 64 << 20, tend_seconds: float = 3600) -> None:
-        """Start the worker process; ``prefix`` is a program that runs it."""
+    def start(
+        self,
+        *prefix: str,
+        segment_bytes: int = 64 << 20,
+        tend_seconds: float = 3600,
+        options: Sequence[str] = (),
+    ) -> None:
+        """Start the worker process; ``prefix`` is a program that runs it, ``options`` are its own."""
         command = [sys.executable, "-m", "istmo.detect.worker", str(self.settings.data), "--supervised"]
         command += ["--segment-bytes", str(segment_bytes), "--tend-seconds", str(tend_seconds)]
-        self.process = subprocess.Popen([*prefix, *command], stdin=subprocess.PIPE)
+        self.process = subprocess.Popen([*prefix, *command, *options], stdin=subprocess.PIPE)
 
     def accept(self, positions: dict[str, wire.Position] | None = None, *, sync: bool = True) -> wire.Ready:
         """Take the worker's call; with ``sync``, tell it all that a quiet node would."""

@@ -5,7 +5,7 @@ Columns are always made from the lines: they say what the lines say, and never m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.frames import FrameWriter, Index, Part
 from istmo.detect.eventstore.lines import StoredEvent, parse
 from istmo.detect.eventstore.texts import texts_of
-from istmo.detect.eventstore.times import event_micros
+from istmo.detect.eventstore.times import CLOCK, clock_trouble, event_micros
 from istmo.detect.normalise import NormalEvent, normalise
 from istmo.detect.wire import Position
 
@@ -70,7 +70,10 @@ class SegmentColumns:
             self.odd += 1
             return orjson.dumps(row)
         row["host"] = normal.host
-        whole = orjson.dumps(row | self._fields(normal))
+        trouble = clock_trouble(normal, event.received) if event is not None else ""
+        whole = orjson.dumps(
+            row | self._fields(normal.fields | {CLOCK: trouble} if trouble else normal.fields)
+        )
         if len(whole) < LONGEST_ROW:
             return whole
         self.odd += 1
@@ -87,11 +90,11 @@ class SegmentColumns:
         part[2] = min(part[2], received)
         part[3] = max(part[3], received)
 
-    def _fields(self, normal: NormalEvent) -> dict[str, str]:
+    def _fields(self, fields: Mapping[str, Any]) -> dict[str, str]:
         # Plain texts first and without a call: this runs for each field of each event.
         numbers, keys, seen = self._numbers, self._keys, self._seen
         found: dict[str, str] = {}
-        for name, value in normal.fields.items():
+        for name, value in fields.items():
             if isinstance(value, str):
                 text, is_list = value, False
             elif texts := texts_of(value):

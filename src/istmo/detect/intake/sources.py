@@ -12,6 +12,7 @@ from datetime import datetime
 
 from istmo.detect.eventstore.times import to_micros
 from istmo.detect.intake.arrivals import Arrivals
+from istmo.detect.intake.networks import Networks
 from istmo.detect.wire import SourceCount, WireSource
 from istmo.errors import NotAllowed, Unauthenticated
 from istmo.policy.actions import Action
@@ -37,9 +38,13 @@ class Sources:
     def __init__(self, space: str) -> None:
         self._space = space
         self._by_digest: dict[bytes, WireSource] = {}
+        self._by_certificate: dict[str, WireSource] = {}
+        self._networks = Networks([])
         self._member = ""
         self._members: frozenset[str] = frozenset()
         self._counts: dict[str, _Count] = {}
+        self.generation = 0
+        """Rises with each list: what was found out about a sender before holds no more."""
         self.is_known = False
         """Whether the web process has said who may send; until then nobody may."""
 
@@ -50,7 +55,10 @@ class Sources:
     def replace(self, sources: list[WireSource]) -> None:
         """The whole list: whoever is not in it may send no more."""
         self._by_digest = {bytes(source.digest): source for source in sources}
+        self._by_certificate = {one.certificate: one for one in sources if one.certificate}
+        self._networks = Networks(sources)
         self.is_known = True
+        self.generation += 1
 
     def admit(self, authorization: str, now: datetime) -> WireSource:
         """The source that sends. Raises Unauthenticated, or NotAllowed with the reasons of ``policy``."""
@@ -59,6 +67,30 @@ class Sources:
         is_right = hmac.compare_digest(digest, source.digest if source else _NOBODY)
         if source is None or not is_right:
             raise Unauthenticated("detect.token_unknown")
+        return self._admitted(source, now)
+
+    def admit_address(self, address: str, now: datetime) -> WireSource:
+        """The source whose network an address is in, the smallest one. Raises what ``admit`` does."""
+        source = self._networks.find(address)
+        if source is None:
+            raise Unauthenticated("detect.address_unknown")
+        return self._admitted(source, now)
+
+    def admit_certificate(self, fingerprint: str, now: datetime) -> WireSource:
+        """The source with this certificate (SHA-256, lower-case hex). Raises what ``admit`` does.
+
+        For certificates whose key the sender has proved to hold.
+        """
+        source = self._by_certificate.get(fingerprint)
+        if source is None:
+            raise Unauthenticated("detect.certificate_unknown")
+        return self._admitted(source, now)
+
+    def has_certificate(self, fingerprint: str) -> bool:
+        """Whether a source has this certificate."""
+        return fingerprint in self._by_certificate
+
+    def _admitted(self, source: WireSource, now: datetime) -> WireSource:
         if source.until is not None and source.until <= to_micros(now):
             raise Unauthenticated("detect.token_expired", source=source.name)
         self._ask_policy(source, now)

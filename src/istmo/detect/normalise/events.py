@@ -10,6 +10,7 @@ from istmo.detect.normalise.mapping import Map, recognise
 from istmo.detect.normalise.shapes import flatten, flatten_flat, is_windows
 from istmo.detect.normalise.times import EventTime, event_time
 from istmo.detect.normalise.windows import LONGEST_CHANNEL, event_class
+from istmo.detect.normalise.zones import ZONE, completed
 from istmo.detect.sigma.logsources import Logsource
 
 ORIGINAL = "event.original"
@@ -42,7 +43,7 @@ class NormalEvent:
         """Flat; values as they came (text, numbers, booleans, None, lists)."""
         self.logsources = logsources
         """Empty where the event's kind is unknown: only rules without a log source could match."""
-        self._when = when
+        self._when = completed(when, fields) if when and ZONE in fields else when
         self._host = host
 
     @property
@@ -64,7 +65,7 @@ class NormalEvent:
 
     def _told(self) -> EventTime:
         if self._when is None:
-            self._when = event_time(self.fields)
+            self._when = completed(event_time(self.fields), self.fields)
         return self._when
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from istmo.detect.eventstore.lines import StoredEvent
 from istmo.detect.eventstore.texts import leaves_of, texts_of
-from istmo.detect.eventstore.times import event_micros
+from istmo.detect.eventstore.times import CLOCK, clock_trouble, event_micros
 from istmo.detect.normalise import NormalEvent
 from istmo.detect.search.query import And, FieldIs, FieldRange, Node, Not, Or, Query, Text, network_of
 from istmo.detect.search.wildcards import inside_test, whole_test
@@ -21,6 +21,7 @@ class Seen:
         self.time = event.received if normal is None else event_micros(normal, event.received)
         self.host = normal.host if normal else ""
         self._fields = normal.fields if normal else {}
+        self._trouble = clock_trouble(normal, event.received) if normal else ""
         self._texts: dict[str, list[str]] | None = None
         self._leaves: list[str] | None = None
 
@@ -35,6 +36,8 @@ class Seen:
             own: dict[str, list[str]] = {}
             for field, value in self._fields.items():
                 own.setdefault(field.lower(), []).extend(text.lower() for text in texts_of(value))
+            if self._trouble:
+                own[CLOCK] = [self._trouble]
             self._texts = own | self._texts
         return self._texts.get(name, [])
 

@@ -23,6 +23,7 @@ from istmo.detect.eventstore.keeping import Keep, bytes_by_source
 from istmo.detect.eventstore.log import SEGMENT_BYTES, EventLog
 from istmo.detect.intake.app import Intake
 from istmo.detect.intake.denials import Denials
+from istmo.detect.intake.listeners import KINDS, Listeners
 from istmo.detect.intake.sources import Sources
 from istmo.detect.wire import (
     BEFORE,
@@ -133,9 +134,12 @@ class Worker:
         app = Intake(
             self._log, self._sources, self._denials, settings.limits, self._clock, settings.languages
         )
-        server = _Server(_server_config(app, self._certificate))
+        certificate = self._certificate if settings.tls == "own" else None
+        server = _Server(_server_config(app, certificate))
+        self._listeners = self._make_listeners()
         tasks = [
             asyncio.create_task(server.serve(sockets=[self._listener])),
+            asyncio.create_task(self._listeners.run()),
             asyncio.create_task(Link(settings.run, self._talk).keep()),
             asyncio.create_task(self._rounds()),
         ]
@@ -149,7 +153,22 @@ class Worker:
             for task in tasks[1:]:
                 task.cancel()
             await asyncio.gather(*tasks, stopping, return_exceptions=True)
+            await self._listeners.close()
             await self._end()
+
+    def _make_listeners(self) -> Listeners:
+        settings = self._settings
+        shown = self._certificate
+        return Listeners(
+            settings.intake_host,
+            {kind: port for kind in KINDS if (port := getattr(settings, kind))},
+            self._log,
+            self._sources,
+            self._denials,
+            settings.limits,
+            self._clock,
+            (shown.certificate, shown.key) if shown else None,
+        )
 
     async def _end(self) -> None:
         if self._closing is not None:
@@ -320,6 +339,7 @@ class Worker:
             return
         if denied := self._denials.take():
             self._notices.append(denied)
+        self._notices.extend(self._listeners.take_notices())
         while self._notices:
             await connection.send(self._notices[0])
             self._notices.popleft()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from istmo.detect.normalise.lines.arcsight import CefReader, LeefReader, is_cef, is_leef
 from istmo.detect.normalise.lines.audit import AuditReader, is_audit
 from istmo.detect.normalise.lines.pairs import PairsReader, is_pairs
 from istmo.detect.normalise.lines.proxifier import ProxifierReader, is_proxifier
@@ -67,6 +68,8 @@ FORMATS: dict[str, Callable[[datetime], LineReader]] = {
     "zeek": lambda received: ZeekReader(),
     "w3c": lambda received: W3cReader(),
     "auditd": lambda received: AuditReader(),
+    "cef": lambda received: CefReader(),
+    "leef": lambda received: LeefReader(),
     "pairs": lambda received: PairsReader(),
     "squid": lambda received: SquidReader(),
     "combined": lambda received: RequestReader(),
@@ -81,6 +84,8 @@ _SIGNS = {
     "zeek": is_zeek,
     "w3c": is_w3c,
     "auditd": is_audit,
+    "cef": is_cef,
+    "leef": is_leef,
     "pairs": is_pairs,
     "squid": is_squid,
     "combined": is_request,
