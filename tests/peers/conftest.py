@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from detect.intake.listeners.test_tls import Holder
-from detect.worker.conftest import Rig, source
+from detect.worker.conftest import Rig
 from istmo.detect import wire
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.settings import save_settings
@@ -51,10 +51,9 @@ class Receiver(Rig):
         save_settings(self.settings)
         self.holder: Holder | None = None
         """Of the certificate that the node shows, where it has one."""
-        told = {"addresses": ["127.0.0.0/8"]} | ({"addresses": []} if "certificate" in sources else {})
-        self.source = wire.WireSource(
-            name="peer", digest=b"1" * 32, scopes=["submit"], **told | {"id": "s2"} | sources
-        )
+        networks = [] if "certificate" in sources else ["127.0.0.0/8"]
+        known = {"id": "s2", "name": "peer", "digest": b"1" * 32, "scopes": ["submit"], "addresses": networks}
+        self.sources.append(wire.WireSource(**known | sources))
 
     def listen(self) -> None:
         """Start, or start again, and take events."""
@@ -63,8 +62,6 @@ class Receiver(Rig):
             options=["--certificate", str(shown.certificate), "--key", str(shown.key)] if shown else []
         )
         self.accept()
-        self.say(wire.PutSources(2, [source(), self.source]))
-        self.hear(wire.Live)
         for port in (self.syslog_tcp, self.gelf_tcp, *([self.syslog_tls] if self.holder else [])):
             wait_for_port(port)
 

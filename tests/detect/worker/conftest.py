@@ -51,6 +51,8 @@ class Rig:
         self.heard: queue.Queue[Any] = queue.Queue()
         self.aside: list[Any] = []
         self.port = 0
+        self.sources = [source()]
+        """What the worker is told first of who may send."""
         self._generation = 0
 
     def start(
@@ -75,7 +77,7 @@ class Rig:
         ready = self.hear(wire.Ready)
         self.port = ready.intake_port
         self.say(wire.Welcome(positions or {}, "hn", ["hn", "gt"]))
-        self.say(wire.PutSources(1, [source()]))
+        self.say(wire.PutSources(1, self.sources))
         if sync:
             self.say(wire.Synced())
         self.hear(wire.Live)
