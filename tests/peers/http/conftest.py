@@ -50,7 +50,9 @@ class Node(Rig):
         found: Counter[int] = Counter()
         for segment in folder.wal_segments():
             for line in folder.wal_path(segment).read_bytes().splitlines():
-                found.update({int(one) for one in _NUMBER.findall(line)})  # a text stands there twice: read and kept
+                found.update(
+                    {int(one) for one in _NUMBER.findall(line)}
+                )  # a text stands there twice: read and kept
         return found
 
 
