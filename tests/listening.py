@@ -16,14 +16,14 @@ from istmo.kit.unread import HearsOut
 
 
 @contextmanager
-def listening(app: Any) -> Iterator[int]:
-    """Serve an application as a node does; the port."""
+def listening(app: Any, **how: Any) -> Iterator[int]:
+    """Serve an application as a node does; the port. ``how``: more settings of the server."""
     # With its protocol named, asyncio switches off the waiting for full packets (TCP_NODELAY).
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen()
     config = uvicorn.Config(
-        HearsOut(app), http=BoundedHeads, ws="none", lifespan="off", log_config=None, access_log=False
+        HearsOut(app), http=BoundedHeads, ws="none", lifespan="off", log_config=None, access_log=False, **how
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

@@ -108,6 +108,8 @@ class Router:
 
         A path of no door has neither; a method that its door does not know has no handler.
         """
+        if path != "/":  # Fluent Bit asks for "/_bulk/" where a pipeline follows
+            path = path.removesuffix("/")
         methods = self._plain.get(path)
         parts: dict[str, str] = {}
         if methods is None:

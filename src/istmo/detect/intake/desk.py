@@ -213,6 +213,7 @@ def _unpacker(request: Request, limits: Limits) -> Inflater | None:
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding in ("", "identity"):
         return None
-    if encoding not in _PACKED:
+    # Some handlers name both ("gzip,deflate") and have packed once: which it is shows at the first byte.
+    if not {one.strip() for one in encoding.split(",")} <= _PACKED:
         raise UnsupportedEncoding("detect.encoding_unknown", encoding=encoding[:40])
     return Inflater(limits.archive_bytes, limits.archive_ratio)

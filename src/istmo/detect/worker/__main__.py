@@ -17,7 +17,8 @@ import structlog
 
 from istmo.clock import SystemClock
 from istmo.detect.eventstore.log import SEGMENT_BYTES
-from istmo.detect.worker.process import Certificate, Worker
+from istmo.detect.worker.process import Worker
+from istmo.detect.worker.serving import Certificate
 from istmo.detect.worker.tending import TEND_SECONDS
 from istmo.errors import IstmoError
 from istmo.settings import load_settings

@@ -6,14 +6,10 @@ import asyncio
 import os
 import socket
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
 from typing import Final
 
 import structlog
-import uvicorn
 
 from istmo.clock import Clock
 from istmo.detect.aside.jobs import CloseSegment
@@ -55,11 +51,10 @@ from istmo.detect.wire import (
 from istmo.detect.worker.hunting import Requests
 from istmo.detect.worker.indicators import IndicatorStage
 from istmo.detect.worker.link import Connection, Link, LinkLost
+from istmo.detect.worker.serving import Certificate, Server, server_config
 from istmo.detect.worker.sigma_process import SigmaProcess
 from istmo.detect.worker.tending import TEND_SECONDS, Tending
 from istmo.errors import Unavailable
-from istmo.kit.heads import BoundedHeads
-from istmo.kit.unread import HearsOut
 from istmo.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -68,16 +63,7 @@ _ROUND_SECONDS: Final = 1.0
 _CLOSE_AGAIN_SECONDS: Final = 30.0
 _CALM_SECONDS: Final = 1.0
 """After a node's start, before the process starts that waits for hunts: pages come first."""
-_MOST_CONNECTIONS: Final = 1000
 _MOST_NOTICES: Final = 100
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """The node's own certificate and key, as PEM files."""
-
-    certificate: Path
-    key: Path
 
 
 class Worker:
@@ -135,7 +121,7 @@ class Worker:
             self._log, self._sources, self._denials, settings.limits, self._clock, settings.languages
         )
         certificate = self._certificate if settings.tls == "own" else None
-        server = _Server(_server_config(app, certificate))
+        server = Server(server_config(app, certificate))
         self._listeners = self._make_listeners()
         tasks = [
             asyncio.create_task(server.serve(sockets=[self._listener])),
@@ -345,30 +331,6 @@ class Worker:
             self._notices.popleft()
         if counts := self._sources.take_counts():
             await connection.send(Counted(counts))
-
-
-class _Server(uvicorn.Server):
-    """uvicorn inside our own loop: signals are ours."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _server_config(app: Intake, certificate: Certificate | None) -> uvicorn.Config:
-    return uvicorn.Config(
-        HearsOut(app),
-        http=BoundedHeads,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=3,
-        ws="none",
-        ssl_certfile=str(certificate.certificate) if certificate else None,
-        ssl_keyfile=str(certificate.key) if certificate else None,
-    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

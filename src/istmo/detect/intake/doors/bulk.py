@@ -55,6 +55,7 @@ class Bulk:
             "_component_template",
             "_ingest/pipeline",
             "_ilm/policy",
+            "_data_stream",
         ):
             path = f"/{kind}/{{name}}"
             known["GET", path] = known["HEAD", path] = tell_present

@@ -28,6 +28,7 @@ from istmo.kit.i18n import Told
 _EVENTS: Final = ("/services/collector", "/services/collector/event", "/services/collector/event/1.0")
 _RAW: Final = ("/services/collector/raw", "/services/collector/raw/1.0")
 _HEALTH: Final = ("/services/collector/health", "/services/collector/health/1.0")
+_ACKS: Final = ("/services/collector/ack", "/services/collector/ack/1.0")
 _META: Final = ("source", "sourcetype", "index", "fields")
 _CODES: Final = {
     "detect.hec_no_data": (400, 5, "No data"),
@@ -53,7 +54,9 @@ class Hec:
         known |= {("POST", path): take_events for path in _EVENTS}
         known |= {("POST", path): take_raw for path in _RAW}
         known |= {("GET", path): tell_health for path in _HEALTH}
-        known["POST", "/services/collector/ack"] = tell_acks
+        known |= {("POST", path): tell_acks for path in _ACKS}
+        # Docker's log driver asks so, without a token, whether anybody is there; else no container starts.
+        known |= {("OPTIONS", path): tell_health for path in _EVENTS}
         return known
 
     def refuse(self, error: IstmoError, told: Told) -> Reply:
