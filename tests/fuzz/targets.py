@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import io
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,13 +15,18 @@ from typing import Any
 
 import orjson
 
+from istmo.clock import ManualClock
 from istmo.detect.eventstore.lines import read_event
 from istmo.detect.indicators import Matcher
 from istmo.detect.intake.arrivals import Arrivals
+from istmo.detect.intake.asking import Request, Router
+from istmo.detect.intake.desk import Desk
+from istmo.detect.intake.doors import DOORS
 from istmo.detect.intake.listeners.chunks import Chunks
 from istmo.detect.intake.listeners.framing import Framing
 from istmo.detect.intake.listeners.messages import GelfMessages, Sent, SyslogMessages
 from istmo.detect.intake.pinning import leaf_of
+from istmo.detect.intake.sources import Sources
 from istmo.detect.normalise import NormalEvent, normalise
 from istmo.detect.reading import FORMS, JSON, Line, LineLogs, LogEvents, open_stream
 from istmo.detect.sigma import (
@@ -48,6 +55,18 @@ from istmo.settings import Limits
 LIMITS = Limits()
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SENT = Sent(WireSource("s", "n", b"1" * 32, ["submit"], zone="America/Guatemala"), "192.0.2.1", NOW)
+REQUESTS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("/_bulk", {}),
+    ("/services/collector/event", {"x-splunk-request-channel": "a"}),
+    ("/services/collector/raw", {}),
+    ("/services/collector/ack", {"x-splunk-request-channel": "a"}),
+    ("/v1/logs", {"content-type": "application/x-protobuf"}),
+    ("/v1/logs", {"content-type": "application/json"}),
+    ("/gelf", {}),
+    ("/api/v1/events", {}),
+    ("/_bulk", {"content-encoding": "gzip"}),
+)
+ROUTER = Router(DOORS)
 LOGS = tuple(one for one in FORMS if one != JSON)
 ID = "5f0a3a5e-6a09-413f-8743-e6cf3556100{}"
 RULE = """title: T
@@ -199,6 +218,35 @@ def syslog(data: bytes) -> None:
             _asked(normalise(orjson.loads(raw)))
 
 
+def bodies(data: bytes) -> None:
+    """A request with a body; the first byte says at which door. What would be stored is normalised."""
+    path, headers = REQUESTS[data[0] % len(REQUESTS)] if data else REQUESTS[0]
+    door, handle, parts = ROUTER.find("POST", path)
+    assert door is not None and handle is not None
+    stored: list[Arrivals] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": data[1:], "more_body": False}
+
+    class Shelf(Desk):
+        def admit(self, request: Request) -> WireSource:
+            return SENT.source
+
+        def require_room(self) -> None:
+            pass
+
+        async def store(self, source: WireSource, arrived: Arrivals) -> frozenset[int]:
+            stored.append(arrived)
+            return frozenset()
+
+    desk = Shelf(None, Sources("real"), LIMITS, ManualClock(NOW))  # type: ignore[arg-type]
+    with suppress(IstmoError):
+        asyncio.run(handle(desk, Request("POST", path, "", headers, "192.0.2.1", receive, parts=parts)))
+    for arrived in stored:
+        for raw, _ in arrived.events:
+            _asked(normalise(orjson.loads(raw)))
+
+
 def chunks(data: bytes) -> None:
     """GELF datagrams, cut where a length stands before each; and what a TLS handshake shows."""
     open_messages, at = Chunks(LIMITS), 0
@@ -247,7 +295,19 @@ _MATCHER.put("i", (("ipv4", "192.0.2.7"), ("domain", "bad.example")))
 Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {
     one.__name__: one
-    for one in (rules, expressions, conditions, pipelines, lines, files, events, syslog, chunks, correlations)
+    for one in (
+        rules,
+        expressions,
+        conditions,
+        pipelines,
+        lines,
+        files,
+        events,
+        syslog,
+        chunks,
+        bodies,
+        correlations,
+    )
 }
 _SYSLOG = b"<38>Mar  1 09:00:00 web1 sshd[24200]: Invalid user op from 192.0.2.9\n"
 _AUDIT = b'type=EXECVE msg=audit(1772442000.125:417): argc=2 a0="id" a1=2F746D70\n'
@@ -298,6 +358,19 @@ SEEDS: dict[str, list[bytes]] = {
         b"\x20<13>LEEF:2.0|a|b|1|4|x5E|src=192.0.2.7^devTime=Mar 02 2026 09:00:00\n",
         b"\x20<189>4: R1: *Mar  1 18:46:11.1: %LINK-3-UPDOWN: x\n",
         b'\x20{"version":"1.1","host":"a","short_message":"b","_EventID":1,"_Channel":"x"}\0',
+    ],
+    "bodies": [
+        b'\0{"create":{"_index":"a","_id":"b"}}\n{"EventID":1}\n{"index":{}}\n{"a":[{"b":null}]}\n',
+        b'\1{"event":{"a":1},"time":1772442000.5,"host":"h","fields":{"b":[1]}}{"event":"<13>Mar  2 a b: c"}',
+        b"\2" + _SYSLOG * 2,
+        b'\3{"acks":[1,2]}',
+        b"\4\n\x12\x12\x10\x12\x0e*\x05\n\x03abc2\x05\n\x01a\x12\x00",
+        b'\5{"resourceLogs":[{"resource":{"attributes":[{"key":"host.name","value":{"stringValue":"h"}}]},'
+        b'"scopeLogs":[{"logRecords":[{"timeUnixNano":"1772442000250000000","body":{"kvlistValue":{"values":'
+        b'[{"key":"EventID","value":{"intValue":"1"}}]}}}]}]}]}',
+        b'\6{"version":"1.1","host":"a","short_message":"b","timestamp":1.5,"_EventID":1}',
+        b'\7[{"a":1},{"b":2}]',
+        b"\x08" + gzip.compress(b'{"create":{}}\n{}\n'),
     ],
     "chunks": [
         b"\x10\x1e\x0f12345678\x00\x02{{{{\x10\x1e\x0f12345678\x01\x02}}}}",

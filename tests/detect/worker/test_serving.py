@@ -45,7 +45,7 @@ def serve(talk: Callable[[Slow, int], Awaitable[None]]) -> None:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         listener.listen(100)
-        server = Server(server_config(app, None), MOST)
+        server = Server(server_config(app), MOST)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await until(lambda: server.started)
         try:

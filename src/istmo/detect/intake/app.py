@@ -93,6 +93,7 @@ def _request(scope: Scope, receive: Receive, parts: dict[str, str] | None = None
         headers=headers,
         address=(scope.get("client") or ("",))[0],
         receive=receive,
+        certificate=scope.get("state", {}).get("certificate", ""),
         parts=parts or {},
     )
 

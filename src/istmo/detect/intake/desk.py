@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from typing import Final, Protocol
 
 from istmo.clock import Clock
@@ -14,6 +15,7 @@ from istmo.detect.eventstore.times import to_micros
 from istmo.detect.intake.arrivals import Arrivals
 from istmo.detect.intake.asking import Request
 from istmo.detect.intake.inflating import Inflater
+from istmo.detect.intake.rates import Rates
 from istmo.detect.intake.sources import Sources
 from istmo.detect.wire import WireSource
 from istmo.errors import InvalidInput, IstmoError, RateLimited, TooLarge, Unavailable
@@ -23,6 +25,9 @@ IN_HAND_BYTES: Final = 64 << 20
 """What all requests together may hold in memory."""
 PATIENCE: Final = 60.0
 """Seconds that a sender may be silent in the middle of a body."""
+LONGEST_WAIT: Final = 60
+"""Seconds after which a source that sent too much is told to ask again."""
+_SENDING: Final = frozenset({"POST", "PUT"})
 _YIELD_BYTES: Final = 128 << 10
 _COME_BACK: Final = frozenset({429, 503, 507})
 _COUNTED_BY_LINE: Final = "detect.nothing_accepted"
@@ -80,20 +85,27 @@ class Desk:
         self._sources = sources
         self.limits = limits
         self.clock = clock
+        self._rates = Rates(clock)
         self._in_hand = 0
 
     def admit(self, request: Request) -> WireSource:
-        """The source that sends, by its token, its certificate or its address.
+        """The source that sends, by its token or, where it names none, by its certificate.
 
-        Raises Unauthenticated, NotAllowed; RateLimited where the node has too much in hand, Unavailable
-        where it does not know its sources yet.
+        Raises Unauthenticated, NotAllowed; RateLimited where the node has too much in hand, or where the
+        source is to wait after all that it sent; Unavailable where the node does not know its sources yet.
         """
         if not self._sources.is_known:
             raise Unavailable("detect.intake_not_ready", retry_after=1)
-        source = self._sources.admit(request.headers.get("authorization", ""), self.clock.now())
+        told, now = request.headers.get("authorization", ""), self.clock.now()
+        if request.certificate and not told:
+            source = self._sources.admit_certificate(request.certificate, now)
+        else:
+            source = self._sources.admit(told, now)
         request.admitted.append(source.id)
         if self._in_hand > IN_HAND_BYTES:
             raise RateLimited("detect.intake_busy", retry_after=1)
+        if request.method in _SENDING and (wait := self._rates.take(source, 0)) > 0:
+            raise RateLimited("detect.source_too_fast", retry_after=min(LONGEST_WAIT, ceil(wait)))
         return source
 
     def count_refused(self, request: Request, error: IstmoError) -> None:
@@ -167,6 +179,8 @@ class Desk:
         doubled: frozenset[int] = frozenset()
         if arrived.events:
             doubled = await self._append(source.id, arrived)
+            # Taken whole, however many there were: what is too much, the next request waits for.
+            self._rates.take(source, len(arrived.events))
         self._sources.count(source.id, arrived, len(doubled), to_micros(self.clock.now()))
         return doubled
 

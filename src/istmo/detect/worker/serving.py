@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any, Final
 import structlog
 import uvicorn
 
+from istmo.detect.intake.pinning import fingerprint_of, server_context
+from istmo.detect.intake.sources import Sources
 from istmo.kit.heads import BoundedHeads
 from istmo.kit.unread import HearsOut
 
@@ -32,19 +35,40 @@ class Certificate:
     key: Path
 
 
-def server_config(app: Any, certificate: Certificate | None) -> uvicorn.Config:
-    """How the port is served; with ``certificate``, over TLS."""
+def secure(certificate: Certificate, sources: Sources) -> ssl.SSLContext:
+    """TLS for the port, where a sender may show a certificate of its own: one that a source has."""
+    return server_context(certificate.certificate, certificate.key, sources.has_certificate)
+
+
+class _Shown(BoundedHeads):
+    """Tells the application who a connection has proved to be: ``certificate`` in the scope's state."""
+
+    _certificate = ""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A connection is there, its handshake done."""
+        super().connection_made(transport)
+        secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        if secured is not None and (shown := secured.getpeercert(binary_form=True)):
+            self._certificate = fingerprint_of(shown)
+
+    def on_headers_complete(self) -> None:
+        """A head has ended: now there is a scope."""
+        self.scope.setdefault("state", {})["certificate"] = self._certificate
+        super().on_headers_complete()
+
+
+def server_config(app: Any) -> uvicorn.Config:
+    """How the port is served."""
     return uvicorn.Config(
         HearsOut(app),
-        http=BoundedHeads,
+        http=_Shown,
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=3,
         ws="none",
-        ssl_certfile=str(certificate.certificate) if certificate else None,
-        ssl_keyfile=str(certificate.key) if certificate else None,
     )
 
 
@@ -56,9 +80,13 @@ class Server(uvicorn.Server):
     not accepted yet wait, and so does whoever sends faster than the node stores.
     """
 
-    def __init__(self, config: uvicorn.Config, most: int = MOST_CONNECTIONS) -> None:
+    def __init__(
+        self, config: uvicorn.Config, most: int = MOST_CONNECTIONS, secured: ssl.SSLContext | None = None
+    ) -> None:
+        """``most`` connections at once; over TLS with ``secured``."""
         super().__init__(config)
         self._most = most
+        self._secured = secured
         self._accepting: list[asyncio.Task[None]] = []
         self._greeting: set[asyncio.Task[None]] = set()
 
@@ -101,11 +129,11 @@ class Server(uvicorn.Server):
             task.add_done_callback(self._greeting.discard)
 
     async def _greet(self, connection: socket.socket) -> None:
-        timeout = _HANDSHAKE if self.config.ssl else None
+        timeout = _HANDSHAKE if self._secured else None
         with suppress(OSError, TimeoutError):  # a handshake that came to nothing is the sender's matter
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._protocol, connection, ssl=self.config.ssl, ssl_handshake_timeout=timeout
+                self._protocol, connection, ssl=self._secured, ssl_handshake_timeout=timeout
             )
 
     def _protocol(self) -> asyncio.Protocol:
-        return BoundedHeads(self.config, self.server_state, self.lifespan.state)
+        return _Shown(self.config, self.server_state, self.lifespan.state)
