@@ -7,6 +7,8 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from istmo.detect.worker.serving import Server, server_config
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
@@ -39,13 +41,13 @@ async def until(is_so: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)  # the pace of polling, not a wait for luck
 
 
-def serve(talk: Callable[[Slow, int], Awaitable[None]]) -> None:
+def serve(talk: Callable[[Slow, int], Awaitable[None]], **bounds: int) -> None:
     async def run() -> None:
         app = Slow()
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         listener.listen(100)
-        server = Server(server_config(app), MOST)
+        server = Server(server_config(app), MOST, **bounds)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await until(lambda: server.started)
         try:
@@ -89,3 +91,31 @@ def test_of_senders_who_hang_up_at_once_every_request_is_read() -> None:
         await until(lambda: app.bodies == number)
 
     serve(talk)
+
+
+def test_open_connections_on_which_nothing_is_asked_take_nobody_s_room() -> None:
+    async def talk(app: Slow, port: int) -> None:
+        app.may_answer.set()
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * MOST)]
+        reader, writer = await ask(port)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 202")
+        for _, one in (*idle, (reader, writer)):
+            one.close()
+
+    serve(talk)
+
+
+def test_connections_have_an_end_too() -> None:
+    async def talk(app: Slow, port: int) -> None:
+        app.may_answer.set()
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST)]
+        reader, writer = await ask(port)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await reader.readline()
+        idle[0][1].close()
+        assert (await reader.readline()).startswith(b"HTTP/1.1 202")
+        for _, one in (*idle, (reader, writer)):
+            one.close()
+
+    serve(talk, connections=MOST)

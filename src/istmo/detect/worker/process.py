@@ -51,7 +51,13 @@ from istmo.detect.wire import (
 from istmo.detect.worker.hunting import Requests
 from istmo.detect.worker.indicators import IndicatorStage
 from istmo.detect.worker.link import Connection, Link, LinkLost
-from istmo.detect.worker.serving import Certificate, Server, secure, server_config
+from istmo.detect.worker.serving import (
+    Certificate,
+    Server,
+    room_for_connections,
+    secure,
+    server_config,
+)
 from istmo.detect.worker.sigma_process import SigmaProcess
 from istmo.detect.worker.tending import TEND_SECONDS, Tending
 from istmo.errors import Unavailable
@@ -121,7 +127,11 @@ class Worker:
             self._log, self._sources, self._denials, settings.limits, self._clock, settings.languages
         )
         shown = self._certificate if settings.tls == "own" else None
-        server = Server(server_config(app), secured=secure(shown, self._sources) if shown else None)
+        server = Server(
+            server_config(app),
+            connections=room_for_connections(),
+            secured=secure(shown, self._sources) if shown else None,
+        )
         self._listeners = self._make_listeners()
         tasks = [
             asyncio.create_task(server.serve(sockets=[self._listener])),

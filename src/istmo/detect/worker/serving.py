@@ -1,8 +1,9 @@
-"""The intake port: uvicorn inside the worker's own loop, with no more connections than it can serve."""
+"""The intake port: uvicorn inside the worker's own loop, with no more at work than it can store."""
 
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import ssl
 from collections.abc import Iterator
@@ -21,7 +22,10 @@ from istmo.kit.unread import HearsOut
 
 log = structlog.get_logger(__name__)
 
-MOST_CONNECTIONS: Final = 500
+MOST_AT_WORK: Final = 500
+"""Requests that are being answered."""
+MOST_CONNECTIONS: Final = 10_000
+"""Open ones: agents keep theirs between what they send."""
 _HANDSHAKE: Final = 10.0
 _PACE: Final = 0.01
 _AFTER_TROUBLE: Final = 0.5
@@ -58,6 +62,18 @@ class _Shown(BoundedHeads):
         super().on_headers_complete()
 
 
+def room_for_connections() -> int:
+    """How many may be open: half of the files that the process may have, after it has asked for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * MOST_CONNECTIONS
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, soft // 2)
+
+
 def server_config(app: Any) -> uvicorn.Config:
     """How the port is served."""
     return uvicorn.Config(
@@ -81,11 +97,16 @@ class Server(uvicorn.Server):
     """
 
     def __init__(
-        self, config: uvicorn.Config, most: int = MOST_CONNECTIONS, secured: ssl.SSLContext | None = None
+        self,
+        config: uvicorn.Config,
+        at_work: int = MOST_AT_WORK,
+        connections: int = MOST_CONNECTIONS,
+        secured: ssl.SSLContext | None = None,
     ) -> None:
-        """``most`` connections at once; over TLS with ``secured``."""
+        """Answers ``at_work`` requests at once on ``connections``; over TLS with ``secured``."""
         super().__init__(config)
-        self._most = most
+        self._at_work = at_work
+        self._connections = connections
         self._secured = secured
         self._accepting: list[asyncio.Task[None]] = []
         self._greeting: set[asyncio.Task[None]] = set()
@@ -108,9 +129,11 @@ class Server(uvicorn.Server):
 
     @property
     def _is_full(self) -> bool:
+        coming = len(self._greeting)
         # A request whose sender has hung up is still at work.
-        at_work = max(len(self.server_state.connections), len(self.server_state.tasks))
-        return at_work + len(self._greeting) >= self._most
+        if len(self.server_state.tasks) + coming >= self._at_work:
+            return True
+        return len(self.server_state.connections) + coming >= self._connections
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
