@@ -92,6 +92,9 @@ def secure_receiver(tmp_path_factory: pytest.TempPathFactory, client: Holder) ->
     made.close()
 
 
+# rsyslog 8.2302 over TLS has lost whole batches of 128 in about one run of five on a machine that was busy
+# with other things; on which side is not settled (docs/plan.md), so it is not among the tests of each change.
+@pytest.mark.long
 @pytest.mark.rsyslog
 def test_over_tls_a_self_signed_certificate_says_who_sends(
     secure_receiver: Receiver, rsyslogd: str, run_sender: Run, tmp_path: Path, client: Holder
