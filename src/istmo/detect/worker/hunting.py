@@ -93,11 +93,12 @@ class Requests:
 
     async def cancel(self, request: int) -> None:
         """Stop a search or a hunt."""
-        searching = self._searches.pop(request, None)
-        if searching is not None:
+        searching, asked = self._searches.pop(request, None), self._asked.get(request)
+        if searching is not None and asked is not None:
             searching.cancel()
             await asyncio.gather(searching, return_exceptions=True)
-            await self._connection.send(_end_of(self._asked.pop(request), _CANCELLED))
+            self._asked.pop(request, None)  # one that was called off before it began has not let go of it
+            await self._connection.send(_end_of(asked, _CANCELLED))
         elif self._hunts.pop(request, None) is not None or self._running.pop(request, None) is not None:
             await self._connection.send(HuntHits(request, [], True, _CANCELLED))
             if not self._running and not self._hunts and self._hunting is not None:
