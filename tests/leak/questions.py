@@ -220,7 +220,8 @@ _BUNDLE = _only(b"{}", b'{"type":"bundle","objects":[]}')
 _RETRACTS = _only({"reason": "error", "note": "prueba"}, {"reason": SECRET_WORD})
 _STATUSES = _only({"status": "acknowledged", "note": ""}, {"status": SECRET_WORD})
 
-HUNTED = f"title: x\nlogsource: {{product: windows}}\ndetection: {{s: [{SECRET_WORD}], condition: s}}\n".encode()
+_HUNTED_RULE = f"detection: {{s: [{SECRET_WORD}], condition: s}}\n"
+HUNTED = f"title: x\nlogsource: {{product: windows}}\n{_HUNTED_RULE}".encode()
 
 BODIES: dict[str, object] = {
     "/alerts/{id}/status": _STATUSES,
