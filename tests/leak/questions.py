@@ -220,6 +220,9 @@ _BUNDLE = _only(b"{}", b'{"type":"bundle","objects":[]}')
 _RETRACTS = _only({"reason": "error", "note": "prueba"}, {"reason": SECRET_WORD})
 _STATUSES = _only({"status": "acknowledged", "note": ""}, {"status": SECRET_WORD})
 
+_HUNTED_RULE = f"detection: {{s: [{SECRET_WORD}], condition: s}}\n"
+HUNTED = f"title: x\nlogsource: {{product: windows}}\n{_HUNTED_RULE}".encode()
+
 BODIES: dict[str, object] = {
     "/alerts/{id}/status": _STATUSES,
     "/api/v1/accounts": _accounts,
@@ -228,6 +231,7 @@ BODIES: dict[str, object] = {
     "/api/v1/cases": _new_cases,
     "/api/v1/cases/{case_id}/entries": _entries,
     "/api/v1/cases/{case_id}/share": _SHARES,
+    "/api/v1/events/hunt": _only(b"title: [", HUNTED),
     "/api/v1/jobs/{id}/retry": _only({}),
     "/api/v1/ledger/entries/{origin}/{sequence}/erase": _only({"reason": "por ley"}, {"reason": ""}),
     "/api/v1/me/password": _only({"old": "no es esta 1234", "new": PASSWORD}),

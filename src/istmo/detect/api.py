@@ -11,7 +11,7 @@ from litestar import delete, get, post, put
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from istmo.detect import api_source
+from istmo.detect import api_hunt, api_source
 from istmo.detect.answers import (
     alert_json,
     count_told,
@@ -322,6 +322,7 @@ class _Lines(Iterator[bytes]):
 
 routes = [
     *api_source.routes,
+    *api_hunt.routes,
     list_alerts,
     show_alert,
     set_alert_status,

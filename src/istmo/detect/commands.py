@@ -12,6 +12,7 @@ import click
 import orjson
 
 from istmo.clock import SystemClock
+from istmo.detect.commands_rule_hunt import hunt_by_rules
 from istmo.detect.ingesting import TOKEN, Outcome, Sender
 from istmo.detect.reading import FORMS, JSON, FileProblem, Found, LineLogs, open_events, open_stream
 from istmo.errors import InvalidInput, IstmoError
@@ -158,14 +159,28 @@ def _refused(code: str, limits: Limits | None) -> dict[str, str]:
 @option("--by", default="", metavar="FIELD", help="detect.command.search.by")
 @option("--top", type=LIMIT, default=20, show_default=True, help="detect.command.search.top")
 @option("--histogram", default="", metavar="15m|1h|1d", help="detect.command.search.histogram")
+@option("--rules", default="", metavar="FILE|all", help="detect.command.search.rules")
 @told
 def search(
-    teller: Teller, query: str, start: str, end: str, limit: int, by: str, top: int, histogram: str
+    teller: Teller,
+    query: str,
+    start: str,
+    end: str,
+    limit: int,
+    by: str,
+    top: int,
+    histogram: str,
+    rules: str,
 ) -> None:
     """Stored events, newest first: a line each, as they are found; status 1 where they are not all.
 
-    With ``--by`` or ``--histogram`` they are counted instead.
+    With ``--by`` or ``--histogram`` they are counted instead; with ``--rules`` Sigma rules say which ones.
     """
+    if rules:
+        if query or by or histogram:
+            raise InvalidInput("detect.rule_hunt_no_query")
+        hunt_by_rules(teller, rules, start, end, limit)
+        return
     if by or histogram:
         _count(teller, _bounded(query, start, end), by, top, histogram)
         return

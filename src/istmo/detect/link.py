@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -41,12 +41,14 @@ from istmo.detect.wire import (
     Counted,
     Hits,
     HuntHits,
+    HuntRules,
     Lags,
     LetGo,
     Live,
     Notice,
     Ready,
     Rows,
+    RuleHits,
     Search,
     Stats,
     Tally,
@@ -76,8 +78,14 @@ _CUT_SHORT: Final = (
     "detect.search_cancelled",
 )
 """Problems of an answer that is good as far as it goes, also where it holds no row at all."""
+_SILENT_SECONDS: Final = 60.0
+"""A hunt by rules that says nothing for so long is given up: it reads its rules, then tells every second."""
 _SEND_SECONDS: Final = 30
 """A worker that reads nothing for so long is given up: it dials again when it lives."""
+
+
+Answer = Rows | Tally | RuleHits | Stats
+_Part = TypeVar("_Part")
 
 
 class WorkerLink:
@@ -116,7 +124,7 @@ class WorkerLink:
         self._channel: Channel | None = None
         self._ready: Ready | None = None
         self._listening: datetime | None = None
-        self._answers: dict[int, SimpleQueue[Rows | Tally | Stats | None]] = {}
+        self._answers: dict[int, SimpleQueue[Answer | None]] = {}
         self._hunts_failed = 0
         self._notices: deque[WorkerNotice] = deque(maxlen=MOST_NOTICES)
         self._threads: list[threading.Thread] = []
@@ -281,9 +289,43 @@ class WorkerLink:
             if not is_done:
                 self._say(Cancel(request))
 
-    def _rows(
-        self, request: int, answers: SimpleQueue[Rows | Tally | Stats | None]
-    ) -> Generator[WireRow | wire.Problem]:
+    def hunt_rules(self, asked: Callable[[int], HuntRules]) -> Generator[RuleHits]:
+        """Stored events that Sigma rules match, as they are found; the last part is ``done``, and has a
+        problem where not everything was seen.
+
+        Raises before the first part Unavailable("detect.worker_away", "detect.search_busy"). Closing it
+        calls the hunt off.
+        """
+        request, answers = self._ask(asked)
+        parts = self._parts(request, answers)
+        first = next(parts)
+        if first.problem is not None and first.problem.code not in _CUT_SHORT:
+            parts.close()
+            raise Unavailable(first.problem.code, **first.problem.params)
+        return _with_first(first, parts)
+
+    def _parts(self, request: int, answers: SimpleQueue[Answer | None]) -> Generator[RuleHits]:
+        is_done = False
+        try:
+            while not is_done:
+                try:
+                    found = answers.get(timeout=_SILENT_SECONDS)
+                except Empty:
+                    problem = wire.Problem("", "detect.search_cut_short", {"seconds": int(_SILENT_SECONDS)})
+                    yield RuleHits(request, True, problem=problem)
+                    return
+                if not isinstance(found, RuleHits):
+                    is_done = True
+                    yield RuleHits(request, True, problem=wire.Problem("", "detect.worker_away", {}))
+                    return
+                is_done = found.done
+                yield found
+        finally:
+            self._forget_request(request)
+            if not is_done:
+                self._say(Cancel(request))
+
+    def _rows(self, request: int, answers: SimpleQueue[Answer | None]) -> Generator[WireRow | wire.Problem]:
         is_done = False
         try:
             while not is_done:
@@ -306,10 +348,10 @@ class WorkerLink:
                 self._say(Cancel(request))
 
     def _ask(
-        self, message: Callable[[int], AskStats | Search | Count]
-    ) -> tuple[int, SimpleQueue[Rows | Tally | Stats | None]]:
+        self, message: Callable[[int], AskStats | Search | Count | HuntRules]
+    ) -> tuple[int, SimpleQueue[Answer | None]]:
         request = self._outgoing.next_request()
-        answers: SimpleQueue[Rows | Tally | Stats | None] = SimpleQueue()
+        answers: SimpleQueue[Answer | None] = SimpleQueue()
         with self._lock:
             if len(self._answers) >= MOST_SEARCHES:
                 raise Unavailable("detect.search_busy")
@@ -323,7 +365,7 @@ class WorkerLink:
         with self._lock:
             self._answers.pop(request, None)
 
-    def _say(self, message: AskStats | Search | Count | Cancel) -> bool:
+    def _say(self, message: AskStats | Search | Count | HuntRules | Cancel) -> bool:
         with self._lock:
             channel = self._channel
         if channel is None:
@@ -418,7 +460,8 @@ class WorkerLink:
                 self._hear_live(channel, message)
             case HuntHits():
                 self._hear_hunt(message)
-            case Rows(request=request) | Tally(request=request) | Stats(request=request):
+            case Rows() | Tally() | RuleHits() | Stats():
+                request = message.request
                 with self._lock:
                     answers = self._answers.get(request)
                 if answers is not None:
@@ -480,9 +523,7 @@ class WorkerLink:
         self._outgoing.finish_hunt(message.request, again=again)
 
 
-def _with_first(
-    first: WireRow | wire.Problem | None, rest: Generator[WireRow | wire.Problem]
-) -> Generator[WireRow | wire.Problem]:
+def _with_first(first: _Part | None, rest: Generator[_Part]) -> Generator[_Part]:
     # Whoever leaves early closes this one, and with it the rest: the search is called off.
     try:
         if first is not None:

@@ -292,6 +292,20 @@ class Count(Struct, tag=True, frozen=True):
     bucket: int = 0
 
 
+class HuntRules(Struct, tag=True, frozen=True):
+    """Stored events that Sigma rules match. ``start`` (included) and ``end`` (excluded) in µs since 1970.
+
+    ``limit``: matches that are told one by one; all of them are counted. ``lists``: the value lists.
+    """
+
+    request: int
+    rules: list[WireRule]
+    lists: dict[str, list[str]]
+    start: int | None = None
+    end: int | None = None
+    limit: int = 100
+
+
 class Cancel(Struct, tag=True, frozen=True):
     """Stop a hunt or a search; it still answers with ``done``."""
 
@@ -377,6 +391,49 @@ class Rows(Struct, tag=True, frozen=True):
     problem: Problem | None = None
 
 
+class RuleMatch(Struct, frozen=True, array_like=True):
+    """A stored event that a rule matches; ``time`` in µs since 1970."""
+
+    rule: str
+    title: str
+    level: str
+    event_id: str
+    time: int
+    host: str
+
+
+class RuleFound(Struct, frozen=True, array_like=True):
+    """How many stored events a rule matches, and the ids of some of them."""
+
+    rule: str
+    title: str
+    level: str
+    count: int
+    events: list[str]
+
+
+class LeftOutRule(Struct, frozen=True, array_like=True):
+    """A rule of a hunt that could not be used, or a part of one: the catalogue's key, and its line."""
+
+    rule: str
+    line: int
+    key: str
+    params: dict[str, str | int]
+
+
+class RuleHits(Struct, tag=True, frozen=True):
+    """Part of the answer to ``HuntRules``; the last one is ``done``, and has the sums."""
+
+    request: int
+    done: bool
+    matches: list[RuleMatch] = []
+    found: list[RuleFound] = []
+    left_out: list[LeftOutRule] = []
+    looked: int = 0
+    """Events looked at so far."""
+    problem: Problem | None = None
+
+
 class Counted(Struct, tag=True, frozen=True):
     """What sources sent since the last message of this kind (lost counts at a crash are not replayed)."""
 
@@ -455,6 +512,7 @@ ToWorker = (
     | Hunt
     | Search
     | Count
+    | HuntRules
     | Keeping
     | Cancel
     | AskStats
@@ -467,6 +525,7 @@ ToWeb = (
     | HuntHits
     | Rows
     | Tally
+    | RuleHits
     | Counted
     | Lags
     | AskKeeping

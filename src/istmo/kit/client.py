@@ -122,9 +122,17 @@ class NodeClient:
 
     def stream(self, path: str, **query: Any) -> Iterator[Any]:
         """GET newline JSON, a decoded line at a time, as it arrives."""
+        return self._stream("GET", path, None, query)
+
+    def stream_post(self, path: str, body: Body, **query: Any) -> Iterator[Any]:
+        """POST, and newline JSON back."""
+        return self._stream("POST", path, body, query)
+
+    def _stream(self, method: str, path: str, body: Body, query: Mapping[str, Any]) -> Iterator[Any]:
+        content, headers = _encode(body)
         params = {name: value for name, value in query.items() if value is not None}
         try:
-            with self._http.stream("GET", path, params=params) as answer:
+            with self._http.stream(method, path, content=content, headers=headers, params=params) as answer:
                 if answer.is_error:
                     answer.read()
                     raise refusal(answer)

@@ -33,6 +33,23 @@ def operation_with_body(description: str, media: Mapping[str, Schema]) -> type[O
     return WithBody
 
 
+def operation_with_both(
+    description: str, media: Mapping[str, Schema], answer: str, answer_media: Mapping[str, Schema]
+) -> type[Operation]:
+    """For a handler's ``operation_class``: its body, and what its 200 answers, by media type."""
+
+    @dataclass
+    class WithBoth(Operation):
+        """An operation whose body and answer are told here."""
+
+        def __post_init__(self) -> None:
+            self.request_body = RequestBody(_content(media), description=description, required=False)
+            told = OpenAPIResponse(answer, content=_content(answer_media))
+            self.responses = {**(self.responses or {}), "200": told}
+
+    return WithBoth
+
+
 def operation_with_answer(description: str, media: Mapping[str, Schema]) -> type[Operation]:
     """For a handler's ``operation_class``: what its 200 answers, by media type."""
 

@@ -13,6 +13,7 @@ import structlog
 from istmo.detect.aside.jobs import (
     CloseSegment,
     CountEvents,
+    FindByRules,
     FindHits,
     FindRows,
     Found,
@@ -21,6 +22,7 @@ from istmo.detect.aside.jobs import (
     encode,
     read_job,
 )
+from istmo.detect.aside.rule_hunts import rule_hits
 from istmo.detect.eventstore.closing import close_segment
 from istmo.detect.eventstore.disk import is_full
 from istmo.detect.eventstore.folder import Closed, EventFolder
@@ -54,6 +56,8 @@ def answers(folder: EventFolder, job: Job) -> Iterator[Found]:
             yield from _tallies(folder, job)
         case FindHits():
             yield from _hits(folder, job)
+        case FindByRules():
+            yield from rule_hits(folder, job)
 
 
 def _rewrite(folder: EventFolder, job: Rewrite) -> Found:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Struct
 
-from istmo.detect.wire import Position, Problem, Tally, WireHit, WireIndicator, WireRow
+from istmo.detect.wire import Position, Problem, RuleHits, Tally, WireHit, WireIndicator, WireRow, WireRule
 
 _LENGTH = 4
 
@@ -54,6 +54,19 @@ class FindHits(Struct, tag=True, frozen=True):
     seconds: float
 
 
+class FindByRules(Struct, tag=True, frozen=True):
+    """``plans``: where compiled rules are kept; empty for nowhere. Times in µs."""
+
+    rules: list[WireRule]
+    lists: dict[str, list[str]]
+    start: int | None
+    end: int | None
+    limit: int
+    upto: Position
+    seconds: float
+    plans: str = ""
+
+
 class Found(Struct, tag=True, frozen=True):
     """Part of an answer; the last one is ``done``."""
 
@@ -61,10 +74,11 @@ class Found(Struct, tag=True, frozen=True):
     rows: list[WireRow] = []
     hits: list[WireHit] = []
     tally: Tally | None = None
+    by_rules: RuleHits | None = None
     problem: Problem | None = None
 
 
-Job = CloseSegment | Rewrite | FindRows | CountEvents | FindHits
+Job = CloseSegment | Rewrite | FindRows | CountEvents | FindHits | FindByRules
 
 _encoder = msgspec.msgpack.Encoder()
 _jobs: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from istmo.clock import Clock
-from istmo.detect.aside.jobs import CountEvents, FindHits, FindRows, Found
+from istmo.detect.aside.jobs import CountEvents, FindByRules, FindHits, FindRows, Found
 from istmo.detect.aside.pool import Pool
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.eventstore.times import to_micros
@@ -19,9 +19,11 @@ from istmo.detect.wire import (
     Count,
     Hunt,
     HuntHits,
+    HuntRules,
     Position,
     Problem,
     Rows,
+    RuleHits,
     Search,
     Tally,
     ToWeb,
@@ -34,9 +36,15 @@ from istmo.settings import Limits
 log = structlog.get_logger(__name__)
 
 _MOST_SEARCHES: Final = 16
+_MOST_RULE_HUNTS: Final = 1
+"""Closing segments needs one of the processes that searches and these hunts share."""
 _HUNT_SECONDS: Final = 600.0
 _FAILED: Final = Problem("", "detect.aside_failed", {})
 _CANCELLED: Final = Problem("", "detect.search_cancelled", {})
+
+
+Asked = Search | Count | HuntRules
+Answer = Rows | Tally | RuleHits
 
 
 class Requests:
@@ -50,22 +58,27 @@ class Requests:
         stage: IndicatorStage,
         clock: Clock,
         limits: Limits,
+        plans: str = "",
     ) -> None:
+        """``plans``: where hunts by rules find compiled rules, and keep them."""
         self._connection = connection
         self._pool = pool
         self._log = event_log
         self._stage = stage
         self._clock = clock
         self._limits = limits
+        self._plans = plans
         self._searches: dict[int, asyncio.Task[None]] = {}
-        self._asked: dict[int, Search | Count] = {}
+        self._asked: dict[int, Asked] = {}
         self._hunts: dict[int, list[str]] = {}
         self._running: dict[int, list[str]] = {}
         self._hunting: asyncio.Task[None] | None = None
 
-    async def search(self, asked: Search | Count) -> None:
-        """Begin a search, or to count what one would find."""
-        if len(self._searches) >= _MOST_SEARCHES:
+    async def search(self, asked: Asked) -> None:
+        """Begin a search, a hunt by rules, or to count what a search would find."""
+        hunts = sum(isinstance(one, HuntRules) for one in self._asked.values())
+        is_too_much = isinstance(asked, HuntRules) and hunts >= _MOST_RULE_HUNTS
+        if is_too_much or len(self._searches) >= _MOST_SEARCHES:
             busy = Problem("", "detect.search_busy", {})
             await self._connection.send(_end_of(asked, busy))
             return
@@ -80,11 +93,12 @@ class Requests:
 
     async def cancel(self, request: int) -> None:
         """Stop a search or a hunt."""
-        searching = self._searches.pop(request, None)
-        if searching is not None:
+        searching, asked = self._searches.pop(request, None), self._asked.get(request)
+        if searching is not None and asked is not None:
             searching.cancel()
             await asyncio.gather(searching, return_exceptions=True)
-            await self._connection.send(_end_of(self._asked.pop(request), _CANCELLED))
+            self._asked.pop(request, None)  # one that was called off before it began has not let go of it
+            await self._connection.send(_end_of(asked, _CANCELLED))
         elif self._hunts.pop(request, None) is not None or self._running.pop(request, None) is not None:
             await self._connection.send(HuntHits(request, [], True, _CANCELLED))
             if not self._running and not self._hunts and self._hunting is not None:
@@ -97,7 +111,7 @@ class Requests:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _search(self, asked: Search | Count) -> None:
+    async def _search(self, asked: Asked) -> None:
         try:
             async with aclosing(self._pool.run(self._job(asked))) as answers:
                 async for answer in answers:
@@ -109,8 +123,12 @@ class Requests:
             self._searches.pop(asked.request, None)
             self._asked.pop(asked.request, None)
 
-    def _job(self, asked: Search | Count) -> FindRows | CountEvents:
+    def _job(self, asked: Asked) -> FindRows | CountEvents | FindByRules:
         upto, seconds = self._log.head.position, float(self._limits.search_seconds)
+        if isinstance(asked, HuntRules):
+            limit = max(0, min(asked.limit, self._limits.search_rows))
+            times = asked.start, asked.end
+            return FindByRules(asked.rules, asked.lists, *times, limit, upto, _HUNT_SECONDS, self._plans)
         if isinstance(asked, Count):
             top = max(1, min(asked.top, self._limits.search_rows))
             bucket = max(0, asked.bucket)
@@ -166,14 +184,19 @@ class Requests:
             log.info("answer_to_nobody")
 
 
-def _answer_of(asked: Search | Count, found: Found) -> Rows | Tally:
+def _answer_of(asked: Asked, found: Found) -> Answer:
     if isinstance(asked, Search):
         return Rows(asked.request, found.rows, found.done, found.problem)
+    if isinstance(asked, HuntRules):
+        told = found.by_rules or RuleHits(0, found.done, problem=found.problem)
+        return msgspec.structs.replace(told, request=asked.request)
     tally = found.tally or Tally(asked.request, found.done, problem=found.problem)
     return msgspec.structs.replace(tally, request=asked.request)
 
 
-def _end_of(asked: Search | Count, problem: Problem) -> Rows | Tally:
+def _end_of(asked: Asked, problem: Problem) -> Answer:
     if isinstance(asked, Search):
         return Rows(asked.request, [], True, problem)
+    if isinstance(asked, HuntRules):
+        return RuleHits(asked.request, True, problem=problem)
     return Tally(asked.request, True, problem=problem)

@@ -33,6 +33,7 @@ from istmo.detect.wire import (
     DropIndicators,
     DropRules,
     Hunt,
+    HuntRules,
     Keeping,
     Live,
     Notice,
@@ -189,7 +190,13 @@ class Worker:
         host, port = self._listener.getsockname()[:2]
         await connection.send(Ready(os.getpid(), host, port, self._log.head.position))
         requests = Requests(
-            connection, self._pool, self._log, self._stage, self._clock, self._settings.limits
+            connection,
+            self._pool,
+            self._log,
+            self._stage,
+            self._clock,
+            self._settings.limits,
+            str(self._settings.plans),
         )
         self._connection = connection
         await self._sigma.begin(connection)
@@ -237,7 +244,7 @@ class Worker:
                 self._follow(connection)
             case Hunt():
                 requests.hunt(message)
-            case Search() | Count():
+            case Search() | Count() | HuntRules():
                 await requests.search(message)
             case Keeping():
                 self._tending.hear(message)
