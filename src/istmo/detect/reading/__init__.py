@@ -1,4 +1,4 @@
-"""Opening what files hold: JSON lines, Windows event logs and logs of lines, plain, gzip or in a zip.
+"""Opening what files hold: JSON lines, Windows event logs and logs of lines, plain, gzip, Zstandard or in a zip.
 
 ``open_events(path, limits)`` yields lines and problems, in order; it never raises for what a file holds.
 ``LogEvents`` reads a log of lines from any stream of bytes.
