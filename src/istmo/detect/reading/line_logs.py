@@ -83,7 +83,7 @@ class LogEvents:
         header: Sequence[bytes] = (),
         first: int = 1,
     ) -> None:
-        """``form``: one of FORMATS. ``header``: the lines that said what the ones from number ``first`` mean."""
+        """``form``: one of FORMATS. ``header``: lines that said what those from ``first`` on mean."""
         self._place, self._form, self._limit = place, form, line_bytes
         self._reader = line_reader(form, received)
         # a blank at the end of a row may be an empty value

@@ -152,7 +152,7 @@ class SeparatedReader:
 
 
 def _distinct(values: list[str]) -> list[str]:
-    """Names of columns: those without one are called by their place, those that stand twice are told apart."""
+    """Names of columns. One without a name is called by its place; those that stand twice are told apart."""
     names: list[str] = []
     taken: set[str] = set()
     for place, value in enumerate(values, 1):
