@@ -22,7 +22,13 @@ from istmo.settings import Limits
 
 
 def follow(
-    teller: Teller, paths: Sequence[str], url: str, verify: Any, limits: Limits, form: str, bookmarks: Path | None
+    teller: Teller,
+    paths: Sequence[str],
+    url: str,
+    verify: Any,
+    limits: Limits,
+    form: str,
+    bookmarks: Path | None,
 ) -> Outcome:
     """Send what is written to the files until a signal ends it; what became of it all.
 
@@ -53,7 +59,9 @@ def follow(
 
     stop = threading.Event()
     try:
-        follower = Follower([Path(path) for path in paths], BookmarkFile(kept), send, limits, SystemClock(), form)
+        follower = Follower(
+            [Path(path) for path in paths], BookmarkFile(kept), send, limits, SystemClock(), form
+        )
         teller.note("detect.follow.started", file=str(kept))
         try:
             with _ended_by_signals(stop):

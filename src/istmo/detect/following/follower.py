@@ -115,7 +115,7 @@ class Follower:
         return is_changed
 
     def _find(self, places: dict[tuple[int, int], Place]) -> bool:
-        """Take up files that are new: by their bookmark, by that of what they are a copy of, or from the start.
+        """Take up files that are new: by their bookmark, by that of what they copy, or from the start.
 
         Those that are known by their inode come first, so that nobody else takes their bookmark.
         """

@@ -51,7 +51,7 @@ def is_rotated(name: str, of: str) -> bool:
 
 
 def is_related(name: str, other: str) -> bool:
-    """Whether a file may be a copy of another one: it has a name that rotation gives, and they are of one log."""
+    """Whether a file may be a copy of another one: its name comes from rotation, and they are of one log."""
     base = _base(name)
     return name not in (base, other) and base == _base(other)
 
