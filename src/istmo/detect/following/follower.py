@@ -124,18 +124,23 @@ class Follower:
             if key in self._tails or (tail := self._opened(place)) is None:
                 continue
             marks = [one for one in self._idle.values() if (one.device, one.inode) == key]
-            known = [one for one in marks if holds(tail, one)]
-            if known:
-                self._take_up(tail, max(known, key=lambda one: one.offset))
-            else:
-                new.append(tail)
+            known = max((one for one in marks if holds(tail, one)), key=lambda one: one.offset, default=None)
+            if known is not None and known.offset:
+                self._take_up(tail, known)
+                continue
+            if known is not None:  # nothing was read of it: another file may have its inode by now
+                tail.mark = known
+            new.append(tail)
         is_changed = False
         for tail in new:
             if self._is_first and places[tail.device, tail.inode].is_sibling:
                 self._pass_over(tail)
-            elif not self._settle(tail):
-                tail.close()  # and looked at again in the next round
-                continue
+            else:
+                named = tail.mark.id
+                if not self._settle(tail):
+                    tail.close()  # and looked at again in the next round
+                    continue
+                self._idle.pop(named, None)
             self._tails[tail.device, tail.inode] = tail
             is_changed = True
         return is_changed

@@ -157,7 +157,7 @@ class Tail:
         self.content.close()
 
     def is_archive(self) -> bool:
-        """Whether it makes sense as a whole alone: an archive, a Windows event log, an array of many lines."""
+        """Whether it makes sense as a whole alone: an archive, a Windows event log, an array of lines."""
         if self.content.is_packed:
             return False
         head = self.content.read(0, 256)
