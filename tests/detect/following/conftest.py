@@ -59,6 +59,8 @@ class Bench:
         self.wanted: list[Path] = [self.logs]
         self.form = ""
         self.limits = Limits()
+        self.is_unanswered = False
+        """What was sent last may be stored or not."""
         self._follower: Follower | None = None
 
     @property
@@ -80,7 +82,9 @@ class Bench:
         try:
             self.follower.round()
         except Unavailable:
+            self.is_unanswered = True
             return False
+        self.is_unanswered = False
         return True
 
     def settle(self) -> list[str]:

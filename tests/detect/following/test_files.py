@@ -136,6 +136,15 @@ def test_a_line_past_the_limit_is_passed_over_and_told(bench: Bench) -> None:
     assert {one.error.code for one in bench.intake.problems} == {"detect.line_too_long"}
 
 
+def test_a_copy_beside_a_log_that_goes_on_is_not_read_again(bench: Bench) -> None:
+    bench.write("app.log", lines(3))
+    bench.write("app.log.1", lines(3))
+    bench.settle()
+    bench.kill()
+    bench.write("app.log", lines(3, 4))
+    assert sorted(bench.settle()) == sorted(lines(6).splitlines())
+
+
 def test_patterns_find_files_that_come_later(bench: Bench) -> None:
     bench.wanted = [bench.logs / "*.log"]
     bench.write("a.log", lines(1))

@@ -9,9 +9,10 @@ from typing import Final
 
 from istmo.clock import Clock
 from istmo.detect.following.bookmarks import Bookmark, BookmarkFile
-from istmo.detect.following.places import Place, is_related, places_of
+from istmo.detect.following.content import digest
+from istmo.detect.following.places import Place, base_name, is_related, places_of
 from istmo.detect.following.tails import Tail, holds, name_of_mark, open_tail
-from istmo.detect.reading import FileProblem, Found, name_of
+from istmo.detect.reading import FileProblem, Found, Line, name_of
 from istmo.errors import InvalidInput, IstmoError
 from istmo.settings import Limits
 
@@ -132,6 +133,7 @@ class Follower:
                 tail.mark = known
             new.append(tail)
         is_changed = False
+        new.sort(key=lambda tail: is_related(tail.path.name, base_name(tail.path.name)))  # copies after logs
         for tail in new:
             if self._is_first and places[tail.device, tail.inode].is_sibling:
                 self._pass_over(tail)
@@ -207,7 +209,7 @@ class Follower:
             if batch is None:
                 return False
             if batch.found:
-                self._send(batch.found, f"{tail.mark.id}:{tail.mark.offset}")
+                self._send(batch.found, _key(tail.mark, batch.found))
             tail.accept(batch)
             self._save()
         return True
@@ -231,3 +233,12 @@ class Follower:
         while len(self._idle) > _KEPT:
             del self._idle[next(iter(self._idle))]
         self._kept.save([*self._idle.values(), *(tail.mark for tail in self._tails.values())])
+
+
+def _key(mark: Bookmark, found: Sequence[Found]) -> str:
+    """What a batch is called, however often it is sent.
+
+    Its first event is part of the name: a file that was truncated while nobody answered brings others.
+    """
+    first = next((one.raw for one in found if isinstance(one, Line)), b"")
+    return f"{mark.id}:{mark.offset}:{digest(first)}"

@@ -52,11 +52,11 @@ def is_rotated(name: str, of: str) -> bool:
 
 def is_related(name: str, other: str) -> bool:
     """Whether a file may be a copy of another one: its name comes from rotation, and they are of one log."""
-    base = _base(name)
-    return name not in (base, other) and base == _base(other)
+    base = base_name(name)
+    return name not in (base, other) and base == base_name(other)
 
 
-def _base(name: str) -> str:
+def base_name(name: str) -> str:
     """The name of a log before any rotation: ``app.log`` of ``app-20260302.log.2.gz``."""
     name = _ROTATED.sub("", name, count=1)
     stem, dot, suffix = name.rpartition(".")

@@ -88,6 +88,10 @@ class Tail:
         length = min(len(ours), len(theirs))
         if not length:  # one that is empty, and stays so, has been truncated
             return self.quiet < QUIET, 0
+        if len(ours) < len(theirs) or (
+            not other.content.is_packed and self.content.size() < other.content.size()
+        ):
+            return False, 0  # a copy is never longer than what it was made of
         return ours[:length] == theirs[:length], length
 
     def next(self, form: str, now: datetime) -> Batch | None:
