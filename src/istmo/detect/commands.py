@@ -12,6 +12,7 @@ import click
 import orjson
 
 from istmo.clock import SystemClock
+from istmo.detect.commands_follow import follow
 from istmo.detect.commands_rule_hunt import hunt_by_rules
 from istmo.detect.ingesting import TOKEN, Outcome, Sender
 from istmo.detect.reading import FORMS, JSON, FileProblem, Found, LineLogs, open_events, open_stream
@@ -42,15 +43,42 @@ _LONGEST = timedelta(days=2)
     metavar="FORMAT",
     help="detect.command.ingest.format",
 )
+@option("--follow", "is_followed", is_flag=True, help="detect.command.ingest.follow")
+@option(
+    "--bookmarks",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="detect.command.ingest.bookmarks",
+)
 @told
-def ingest(teller: Teller, files: tuple[str, ...], intake: str, log_form: str | None) -> None:
+def ingest(
+    teller: Teller,
+    files: tuple[str, ...],
+    intake: str,
+    log_form: str | None,
+    is_followed: bool,
+    bookmarks: Path | None,
+) -> None:
     """Read events from files and send them to the node's intake port."""
-    settings = None if teller.url else load_settings(teller.data)
+    # following asks nothing of a node but its intake, and so runs where there is no data folder
+    is_elsewhere = teller.url or (is_followed and intake)
+    settings = None if is_elsewhere else load_settings(teller.data)
     limits = settings.limits if settings else Limits()
     where = intake or (intake_url(settings) if settings else "")
     if not where:
         raise InvalidInput("detect.no_intake", url=teller.url)
     checked_url(where)  # before a source is made for it
+    if is_followed:
+        if STDIN in files:
+            raise InvalidInput("detect.follow_stdin")
+        verify: Any = True
+        if settings is not None:
+            with teller.client() as node:
+                verify = node.verify
+        outcome = follow(teller, files, where, verify, limits, log_form or "", bookmarks)
+        _show(teller, outcome, settings.limits if settings else None)
+        return
     if STDIN in files:
         standard_input()
     with teller.client() as node:

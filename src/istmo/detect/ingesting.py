@@ -92,17 +92,34 @@ class Sender:
             self._post(done)
         return self.outcome
 
+    def send_once(self, found: Iterable[Found], key: str) -> list[FileProblem]:
+        """One batch under a name of the caller's, which brings the same events whenever it is used again.
+
+        Returns what could not be read. Raises as ``send`` does, at once: whether it was stored nobody knows.
+        """
+        lines: list[Line] = []
+        problems: list[FileProblem] = []
+        for one in with_marks(found):
+            if isinstance(one, FileProblem):
+                problems.append(one)
+            else:
+                lines.append(one)
+        if lines:
+            self._note(self._answer(_body(lines), key, 0.0), lines)
+        self.outcome.forms.update(line.form for line in lines)
+        self.outcome.problems += problems[: NAMED - len(self.outcome.problems)]
+        return problems
+
     def close(self) -> None:
         """Close the connection."""
         self._http.close()
 
     def _post(self, done: Callable[[float], None]) -> None:
         lines, self._held, self._held_bytes = self._held, [], 0
-        # An element of an array may stand on several lines: as an array it stays one event.
-        is_plain = all(b"\n" not in line.raw for line in lines)
-        raws = [line.raw for line in lines]
-        body = b"\n".join(raws) if is_plain else b"[" + b",".join(raws) + b"]"
-        answer = self._answer(body, uuid.uuid4().hex)
+        self._note(self._answer(_body(lines), uuid.uuid4().hex, PATIENCE), lines)
+        done(len(lines))
+
+    def _note(self, answer: dict[str, Any], lines: list[Line]) -> None:
         outcome = self.outcome
         outcome.accepted += answer["accepted"]
         outcome.doubled += answer["doubled"]
@@ -110,11 +127,10 @@ class Sender:
         outcome.unreadable_total += answer["unreadable_total"]
         _name(outcome.refused, answer["refused"], lines)
         _name(outcome.unreadable, answer["unreadable"], lines)
-        done(len(lines))
 
-    def _answer(self, body: bytes, key: str) -> dict[str, Any]:
+    def _answer(self, body: bytes, key: str, patience: float) -> dict[str, Any]:
         """What became of a batch, sent again under the same key for as long as nobody says."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while True:
             try:
                 response = self._http.post("/api/v1/events", content=body, headers={"Idempotency-Key": key})
@@ -156,6 +172,13 @@ def with_marks(found: Iterable[Found]) -> Iterator[Found]:
         if strange == (one.place, one.number):
             event[UNREADABLE] = "line_other_form"
         yield msgspec.structs.replace(one, raw=orjson.dumps(event), data=None)
+
+
+def _body(lines: list[Line]) -> bytes:
+    raws = [line.raw for line in lines]
+    # An element of an array may stand on several lines: as an array it stays one event.
+    is_plain = all(b"\n" not in raw for raw in raws)
+    return b"\n".join(raws) if is_plain else b"[" + b",".join(raws) + b"]"
 
 
 def _name(named: list[dict[str, Any]], told: list[dict[str, Any]], lines: list[Line]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from istmo.detect.reading import FileProblem, Found, Line, open_events, open_stream
 from istmo.settings import Limits
@@ -38,6 +39,8 @@ def zipped(**members: bytes) -> bytes:
         b"\xef\xbb\xbf" + TWO,
         b'[{"n":1},\n {"n":2}]',
         gzip.compress(TWO, mtime=0),
+        zstandard.compress(TWO),
+        zstandard.compress(TWO[:10]) + zstandard.compress(TWO[10:]),
         zipped(**{"a.json": TWO}),
         zipped(**{"a.json.gz": gzip.compress(TWO, mtime=0)}),
         zipped(**{"../../etc/a.json": b'{"n":1}', "/b": b'{"n":2}'}),
@@ -79,6 +82,18 @@ def test_a_zip_bomb_is_refused_and_its_neighbour_read(tmp_path: Path) -> None:
     lines, problems = told(list(open_events(path, LIMITS)))
     assert lines[-2:] == [b'{"n":1}', b'{"n":2}']
     assert "detect.archive_bomb" in problems
+
+
+def test_a_zstandard_bomb_is_refused_and_one_cut_short_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.zst"
+    path.write_bytes(zstandard.compress(TWO + b" " * (50 << 20)))
+    assert [one.error.code for one in open_events(path, LIMITS) if isinstance(one, FileProblem)] == [
+        "detect.archive_bomb"
+    ]
+    path.write_bytes(zstandard.compress(TWO * 1000)[:-5])
+    assert [one.error.code for one in open_events(path, LIMITS) if isinstance(one, FileProblem)] == [
+        "detect.archive_unreadable"
+    ]
 
 
 def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:

@@ -138,4 +138,4 @@ def test_what_may_be_said_of_a_form_is_said(tmp_path: Path) -> None:
     assert "--format" in problem["remedy"]
     (found,) = document(run(*arguments, "--format", "text"))["matches"]
     assert found["samples"][0]["number"] == 2
-    assert run(*arguments, "--format", "csv").exit_code == 2
+    assert run(*arguments, "--format", "parquet").exit_code == 2

@@ -19,8 +19,10 @@ _INSIDE = re.compile(rb'["\\]')
 class LineSplitter:
     """Lines of a stream. Blank ones are counted, not given."""
 
-    def __init__(self, limit: int, first: int = 1) -> None:
+    def __init__(self, limit: int, first: int = 1, around: bytes = _SPACE) -> None:
+        """``around``: what is taken off both ends of a line."""
         self._limit = limit
+        self._around = around
         self._number = first
         self._held = bytearray()
         self._is_skipping = False
@@ -35,7 +37,7 @@ class LineSplitter:
             for line in whole[1:]:
                 if len(line) > self._limit:
                     pieces.append((self._number, None))
-                elif line := line.strip(_SPACE):
+                elif line := line.strip(self._around):
                     pieces.append((self._number, line))
                 self._number += 1
         self._hold(rest)
@@ -58,7 +60,7 @@ class LineSplitter:
     def _end(self, pieces: list[Piece]) -> None:
         if self._is_skipping:
             pieces.append((self._number, None))
-        elif line := bytes(self._held).strip(_SPACE):
+        elif line := bytes(self._held).strip(self._around):
             pieces.append((self._number, line))
         self._number += 1
         self._held = bytearray()

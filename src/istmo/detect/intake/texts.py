@@ -11,7 +11,7 @@ from istmo.detect.eventstore.lines import read_event
 from istmo.detect.intake.arrivals import ENCODING, UNREADABLE, Arrivals, decoded
 from istmo.detect.intake.splitting import Splitter
 from istmo.detect.normalise import ORIGINAL
-from istmo.detect.normalise.lines import JOINED, line_reader
+from istmo.detect.normalise.lines import JOINED, SPREAD, line_reader
 from istmo.detect.normalise.lines.xml import read_event_xml
 from istmo.detect.reading import JSON, FileProblem, LogEvents, form_of
 from istmo.errors import InvalidInput, TooLarge
@@ -52,7 +52,7 @@ class TextReader:
         self._limits = limits
         form = form or form_of(b"\n".join(islice(sample, _LOOKED_AT))) or "text"
         # What is one event over several lines comes as one text here, or cannot be put together.
-        self.form = "text" if form == JSON or form in JOINED else form
+        self.form = "text" if form == JSON or form in JOINED | SPREAD else form
         self._reader = line_reader(self.form, received)
 
     def read(self, text: bytes) -> dict[str, Any]:

@@ -1,13 +1,13 @@
-"""Opening what files hold: JSON lines, Windows event logs and logs of lines, plain, gzip or in a zip.
+"""Opening what files hold: JSON lines, Windows event logs and logs of lines, plain, packed or in a zip.
 
 ``open_events(path, limits)`` yields lines and problems, in order; it never raises for what a file holds.
 ``LogEvents`` reads a log of lines from any stream of bytes.
 """
 
-from istmo.detect.reading.files import Members, member_sizes, open_events, open_stream
+from istmo.detect.reading.files import Members, inflated, member_sizes, open_events, open_stream
 from istmo.detect.reading.folders import files_in
 from istmo.detect.reading.found import JSON, FileProblem, Found, Line, name_of
-from istmo.detect.reading.line_logs import FORMS, LineLogs, LogEvents, form_of
+from istmo.detect.reading.line_logs import FORMS, LineLogs, LogEvents, form_of, is_text
 
 __all__ = [
     "FORMS",
@@ -20,6 +20,8 @@ __all__ = [
     "Members",
     "files_in",
     "form_of",
+    "inflated",
+    "is_text",
     "member_sizes",
     "name_of",
     "open_events",

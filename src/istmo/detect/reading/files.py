@@ -19,7 +19,7 @@ from typing import IO, Final, cast
 
 from istmo.detect.intake.inflating import Inflater
 from istmo.detect.intake.splitting import Splitter
-from istmo.detect.reading import evtx_files
+from istmo.detect.reading import evtx_files, zstd_streams
 from istmo.detect.reading.folders import files_in
 from istmo.detect.reading.found import JSON, FileProblem, Found, Line, name_of
 from istmo.detect.reading.heard import Heard, HeardFile
@@ -112,10 +112,10 @@ def _chunks(file: IO[bytes], head: bytes) -> Iterator[bytes]:
 def _lines(
     chunks: Iterator[bytes], place: str, limits: Limits, logs: LineLogs | None, *, packed_size: int | None
 ) -> Iterator[Found]:
-    """Lines of a stream that may be gzip. ``packed_size`` bounds what a zip member may come to."""
+    """Lines of a stream that may be packed. ``packed_size`` bounds what a zip member may come to."""
     events: _JsonEvents | LogEvents | None = None
     try:
-        pieces = _in_utf8(_inflated(_bounded(chunks, place, limits, packed_size), limits, place))
+        pieces = _in_utf8(inflated(_bounded(chunks, place, limits, packed_size), limits, place))
         for data in pieces:
             if events is None:
                 if data.startswith(evtx_files.SIGNATURE):
@@ -209,8 +209,12 @@ def _bounded(chunks: Iterator[bytes], place: str, limits: Limits, packed_size: i
         yield chunk
 
 
-def _inflated(chunks: Iterator[bytes], limits: Limits, place: str) -> Iterator[bytes]:
+def inflated(chunks: Iterator[bytes], limits: Limits, place: str) -> Iterator[bytes]:
+    """What gzip or Zstandard packed, bounded; all else as it is."""
     first = next(chunks, b"")
+    if first.startswith(zstd_streams.SIGNATURE):
+        yield from zstd_streams.unpacked(chain((first,), chunks), limits, place)
+        return
     if not first.startswith(_GZIP):
         if first:
             yield first

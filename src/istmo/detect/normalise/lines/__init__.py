@@ -6,8 +6,10 @@ longer than LONGEST are cut, expressions are RE2's: no line costs more than its 
 
 from istmo.detect.normalise.lines.readers import (
     FORMATS,
+    HEADED,
     JOINED,
     LONGEST,
+    SPREAD,
     BytesReader,
     LineReader,
     guess_format,
@@ -17,8 +19,10 @@ from istmo.detect.normalise.lines.readers import (
 
 __all__ = [
     "FORMATS",
+    "HEADED",
     "JOINED",
     "LONGEST",
+    "SPREAD",
     "BytesReader",
     "LineReader",
     "guess_format",

@@ -10,6 +10,7 @@ from istmo.detect.normalise.lines.arcsight import CefReader, LeefReader, is_cef,
 from istmo.detect.normalise.lines.audit import AuditReader, is_audit
 from istmo.detect.normalise.lines.pairs import PairsReader, is_pairs
 from istmo.detect.normalise.lines.proxifier import ProxifierReader, is_proxifier
+from istmo.detect.normalise.lines.separated import SeparatedReader, is_separated
 from istmo.detect.normalise.lines.syslog import SyslogReader, is_syslog
 from istmo.detect.normalise.lines.tables import W3cReader, ZeekReader, is_w3c, is_zeek
 from istmo.detect.normalise.lines.web import (
@@ -48,10 +49,15 @@ class BytesReader:
 
     def read(self, line: bytes) -> dict[str, Any] | None:
         text = line[:LONGEST].decode("utf-8", "replace").rstrip("\r\n")
-        return self._reader.read(text) if text.strip() else None
+        return self._reader.read(text) if text.strip() or self.is_open else None
 
     def finish(self) -> dict[str, Any] | None:
         return self._reader.finish()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a record of a format in SPREAD goes on in the next line."""
+        return isinstance(self._reader, SeparatedReader) and self._reader.is_open
 
 
 class TextReader:
@@ -67,6 +73,7 @@ class TextReader:
 FORMATS: dict[str, Callable[[datetime], LineReader]] = {
     "zeek": lambda received: ZeekReader(),
     "w3c": lambda received: W3cReader(),
+    "csv": lambda received: SeparatedReader(),
     "auditd": lambda received: AuditReader(),
     "cef": lambda received: CefReader(),
     "leef": lambda received: LeefReader(),
@@ -80,6 +87,10 @@ FORMATS: dict[str, Callable[[datetime], LineReader]] = {
 }
 JOINED = frozenset({"auditd"})
 """Formats of which several lines are one event, which is complete with the first line of the next."""
+SPREAD = frozenset({"csv"})
+"""Formats of which one event may stand on several lines, and is complete with the last of them."""
+HEADED = frozenset({"zeek", "w3c", "csv"})
+"""Formats whose first lines say what the others mean."""
 _SIGNS = {
     "zeek": is_zeek,
     "w3c": is_w3c,
@@ -108,8 +119,10 @@ def line_reader(name: str, received: datetime) -> BytesReader:
 def guess_format(lines: Iterable[bytes]) -> str:
     """The format of most of a source's first lines; ``""`` where none of them tells. Headers decide alone."""
     votes: dict[str, int] = {}
-    for line in lines:
-        text = line[:LONGEST].decode("utf-8", "replace").rstrip("\r\n")
+    texts = [line[:LONGEST].decode("utf-8", "replace").rstrip("\r\n") for line in lines]
+    if texts and not any(is_it(texts[0]) for is_it in _SIGNS.values()) and is_separated(texts):
+        return "csv"
+    for text in texts:
         found = next((name for name, is_it in _SIGNS.items() if is_it(text)), "")
         if found in _HEADED:
             return found
