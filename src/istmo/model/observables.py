@@ -138,7 +138,7 @@ PROPERTIES: Final[Mapping[tuple[str, ...], Property]] = {
     },
     **{_way(path): Property(name, sort) for sort, found in _OTHERS.items() for path, name in found.items()},
 }
-"""By object path; ``*`` stands for any index. A ``host`` is an address or a domain, whichever the value is."""
+"""By object path; ``*`` stands for any index. A ``host`` is an address or a domain, as the value is."""
 
 
 def find_property(path: tuple[str, ...]) -> Property | None:

@@ -49,8 +49,8 @@ def read(text: str) -> tree.Observation:
     """The tree of ``text``.
 
     Raises InvalidInput("pattern.invalid", line, column, near), where ``near`` is what stands there,
-    InvalidInput("pattern.unfinished", line, column) where the text ends too early, InvalidInput("instant.invalid")
-    where a time is none, or TooComplex.
+    InvalidInput("pattern.unfinished", line, column) where the text ends too early,
+    InvalidInput("instant.invalid") where a time is none, or TooComplex.
     """
     try:
         found: tree.Observation = ParsedPattern(text).visit(_Reader())
@@ -112,7 +112,7 @@ def _observation(ctx: Any) -> tree.Observation:
     return tree.Between(inner, _time(start), _time(stop))
 
 
-def _chain(ctx: Any, kind: type, word: str) -> list[Any]:
+def _chain(ctx: Any, kind: Any, word: str) -> list[Any]:
     """The operands of a chain of one operator, first one first: a long list would be too deep to descend."""
     waiting: list[Any] = [ctx]
     found: list[Any] = []

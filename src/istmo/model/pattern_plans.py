@@ -1,4 +1,4 @@
-"""From the tree of a pattern to what detection is told: values to look up, and a plan where that says too little.
+"""What detection is told of a pattern: values to look up, and a plan where they say too little.
 
 A plan is JSON, for it rests in a table and goes over the wire. Comparisons are lists:
 

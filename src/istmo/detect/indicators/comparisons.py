@@ -136,7 +136,8 @@ class Either(Comparison):
         self._parts = parts
 
     def holds(self, event: Event, found: Found, told: Told) -> bool:
-        return any([part.holds(event, found, told) for part in self._parts])
+        held = [part.holds(event, found, told) for part in self._parts]  # all: each tells its fields
+        return any(held)
 
     def anchors(self) -> frozenset[Anchor]:
         return frozenset().union(*(part.anchors() for part in self._parts))

@@ -130,7 +130,8 @@ class Property(NamedTuple):
     split: str = ""
     """Characters between several values in one field."""
     cut: str = ""
-    """``folder`` or ``name``: the part of a path that counts beside nothing else; ``key`` both and the whole."""
+    """``folder`` or ``name``: the part of a path that counts beside nothing else; ``key`` both and
+    the whole."""
     is_only_there: bool = False
     """Whether a value that the tables found counts in these fields alone (a side of a connection)."""
 
@@ -139,7 +140,8 @@ def _p(fields: str, fold: Fold = fold_text, **more: Any) -> Property:
     return Property(tuple(fields.split()), fold, **more)
 
 
-_SOURCE: Final = """SourceIp SourceHostname SourceAddress src_ip src id.orig_h id_orig_h source.ip source.address
+_SOURCE: Final = """SourceIp SourceHostname SourceAddress src_ip src id.orig_h id_orig_h source.ip
+    source.address
     source.domain client.ip c-ip ClientAddress IpAddress remote_addr sourceIPAddress"""
 _DESTINATION: Final = """DestinationIp DestinationHostname DestAddress dst_ip dest_ip dst id.resp_h id_resp_h
     destination.ip destination.address destination.domain server.ip s-ip cs-host c-uri-host r-dns
@@ -151,7 +153,8 @@ _IMAGES: Final = """Image NewProcessName ProcessName process.executable process.
 _PARENTS: Final = "ParentImage ParentProcessName process.parent.executable process.parent.name"
 _FILES: Final = """TargetFilename ImageLoaded file.path file.name FileName Filename filename FilePath fullpath
     FullPath TargetImage ObjectName RelativeTargetName name"""
-_HASHES: Final = """Hashes Hash FileHash md5 sha1 sha256 sha512 MD5 SHA1 SHA256 SHA512 hash file.hash.md5 file.hash.sha1
+_HASHES: Final = """Hashes Hash FileHash md5 sha1 sha256 sha512 MD5 SHA1 SHA256 SHA512 hash
+    file.hash.md5 file.hash.sha1
     file.hash.sha256 process.hash.md5 process.hash.sha1 process.hash.sha256 fingerprint tls.fingerprint"""
 _FROM: Final = "from From mailfrom sender SenderAddress email.from.address"
 _TO: Final = "to To cc bcc rcptto recipient RecipientAddress email.to.address email.cc.address"

@@ -64,7 +64,7 @@ class Watch:
         return frozenset().union(*(one.anchors() for one in self.observations))
 
     def judge(self, event: Event, found: Found, at: int, id: str) -> Told | None:
-        """Whether this event makes the pattern true: the fields by which, those of earlier events named so."""
+        """Whether this event makes the pattern true: the fields by which, earlier ones named."""
         told: Told = {}
         if self.tracker is None:
             held = [one.holds(event, found, told) for one in self.observations]
