@@ -157,7 +157,7 @@ def test_who_may_not_publish_gets_403_and_an_unknown_state_400(hn: Node, open_ap
 
 def test_words_come_in_the_askers_language(hn: Node, open_api: Any) -> None:
     body = bundle(indicator(pattern="[file:name LIKE 'x']"), indicator())
-    for language, word in (("es", "comodines"), ("en", "wildcards")):
+    for language, word in (("es", "distingue"), ("en", "singles out")):
         client = open_api(hn, ANALYST, language)
         plan = client.post("/api/v1/objects/preview?audience=region", content=body).json()
         assert word in plan["items"][0]["not_detected"]["text"]

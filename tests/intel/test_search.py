@@ -149,11 +149,11 @@ def test_paging_goes_through_everything_once(gt: Node) -> None:
 
 
 def test_a_pattern_that_is_not_served_is_shared_and_says_why(gt: Node, hn: Node) -> None:
-    one = indicator(pattern="[file:name LIKE '%.exe']")
+    one = indicator(pattern="[file:name LIKE '%']")
     gt.publish(one, tlp=Tlp.GREEN)
     gt.deliver(hn)
     (shown,) = hn.intel.read(ANALYST, one["id"])
-    assert shown.not_detected == "pattern.not_detected.like"
+    assert shown.not_detected == "pattern.not_detected.unanchored"
     assert hn.watched() == {}
 
 

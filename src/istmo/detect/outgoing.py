@@ -388,7 +388,7 @@ class Outgoing:
 
     def _put_indicators(self, channel: Channel, found: Sequence[Watched], *, reset: bool) -> int:
         items = [_wire_indicator(one) for one in found]
-        digests = {one.id: terms_digest(one.terms) for one in items}
+        digests = {one.id: terms_digest(one.terms, one.plan) for one in items}
         generation = self._next_generation(put=digests)
         channel.send(PutIndicators(generation, items, reset))
         return generation
@@ -445,15 +445,15 @@ class Outgoing:
             return self._generation
 
 
-def terms_digest(terms: Iterable[tuple[str, str]]) -> str:
+def terms_digest(terms: Iterable[tuple[str, str]], plan: str | None = None) -> str:
     """A short digest of what an indicator is watched by."""
-    text = "\n".join(sorted(f"{kind}\t{value}" for kind, value in terms))
+    text = plan or "\n".join(sorted(f"{kind}\t{value}" for kind, value in terms))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _wire_indicator(found: Watched) -> WireIndicator:
     terms = [(term.kind, term.value) for term in found.terms]
-    return WireIndicator(found.id, terms, _until(found.valid_until))
+    return WireIndicator(found.id, terms, _until(found.valid_until), found.plan)
 
 
 def _wire_source(found: Source, digest: bytes) -> WireSource:

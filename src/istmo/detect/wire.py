@@ -55,11 +55,15 @@ class Position(Struct, frozen=True, order=True, array_like=True):
 
 
 class WireIndicator(Struct, frozen=True, array_like=True):
-    """One indicator: terms are (kind, value) by ``model.patterns``; ``until`` in µs since 1970."""
+    """One indicator: terms are (kind, value) by ``model.patterns``; ``until`` in µs since 1970.
+
+    ``plan`` (``model.pattern_plans``) says what is a match, where not just any of the terms.
+    """
 
     id: str
     terms: list[tuple[str, str]]
     until: int | None = None
+    plan: str | None = None
 
 
 class WireRule(Struct, frozen=True, array_like=True):

@@ -65,6 +65,7 @@ class Folding:
                 "retracted": retracted == found.id,
                 "detectable": pattern is not None and pattern.is_detected,
                 "terms": [[term.kind, term.value] for term in pattern.terms] if pattern else [],
+                "plan": pattern.plan if pattern else None,
                 "not_detected": pattern.not_detected if pattern else None,
                 "definition": dict(found.data) if found.type == "marking-definition" else None,
                 "search": _search_text(found),

@@ -71,12 +71,19 @@ class StoredObject:
     is_revoked: bool
     is_current: bool
     terms: tuple[Term, ...]
+    plan: str | None
+    """What is a match, where not just any of the terms (``model.pattern_plans``)."""
     not_detected: str | None
     """Catalogue key: why detection does not watch for it, or not for all of it."""
     size: int
     content: str
     """SHA-256 of its bytes, hexadecimal."""
     retraction: Retraction | None = None
+
+    @property
+    def is_watched_for(self) -> bool:
+        """Whether detection could watch for it, or for part of it."""
+        return bool(self.terms) or self.plan is not None
 
     def state(self, now: datetime) -> State:
         """Its state at ``now``."""
@@ -107,6 +114,7 @@ class Detectable:
 
     id: str
     terms: tuple[Term, ...]
+    plan: str | None
     valid_until: datetime | None
     tlp: Tlp
     origin: str

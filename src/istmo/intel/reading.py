@@ -257,7 +257,9 @@ class Reading:
     def _settle(self, connection: Connection, found: Iterable[StoredObject]) -> list[StoredObject]:
         """Say of an indicator whose id another origin used first that it is not the one watched for."""
         listed = list(found)
-        watched = [one.id for one in listed if one.terms and one.is_current and one.retraction is None]
+        watched = [
+            one.id for one in listed if one.is_watched_for and one.is_current and one.retraction is None
+        ]
         chosen = {one.id: one for one in self.detectable(connection, watched)} if watched else {}
         return [
             _passed_over(one) if one.id in chosen and not _is_watched(one, chosen[one.id]) else one
@@ -276,8 +278,12 @@ def _shown_first(one: StoredObject, first: str) -> tuple[bool, bool, bool, datet
 
 def _is_watched(one: StoredObject, watched: Detectable) -> bool:
     # Another origin that sends the very same terms is served by the one that is watched.
-    return not one.is_current or one.retraction is not None or one.terms == watched.terms
+    return (
+        not one.is_current
+        or one.retraction is not None
+        or (one.terms, one.plan) == (watched.terms, watched.plan)
+    )
 
 
 def _passed_over(one: StoredObject) -> StoredObject:
-    return replace(one, terms=(), not_detected=OTHER_ORIGIN)
+    return replace(one, terms=(), plan=None, not_detected=OTHER_ORIGIN)

@@ -1,11 +1,10 @@
-"""The whole STIX pattern grammar, by stix2-patterns: any pattern cut into its alternatives."""
+"""The whole STIX pattern grammar, by stix2-patterns: any pattern as a tree."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from antlr4.error.Errors import RecognitionException
 from stix2patterns.exceptions import ParseException
@@ -14,6 +13,9 @@ from stix2patterns.v21.grammars.STIXPatternVisitor import STIXPatternVisitor
 from stix2patterns.v21.pattern import Pattern as ParsedPattern
 
 from istmo.errors import InvalidInput
+from istmo.model import instants
+from istmo.model import pattern_tree as tree
+from istmo.model.pattern_tree import Comparison, Literal, Operator
 
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _ESCAPE = re.compile(r"\\(['\\])")
@@ -21,18 +23,10 @@ _PLACE = re.compile(r"(\d+):(\d+): ")
 _NEAR = 40
 
 
-@dataclass(frozen=True)
-class Part:
-    """One alternative of a pattern: a comparison with its values, or the reason why it is more than that.
+class Bytes(str):
+    """A literal of bytes, as written."""
 
-    ``path`` begins with the object type; ``*`` stands for any index. ``reason`` is the last part of a
-    catalogue key: ``and``, ``followed_by``, ``within`` …
-    """
-
-    path: tuple[str, ...] = ()
-    operator: str = ""
-    values: tuple[str, ...] = ()
-    reason: str | None = None
+    __slots__ = ()
 
 
 def nesting(text: str) -> int:
@@ -47,22 +41,28 @@ def nesting(text: str) -> int:
     return deepest
 
 
-def read(text: str) -> tuple[Part, ...]:
-    """Every alternative of ``text``.
+class TooComplex(Exception):
+    """A pattern in the grammar that is too deep for us."""
 
-    Raises InvalidInput("pattern.invalid", line, column, near), where ``near`` is what stands there, or
-    InvalidInput("pattern.unfinished", line, column) where the text ends too early.
+
+def read(text: str) -> tree.Observation:
+    """The tree of ``text``.
+
+    Raises InvalidInput("pattern.invalid", line, column, near), where ``near`` is what stands there,
+    InvalidInput("pattern.unfinished", line, column) where the text ends too early,
+    InvalidInput("instant.invalid") where a time is none, or TooComplex.
     """
     try:
-        return tuple(ParsedPattern(text).visit(_Alternatives()))
+        found: tree.Observation = ParsedPattern(text).visit(_Reader())
     except ParseException as error:
         # The grammar's own words are English and speak of tokens: only the place is of use.
-        found = _PLACE.match(str(error))
-        raise _invalid(text, int(found[1]), int(found[2])) if found else _invalid(text) from None
+        place = _PLACE.match(str(error))
+        raise _invalid(text, int(place[1]), int(place[2])) if place else _invalid(text) from None
     except RecognitionException:
         raise _invalid(text) from None
-    except RecursionError:
-        return (Part(reason="too_complex"),)
+    except (RecursionError, OverflowError):
+        raise TooComplex from None
+    return found
 
 
 def _invalid(text: str, line: int = 1, column: int = 0) -> InvalidInput:
@@ -74,74 +74,110 @@ def _invalid(text: str, line: int = 1, column: int = 0) -> InvalidInput:
     return InvalidInput("pattern.invalid", line=line, column=column, near=" ".join(near)[:_NEAR])
 
 
-_REASONS: dict[type, str] = {
-    STIXPatternParser.ObservationExpressionRepeatedContext: "repeats",
-    STIXPatternParser.ObservationExpressionWithinContext: "within",
-    STIXPatternParser.ObservationExpressionStartStopContext: "start_stop",
-    STIXPatternParser.PropTestOrderContext: "order",
-    STIXPatternParser.PropTestLikeContext: "like",
-    STIXPatternParser.PropTestRegexContext: "matches",
-    STIXPatternParser.PropTestIsSupersetContext: "superset",
-    STIXPatternParser.PropTestExistsContext: "exists",
-}
+class _Reader(STIXPatternVisitor):  # type: ignore[misc]
+    def visitPattern(self, ctx: Any) -> tree.Observation:  # noqa: N802
+        return _observation(ctx.observationExpressions())
 
 
-_COMPARISONS = (
-    STIXPatternParser.PropTestEqualContext,
-    STIXPatternParser.PropTestSetContext,
-    STIXPatternParser.PropTestIsSubsetContext,
+_Observations = STIXPatternParser.ObservationExpressionsContext
+_ObservationOr = STIXPatternParser.ObservationExpressionOrContext
+_ObservationAnd = STIXPatternParser.ObservationExpressionAndContext
+_JOINTS: Final = (
+    (_Observations, "FOLLOWEDBY", tree.Followed),
+    (_ObservationOr, "OR", tree.OneOf),
+    (_ObservationAnd, "AND", tree.Together),
 )
 
 
-class _Alternatives(STIXPatternVisitor):  # type: ignore[misc]
-    """Walks the tree along OR; stops with a reason at anything that is more than one comparison."""
+def _observation(ctx: Any) -> tree.Observation:
+    for kind, word, made in _JOINTS:
+        if isinstance(ctx, kind):
+            parts = _chain(ctx, kind, word)
+            found = _observation(parts[0])
+            for part in parts[1:]:
+                found = made(found, _observation(part))
+            return found
+    if isinstance(ctx, STIXPatternParser.ObservationExpressionSimpleContext):
+        return tree.Seen(_expression(ctx.comparisonExpression()))
+    if isinstance(ctx, STIXPatternParser.ObservationExpressionCompoundContext):
+        return _observation(ctx.observationExpressions())
+    inner = _observation(ctx.observationExpression())
+    if isinstance(ctx, STIXPatternParser.ObservationExpressionRepeatedContext):
+        return tree.Repeated(inner, int(ctx.repeatedQualifier().IntPosLiteral().getText()))
+    if isinstance(ctx, STIXPatternParser.ObservationExpressionWithinContext):
+        within = ctx.withinQualifier()
+        seconds = within.IntPosLiteral() or within.FloatPosLiteral()
+        return tree.Within(inner, round(float(seconds.getText()) * 1_000_000))
+    start, stop = ctx.startStopQualifier().TimestampLiteral()
+    return tree.Between(inner, _time(start), _time(stop))
 
-    def visitPattern(self, ctx: Any) -> list[Part]:  # noqa: N802
-        return list(_alternatives(ctx.observationExpressions()))
 
-
-def _alternatives(root: Any) -> Iterator[Part]:
-    waiting = [root]
+def _chain(ctx: Any, kind: Any, word: str) -> list[Any]:
+    """The operands of a chain of one operator, first one first: a long list would be too deep to descend."""
+    waiting: list[Any] = [ctx]
+    found: list[Any] = []
     while waiting:
-        ctx = waiting.pop()
-        reason = _REASONS.get(type(ctx))
-        if reason is not None:
-            yield Part(reason=reason)
-        elif isinstance(ctx, _COMPARISONS):
-            yield _comparison(ctx)
-        elif (joint := _joint(ctx)) is not None:
-            yield Part(reason=joint)
+        one = waiting.pop()
+        if isinstance(one, kind):
+            waiting.extend(reversed([part for part in one.getChildren() if hasattr(part, "getRuleIndex")]))
         else:
-            # OR, brackets and parentheses: go on with the parts, first one first.
-            waiting.extend(reversed([one for one in ctx.getChildren() if hasattr(one, "getRuleIndex")]))
+            found.append(one)
+    return found
 
 
-def _joint(ctx: Any) -> str | None:
-    if isinstance(ctx, STIXPatternParser.ObservationExpressionsContext) and ctx.FOLLOWEDBY():
-        return "followed_by"
-    both = (
-        STIXPatternParser.ObservationExpressionAndContext,
-        STIXPatternParser.ComparisonExpressionAndContext,
-    )
-    return "and" if isinstance(ctx, both) and ctx.AND() else None
+def _expression(ctx: Any) -> tree.Expression:
+    if isinstance(ctx, STIXPatternParser.ComparisonExpressionContext):
+        either = tuple(map(_expression, _chain(ctx, STIXPatternParser.ComparisonExpressionContext, "OR")))
+        return either[0] if len(either) == 1 else tree.Either(either)
+    if isinstance(ctx, STIXPatternParser.ComparisonExpressionAndContext):
+        both = tuple(map(_expression, _chain(ctx, STIXPatternParser.ComparisonExpressionAndContext, "AND")))
+        return both[0] if len(both) == 1 else tree.Both(both)
+    if isinstance(ctx, STIXPatternParser.PropTestParenContext):
+        return _expression(ctx.comparisonExpression())
+    return _comparison(ctx)
 
 
-def _comparison(ctx: Any) -> Part:
-    if ctx.NOT():
-        return Part(reason="not")
-    path = _path(ctx.objectPath())
+_TEXT_TESTS: Final = (
+    (STIXPatternParser.PropTestLikeContext, Operator.LIKE),
+    (STIXPatternParser.PropTestRegexContext, Operator.MATCHES),
+    (STIXPatternParser.PropTestIsSubsetContext, Operator.SUBSET),
+    (STIXPatternParser.PropTestIsSupersetContext, Operator.SUPERSET),
+)
+
+
+def _comparison(ctx: Any) -> Comparison:
+    path, is_not = _path(ctx.objectPath()), ctx.NOT() is not None
     if isinstance(ctx, STIXPatternParser.PropTestEqualContext):
-        if ctx.NEQ():
-            return Part(reason="not")
-        literals, operator = [ctx.primitiveLiteral()], "="
-    elif isinstance(ctx, STIXPatternParser.PropTestSetContext):
-        literals, operator = list(ctx.setLiteral().primitiveLiteral()), "IN"
-    else:
-        literals, operator = [ctx.StringLiteral()], "ISSUBSET"
-    values = [literal.getText() for literal in literals]
-    if not all(value.startswith("'") for value in values):
-        return Part(reason="value")  # a number, a time, hex: nothing that we serve is compared to one
-    return Part(path, operator, tuple(_string(value) for value in values))
+        value = _literal(ctx.primitiveLiteral())
+        return Comparison(path, Operator.EQUAL, (value,), is_not != (ctx.NEQ() is not None))
+    if isinstance(ctx, STIXPatternParser.PropTestSetContext):
+        values = tuple(_literal(one) for one in ctx.setLiteral().primitiveLiteral())
+        return Comparison(path, Operator.IN, values, is_not)
+    if isinstance(ctx, STIXPatternParser.PropTestOrderContext):
+        sign = next(one for one in (ctx.GE(), ctx.LE(), ctx.GT(), ctx.LT()) if one)
+        return Comparison(path, Operator(sign.getText()), (_literal(ctx.orderableLiteral()),), is_not)
+    if isinstance(ctx, STIXPatternParser.PropTestExistsContext):
+        return Comparison(path, Operator.EXISTS, (), is_not)
+    operator = next(operator for kind, operator in _TEXT_TESTS if isinstance(ctx, kind))
+    return Comparison(path, operator, (_string(ctx.StringLiteral().getText()),), is_not)
+
+
+def _literal(ctx: Any) -> Literal:
+    """Hexadecimal and binary literals come as they are written: no event carries bytes."""
+    text = ctx.getText()
+    if text.startswith("'"):
+        return _string(text)
+    if text.startswith("t'"):
+        return _time(ctx)
+    if text in ("true", "false"):
+        return bool(text == "true")
+    if text.startswith(("h'", "b'")):
+        return Bytes(text)
+    return float(text) if "." in text else int(text)
+
+
+def _time(ctx: Any) -> datetime:
+    return instants.parse(ctx.getText()[2:-1])
 
 
 def _path(ctx: Any) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ class Watch:
     id: str
     terms: Sequence[Term]
     tlp: Tlp = Tlp.AMBER
+    plan: str | None = None
     valid_until: datetime | None = None
     origin: str = THERE
     audience: tuple[str, ...] = (HERE, THERE)

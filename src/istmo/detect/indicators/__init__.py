@@ -1,9 +1,10 @@
 """Indicators against events: a million values of mixed kinds, each live the moment it is put in.
 
-Knows nothing of istmo: terms in, flat events in, hits out.
+Knows nothing of istmo: terms and plans in, flat events in, hits out.
 """
 
-from istmo.detect.indicators.matcher import Hit, Matcher
+from istmo.detect.indicators.matcher import PATTERN, Hit, Matcher
 from istmo.detect.indicators.tables import KINDS, Term
+from istmo.detect.indicators.watches import anchor_terms
 
-__all__ = ["KINDS", "Hit", "Matcher", "Term"]
+__all__ = ["KINDS", "PATTERN", "Hit", "Matcher", "Term", "anchor_terms"]

@@ -13,11 +13,14 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from istmo.detect.indicators.comparisons import Event
 from istmo.detect.indicators.fields import Role, role_of
 from istmo.detect.indicators.readers import READERS, Reader
 from istmo.detect.indicators.roster import Roster
 from istmo.detect.indicators.tables import KINDS, Key, Tables, Term, key_of, text_of
+from istmo.detect.indicators.watches import NOTHING_FOUND, Watch, Watches
 
+PATTERN: Final = "pattern"
 FOREVER: Final = (1 << 63) - 1
 DEEPEST: Final = 8
 """Levels of a nested event that are looked into."""
@@ -44,8 +47,9 @@ class Hit(NamedTuple):
 
     id: str
     kind: str
+    """One of KINDS, or PATTERN."""
     term: str
-    """The indicator's value in normal form."""
+    """The indicator's value in normal form; empty where a whole pattern holds."""
     field: str
     value: str
     """The field as it stood; of a long one, the part that matched."""
@@ -120,6 +124,7 @@ class Matcher:
         """By row: the key, or (where there are several) a tuple of (kind, key)."""
         self._until = array("q")
         self._tables = Tables()
+        self._watches = Watches()
         self.forget()
 
     def __len__(self) -> int:
@@ -132,16 +137,25 @@ class Matcher:
         """The ids that are in, in no order."""
         return iter(self._roster)
 
+    @property
+    def has_moments(self) -> bool:
+        """Whether some pattern looks at when events happened: then ``match`` must be told."""
+        return self._watches.has_moments
+
     def put(
-        self, id: str, terms: Iterable[tuple[str, str]], until: int | None = None
+        self, id: str, terms: Iterable[tuple[str, str]], until: int | None = None, plan: str | None = None
     ) -> tuple[tuple[str, str], ...]:
         """Add an indicator, or replace the one of this id. In force for the next event.
 
         ``terms`` are (kind, value) with kinds of KINDS; any one of them is a match. It ends before
-        ``until``. Gives back the terms that cannot be served; the others are.
+        ``until``. Gives back the terms that cannot be served; the others are. With a ``plan`` that says
+        what is a match, and its terms count; ValueError where it cannot be used: then the id is out.
         """
         held: dict[tuple[str, Key], None] = {}
         unusable: list[tuple[str, str]] = []
+        watch = None if plan is None else self._watch(id, plan)
+        if watch is not None:
+            terms = watch.terms
         for kind, value in terms:
             key = key_of(Term(kind, value)) if kind in KINDS else None
             if key is None:
@@ -150,16 +164,26 @@ class Matcher:
                 held[kind, key] = None
         end = FOREVER if until is None else until
         row = self._roster.row(id)
-        if row is not None and list(held) == list(self._held(row)):
+        if row is not None and list(held) == list(self._held(row)) and plan == self.plan(id):
             self._until[row] = end  # a new version of the same: what was remembered still holds
             return tuple(unusable)
         if row is not None:
             self.drop(id)
-        if held:
-            self._settle(id, list(held), end)
+        if held or watch is not None:
+            self._settle(id, list(held), end, watch)
         return tuple(unusable)
 
-    def _settle(self, id: str, held: list[tuple[str, Key]], until: int) -> None:
+    def _watch(self, id: str, plan: str) -> Watch:
+        try:
+            watch = Watch(plan)
+            if plan != self.plan(id):
+                self._watches.check_room(watch)
+        except ValueError:
+            self.drop(id)
+            raise
+        return watch
+
+    def _settle(self, id: str, held: list[tuple[str, Key]], until: int, watch: Watch | None) -> None:
         row = self._roster.add(id)
         if row == len(self._keys):
             self._keys.append(None)
@@ -172,6 +196,8 @@ class Matcher:
         else:
             self._kinds[row], self._keys[row] = _SEVERAL, tuple(held)
         self._until[row] = until
+        if watch is not None:
+            self._watches.add(row, watch)
         self.forget()
 
     def drop(self, id: str) -> bool:
@@ -182,8 +208,15 @@ class Matcher:
         for kind, key in self._held(row):
             self._tables.remove(kind, key, row)
         self._keys[row] = None
+        self._watches.remove(row)
         self.forget()
         return True
+
+    def plan(self, id: str) -> str | None:
+        """The plan that an indicator is in with, if any."""
+        row = self._roster.row(id)
+        watch = None if row is None else self._watches.get(row)
+        return None if watch is None else watch.plan
 
     def terms(self, id: str) -> tuple[Term, ...]:
         """What an indicator names, in normal form; empty when it is not in."""
@@ -198,8 +231,11 @@ class Matcher:
         ended = [id for id in self._roster if self._until[self._roster.row(id) or 0] <= now]
         return sum(self.drop(id) for id in ended)
 
-    def match(self, fields: Mapping[str, Any]) -> list[Hit]:
-        """The indicators in one event: flat fields by their Sigma names (nested ones are read too)."""
+    def match(self, fields: Mapping[str, Any], at: int = 0, event: str = "") -> list[Hit]:
+        """The indicators in one event: flat fields by their Sigma names (nested ones are read too).
+
+        ``at`` is when it happened (µs since 1970) and ``event`` its id, where ``has_moments``.
+        """
         names = tuple(fields)
         plan = self._plans.get(names)
         if plan is None:
@@ -215,7 +251,32 @@ class Matcher:
                     self._tell(found, name, value, hits)
             elif value is not None and isinstance(value, (list, dict)):
                 self._match_inside(name, memory, value, hits, 0)
+        if self._watches:
+            return self._judge(fields, names, at, event, hits)
         return list(hits)
+
+    def _judge(
+        self, fields: Mapping[str, Any], names: tuple[str, ...], at: int, event: str, hits: dict[Hit, None]
+    ) -> list[Hit]:
+        """What was found of patterns is only a reason to ask them."""
+        found: dict[int, dict[tuple[str, str], list[tuple[str, str]]]] = {}
+        told: list[Hit] = []
+        for hit in hits:
+            row = self._roster.row(hit.id)
+            if row is not None and row in self._watches:
+                found.setdefault(row, {}).setdefault((hit.kind, hit.term), []).append((hit.field, hit.value))
+            else:
+                told.append(hit)
+        seen = Event(fields)
+        now = self._now()
+        for row in sorted(self._watches.candidates(seen, names).union(found)):
+            if now >= self._until[row]:
+                continue
+            by = self._watches.judge(row, seen, found.get(row, NOTHING_FOUND), at, event)
+            if by is not None:
+                id = self._roster.id(row)
+                told += [Hit(id, PATTERN, "", field, value[:LONGEST_TOLD]) for field, value in by.items()]
+        return told
 
     def _plan(self, names: tuple[str, ...], is_windows: bool) -> _Plan:
         roles = ((name, role_of(name, is_windows)) for name in names)

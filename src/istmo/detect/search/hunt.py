@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 import structlog
 
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.lines import parse, place_of_id
+from istmo.detect.eventstore.times import event_micros
 from istmo.detect.hits import indicator_hits
-from istmo.detect.indicators import Matcher
+from istmo.detect.indicators import Matcher, anchor_terms
 from istmo.detect.normalise import normalise
-from istmo.detect.search.needles import Needles
+from istmo.detect.search.needles import ANYTHING, Needles
 from istmo.detect.search.stored import Unreadable, open_closed, read_ahead
 from istmo.detect.wire import Position, WireHit, WireIndicator
 
@@ -42,8 +44,9 @@ class Hunter:
         self._upto = upto
         self._matcher = Matcher(lambda: now)
         for one in indicators:
-            self._matcher.put(one.id, one.terms, one.until)
-        self._needles = Needles(term for one in indicators for term in one.terms)
+            with suppress(ValueError):  # the stage has told of it
+                self._matcher.put(one.id, one.terms, one.until, one.plan)
+        self._needles = Needles(_needed(indicators))
         self._farthest = max(upto.values(), default=Position())
         self._end = time.monotonic() + seconds
         self._count: Counter[str] = Counter()
@@ -111,7 +114,7 @@ class Hunter:
             return
         try:
             normal = normalise(data)
-            found = self._matcher.match(normal.fields)
+            found = self._matcher.match(normal.fields, event_micros(normal, event.received), event.id)
         except Exception as error:
             log.warning("event_not_hunted", place=f"{place.segment}-{place.line}", problem=repr(error))
             return
@@ -123,3 +126,16 @@ class Hunter:
                 self.is_cut = True
                 continue
             yield hit
+
+
+def _needed(indicators: Iterable[WireIndicator]) -> Iterator[tuple[str, str]]:
+    """Values of which one is in every line that an indicator looks at."""
+    for one in indicators:
+        if one.plan is None:
+            yield from one.terms
+            continue
+        try:
+            anchors = anchor_terms(one.plan)
+        except ValueError:
+            continue
+        yield from [ANYTHING] if anchors is None else anchors

@@ -16,6 +16,8 @@ import orjson
 MOST: Final = 48
 """Past this many it is quicker to read every line than to look for each needle."""
 
+ANYTHING: Final = ("", "")
+"""A term of no kind: nothing certain can be said, and every line must be read."""
 _HASHES: Final = frozenset({"md5", "sha1", "sha256", "sha512"})
 _MAPPED: Final = b"ffff:"  # an IPv4 address may stand inside an IPv6 one, in hexadecimal
 

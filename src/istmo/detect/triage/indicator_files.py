@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from istmo.errors import InvalidInput, IstmoError, NotFound, TooLarge
-from istmo.model.patterns import read_pattern
+from istmo.model.patterns import Pattern, read_pattern
 from istmo.model.values import recognise
 from istmo.settings import Limits
 
@@ -17,11 +17,12 @@ _REMARK = re.compile(r"(^|\s)#.*")
 
 
 class ReadIndicator(NamedTuple):
-    """What to look for, and what to call it. ``terms`` are (kind, value)."""
+    """What to look for, and what to call it. ``terms`` are (kind, value), ``plan`` as ``model`` makes it."""
 
     id: str
     title: str
     terms: tuple[tuple[str, str], ...]
+    plan: str | None = None
 
 
 class IndicatorFile(NamedTuple):
@@ -64,21 +65,22 @@ def _bundle(text: str, path: Path) -> IndicatorFile:
     for one in objects if isinstance(objects, list) else []:
         if not isinstance(one, dict) or one.get("type") != "indicator" or one.get("revoked") is True:
             continue
-        terms = _terms(one)
-        if terms:
+        pattern = _pattern(one)
+        if pattern is not None and pattern.is_detected:
             id_ = str(one.get("id", ""))
-            found[id_] = ReadIndicator(id_, str(one.get("name") or terms[0][1])[:256], terms)
+            terms = tuple((term.kind, term.value) for term in pattern.terms)
+            title = str(one.get("name") or (terms[0][1] if terms else pattern.text))[:256]
+            found[id_] = ReadIndicator(id_, title, terms, pattern.plan)
         else:
             unusable += 1
     return IndicatorFile(tuple(found.values()), unusable)
 
 
-def _terms(indicator: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+def _pattern(indicator: dict[str, Any]) -> Pattern | None:
     try:
-        pattern = read_pattern(str(indicator.get("pattern", "")), str(indicator.get("pattern_type", "stix")))
+        return read_pattern(str(indicator.get("pattern", "")), str(indicator.get("pattern_type", "stix")))
     except IstmoError:
-        return ()
-    return tuple((term.kind, term.value) for term in pattern.terms)
+        return None
 
 
 def _list(text: str) -> IndicatorFile:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from istmo.detect.eventstore.lines import read_event
-from istmo.detect.indicators import Matcher
+from istmo.detect.eventstore.times import to_micros
+from istmo.detect.indicators import PATTERN, Hit, Matcher
 from istmo.detect.intake.arrivals import decoded
 from istmo.detect.normalise import NormalEvent, normalise
 from istmo.detect.reading import JSON, FileProblem, Found, Line, LineLogs, open_events, open_stream
@@ -52,7 +54,8 @@ class Work:
         """Of the part in work, those of which some line was counted."""
         self._titles = {one.id: one.title for one in hunt.indicators}
         for one in hunt.indicators:
-            self._matcher.put(one.id, one.terms)
+            with suppress(ValueError):  # too many that no value anchors: the others are looked for
+                self._matcher.put(one.id, one.terms, None, one.plan)
 
     def look(self, part: Part, into: Findings, keep: Callable[[Row], None]) -> None:
         """Everything of one part, or what was read of it when somebody ended the hunt.
@@ -163,12 +166,25 @@ class Work:
         self, asked: list[tuple[Line, NormalEvent]], into: Findings, keep: Callable[[Row], None]
     ) -> None:
         for line, event in asked:
-            for hit in self._matcher.match(event.fields):
-                group = Group("indicator", hit.id, self._titles[hit.id], INDICATOR_LEVEL)
-                row = _row(group, line, event, {hit.field: hit.value})
+            at = 0 if event.time is None else to_micros(event.time)
+            hits = self._matcher.match(event.fields, at, f"{line.place}:{line.number}")
+            for id_, matched in _by_indicator(hits):
+                group = Group("indicator", id_, self._titles[id_], INDICATOR_LEVEL)
+                row = _row(group, line, event, matched)
                 into.add(group, row)
                 if self._hunt.keeps_rows:
                     keep(row)
+
+
+def _by_indicator(hits: list[Hit]) -> Iterator[tuple[str, dict[str, object]]]:
+    """A value in each field that carries it is a finding; of a pattern all fields together are one."""
+    patterns: dict[str, dict[str, object]] = {}
+    for hit in hits:
+        if hit.kind == PATTERN:
+            patterns.setdefault(hit.id, {})[hit.field] = hit.value
+        else:
+            yield hit.id, {hit.field: hit.value}
+    yield from patterns.items()
 
 
 class MereText(NormalEvent):

@@ -13,7 +13,7 @@ from istmo.clock import Clock
 from istmo.detect.eventstore.follow import Follower
 from istmo.detect.eventstore.lines import StoredEvent
 from istmo.detect.eventstore.log import Block, EventLog
-from istmo.detect.eventstore.times import to_micros
+from istmo.detect.eventstore.times import event_micros, to_micros
 from istmo.detect.hits import indicator_hits
 from istmo.detect.indicators import Matcher
 from istmo.detect.wire import INDICATORS, Hits, Position, Problem, WireHit, WireIndicator
@@ -60,7 +60,10 @@ class IndicatorStage:
 
     def _put(self, item: WireIndicator) -> list[Problem]:
         try:
-            unusable = self.matcher.put(item.id, item.terms, item.until)
+            unusable = self.matcher.put(item.id, item.terms, item.until, item.plan)
+        except ValueError as error:
+            log.warning("plan_not_used", indicator=item.id, problem=str(error))
+            return [Problem(item.id, "detect.indicator_unusable", {})]
         except Exception:
             log.exception("indicator_not_put", indicator=item.id)
             return [Problem(item.id, "detect.indicator_unusable", {})]
@@ -81,7 +84,10 @@ class IndicatorStage:
         if id_ not in self.matcher:
             return None
         known = self._since.get(id_)
-        return known or (WireIndicator(id_, list(self.matcher.terms(id_))), self.position)
+        if known is not None:
+            return known
+        terms: list[tuple[str, str]] = list(self.matcher.terms(id_))
+        return WireIndicator(id_, terms, None, self.matcher.plan(id_)), self.position
 
     async def follow(self, position: Position, connection: Connection) -> None:
         """Match everything from ``position`` on, until the connection is lost."""
@@ -136,7 +142,10 @@ class IndicatorStage:
         """One bad event never stops the others."""
         try:
             normal = event.normal
-            found = self.matcher.match(normal.fields)
+            if self.matcher.has_moments:
+                found = self.matcher.match(normal.fields, event_micros(normal, event.received), event.id)
+            else:
+                found = self.matcher.match(normal.fields)
             return indicator_hits(found, event, normal) if found else []
         except Exception:
             log.exception("event_not_matched", event=event.id)

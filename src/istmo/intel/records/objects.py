@@ -59,6 +59,7 @@ objects = Table(
     Column("retracted", Boolean, nullable=False),
     Column("detectable", Boolean, nullable=False),
     Column("terms", Json, nullable=False),
+    Column("plan", Text, nullable=True),
     Column("not_detected", String(64), nullable=True),
     Column("definition", Json, nullable=True),
     Column("search", Text, nullable=False),
@@ -106,6 +107,7 @@ _COLUMNS = (
 _TO_WATCH = (
     objects.c.object,
     objects.c.terms,
+    objects.c.plan,
     objects.c.valid_until,
     objects.c.tlp,
     objects.c.origin,
@@ -147,6 +149,7 @@ def _stored(row: Any) -> StoredObject:
         is_revoked=row.revoked,
         is_current=row.current,
         terms=tuple(Term(kind, value) for kind, value in row.terms),
+        plan=row.plan,
         not_detected=row.not_detected,
         size=row.size,
         content=row.content,
@@ -279,6 +282,7 @@ def _to_watch(row: Any) -> Detectable:
     return Detectable(
         id=row.object,
         terms=tuple(Term(kind, value) for kind, value in row.terms),
+        plan=row.plan,
         valid_until=row.valid_until,
         tlp=Tlp(row.tlp),
         origin=row.origin,

@@ -316,6 +316,7 @@ def upgrade() -> None:
         sa.Column("retracted", sa.Boolean(), nullable=False),
         sa.Column("detectable", sa.Boolean(), nullable=False),
         sa.Column("terms", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("plan", sa.Text(), nullable=True),
         sa.Column("not_detected", sa.String(length=64), nullable=True),
         sa.Column("definition", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("search", sa.Text(), nullable=False),

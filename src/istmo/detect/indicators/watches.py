@@ -1,0 +1,250 @@
+"""Indicators whose pattern says more than "one of these values": found by an anchor, then judged whole.
+
+Each observation of a pattern has anchors, of which one is in every event that it holds for: a value
+in the matcher's tables, a value of a property, or a comparison that has to be asked. So an event costs
+something only where one of them is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from istmo.detect.indicators.comparisons import (
+    MOST_NODES,
+    Anchor,
+    Comparison,
+    Event,
+    Found,
+    Stands,
+    Told,
+    make_comparison,
+)
+from istmo.detect.indicators.moments import Moment, Tracker, is_timeless, make_tracker
+from istmo.detect.indicators.properties import PROPERTIES, Value
+
+MOST_ASKED: Final = 256
+"""Patterns that must be asked of every event which carries the property, as no value anchors them."""
+MOST_MOMENTS: Final = 50_000
+"""Events remembered for all patterns together; past it the pattern that waited longest forgets its own."""
+MOST_TOLD_FIELDS: Final = 4
+LONGEST_REMEMBERED: Final = 120
+MOST_VALUES_KEPT: Final = 20_000
+LONGEST_PLAN: Final = 1 << 20
+
+
+class Watch:
+    """One pattern. Raises ValueError for a plan that cannot be used."""
+
+    def __init__(self, plan: str) -> None:
+        if len(plan) > LONGEST_PLAN:
+            raise ValueError("too long")
+        try:
+            read = json.loads(plan)
+        except RecursionError:
+            raise ValueError("too deep") from None
+        if not isinstance(read, dict) or not isinstance(read.get("seen"), list) or not read["seen"]:
+            raise ValueError("not a plan")
+        if plan.count("[") > MOST_NODES:
+            raise ValueError("too many parts")
+        self.plan = plan
+        self.observations: tuple[Comparison, ...] = tuple(make_comparison(one) for one in read["seen"])
+        whole = read.get("whole")
+        if not isinstance(whole, list) or not whole:
+            raise ValueError("not a plan")
+        self.tracker: Tracker | None = None
+        if not is_timeless(whole):
+            self.tracker = make_tracker(whole, len(self.observations))
+        self.terms = tuple(dict.fromkeys(_terms(read["seen"])))
+
+    def anchors(self) -> frozenset[Anchor]:
+        """Of these one is in every event for which some observation holds."""
+        return frozenset().union(*(one.anchors() for one in self.observations))
+
+    def judge(self, event: Event, found: Found, at: int, id: str) -> Told | None:
+        """Whether this event makes the pattern true: the fields by which, earlier ones named."""
+        told: Told = {}
+        if self.tracker is None:
+            held = [one.holds(event, found, told) for one in self.observations]
+            return told if any(held) else None
+        moments: dict[int, Moment] = {}
+        for number, one in enumerate(self.observations):
+            here: Told = {}
+            if one.holds(event, found, here):
+                moments[number] = Moment(at, id, _short(here))
+                told.update(here)
+        if not moments:
+            return None
+        bound = self.tracker.feed(moments)
+        if bound is None:
+            return None
+        for moment in bound:
+            if moment.event != id:
+                told.update((f"{field} @ {moment.event}", value) for field, value in moment.told)
+        return told
+
+
+def _short(told: Told) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (field, value[:LONGEST_REMEMBERED]) for field, value in list(told.items())[:MOST_TOLD_FIELDS]
+    )
+
+
+def _terms(node: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(node, list) and node:
+        if node[0] == "t":
+            yield node[1], node[2]
+        else:
+            for one in node:
+                yield from _terms(one)
+
+
+def anchor_terms(plan: str) -> list[tuple[str, str]] | None:
+    """Values of which one is in every event that a plan looks at; None where it looks at others too."""
+    anchors = Watch(plan).anchors()
+    return [(kind, value) for sort, kind, value in anchors] if all(one[0] == "t" for one in anchors) else None
+
+
+class Watches:
+    """The patterns that are in, by row, and how an event comes to one of them."""
+
+    def __init__(self) -> None:
+        self._by_row: dict[int, Watch] = {}
+        self._equal: dict[str, dict[Value, set[int]]] = {}
+        self._asked: dict[str, dict[int, list[Stands]]] = {}
+        self._always: set[int] = set()
+        self._asked_rows: set[int] = set()
+        self._present: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._came_to: dict[tuple[str, Value], tuple[int, ...]] = {}
+        self._remembering: OrderedDict[int, int] = OrderedDict()
+        self._moments = 0
+        self._in_time = 0
+        """Patterns that look at when things happened."""
+        self.forgotten = 0
+        """Events that were let go of because all patterns together remembered too many."""
+
+    def __len__(self) -> int:
+        return len(self._by_row)
+
+    def __contains__(self, row: int) -> bool:
+        return row in self._by_row
+
+    def get(self, row: int) -> Watch | None:
+        return self._by_row.get(row)
+
+    @property
+    def has_moments(self) -> bool:
+        """Whether some pattern looks at when things happened."""
+        return self._in_time > 0
+
+    def check_room(self, watch: Watch) -> None:
+        """Raises ValueError where one more pattern of this sort would make every event too dear."""
+        if len(self._asked_rows) >= MOST_ASKED and any(one[0] == "?" for one in watch.anchors()):
+            raise ValueError("too many patterns without a value to look up")
+
+    def add(self, row: int, watch: Watch) -> None:
+        """A pattern of its own row."""
+        self._by_row[row] = watch
+        self._in_time += watch.tracker is not None
+        for kind, name, value in watch.anchors():
+            if kind == "=":
+                self._equal.setdefault(name, {}).setdefault(value, set()).add(row)
+            elif kind == "?":
+                self._asked_rows.add(row)
+                if name:
+                    self._asked.setdefault(name, {}).setdefault(row, []).append(value)
+                else:
+                    self._always.add(row)
+        self._changed()
+
+    def remove(self, row: int) -> None:
+        """The pattern of a row, with all that it remembers."""
+        watch = self._by_row.pop(row, None)
+        if watch is None:
+            return
+        self._in_time -= watch.tracker is not None
+        self._moments -= self._remembering.pop(row, 0)
+        for kind, name, value in watch.anchors():
+            if kind == "=":
+                rows = self._equal[name][value]
+                rows.discard(row)
+                if not rows:
+                    del self._equal[name][value]
+                    if not self._equal[name]:
+                        del self._equal[name]
+            elif kind == "?" and name and row in self._asked.get(name, {}):
+                del self._asked[name][row]
+                if not self._asked[name]:
+                    del self._asked[name]
+        self._always.discard(row)
+        self._asked_rows.discard(row)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._present.clear()
+        self._came_to.clear()
+
+    def candidates(self, event: Event, names: tuple[str, ...]) -> set[int]:
+        """The rows that some property of the event comes to, besides those that the tables found."""
+        found = set(self._always)
+        present = self._present.get(names)
+        if present is None:
+            present = self._note(names)
+        for property in present:
+            for _, value in event.values(property):
+                rows = self._came_to.get((property, value))
+                if rows is None:
+                    rows = self._look(property, value)
+                found.update(rows)
+        return found
+
+    def _note(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        there = {part for name in names for part in (name, name.partition(".")[0])}
+        watched = dict.fromkeys((*self._equal, *self._asked))
+        present = tuple(
+            one
+            for one in watched
+            if any(field in there or field.partition(".")[0] in there for field in PROPERTIES[one].fields)
+        )
+        if len(self._present) >= 512:  # whoever sends events chooses the names
+            self._present.clear()
+        if sum(map(len, names)) <= 8192:
+            self._present[names] = present
+        return present
+
+    def _look(self, property: str, value: Value) -> tuple[int, ...]:
+        rows = set(self._equal.get(property, {}).get(value, ()))
+        for row, asked in self._asked.get(property, {}).items():
+            if any(one.is_true_of(value) for one in asked):
+                rows.add(row)
+        if len(self._came_to) >= MOST_VALUES_KEPT:
+            self._came_to.clear()
+        if not isinstance(value, str) or len(value) <= 1024:
+            self._came_to[property, value] = tuple(rows)
+        return tuple(rows)
+
+    def judge(self, row: int, event: Event, found: Found, at: int, id: str) -> Told | None:
+        """Ask one pattern."""
+        watch = self._by_row[row]
+        told = watch.judge(event, found, at, id)
+        if watch.tracker is not None:
+            held = len(watch.tracker)
+            self._moments += held - self._remembering.pop(row, 0)
+            if held:
+                self._remembering[row] = held
+            while self._moments > MOST_MOMENTS and len(self._remembering) > 1:
+                self._forget_one()
+        return told
+
+    def _forget_one(self) -> None:
+        row, held = self._remembering.popitem(last=False)
+        tracker = self._by_row[row].tracker
+        if tracker is not None:
+            tracker.clear()
+        self._moments -= held
+        self.forgotten += held
+
+
+NOTHING_FOUND: Final[Mapping[tuple[str, str], list[tuple[str, str]]]] = {}
