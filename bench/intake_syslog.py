@@ -14,6 +14,9 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
+
+from measure import finish
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -85,18 +88,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--quick", action="store_true", help="10,000 messages")
+    parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    print(f"{asked.messages} messages over {asked.connections} connections, the worker on one core")
+    if asked.quick:
+        asked.messages = 10_000
+    result: dict[str, Any] = {"messages": asked.messages, "connections": asked.connections}
+    ratios: list[float] = []
     for name, form in KINDS.items():
         bare = asked.messages / floor(stream(form, asked.messages, is_counted=False))
         for is_counted in (True, False):
             took, used = measure(form, asked.messages, asked.connections, is_counted=is_counted)
             rate = asked.messages / took
             way = "counted" if is_counted else "lines"
-            print(
-                f"{name:9} {way:8} {rate:9,.0f}/s  {used / asked.messages * 1e6:5.1f} µs CPU a message  "
-                f"bare socket {bare:11,.0f}/s  ratio {rate / bare:.3f}"
-            )
+            ratios.append(bare / rate)
+            result[f"{name}, {way}"] = {
+                "per_s": round(rate),
+                "cpu_us": round(used / asked.messages * 1e6, 1),
+                "bare_socket_per_s": round(bare),
+            }
+    finish(
+        result, asked.json, f"ratio: a bare socket takes {min(ratios):.0f} to {max(ratios):.0f} times as many"
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -130,13 +131,25 @@ def apart(what: Callable[[Path, Path, str], Told], root: Path, kept: Path, name:
 def main() -> None:
     """Build what is not there, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument(
+        "folder", type=Path, nargs="?", help="where the store is built, once; else for this run"
+    )
     parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--quick", action="store_true", help="20,000 events, each thing once")
     parser.add_argument("--days", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rule-rounds", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    if asked.quick:
+        asked.events, asked.rounds = 20_000, 1
+    with tempfile.TemporaryDirectory(prefix="istmo-retro-") as made:
+        asked.folder = asked.folder or Path(made)
+        run(asked)
+
+
+def run(asked: argparse.Namespace) -> None:
+    """Build, measure, print."""
     root, kept = asked.folder / f"events-{asked.events}", asked.folder / "kept"
     kept.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (root / "segments").exists():
@@ -157,7 +170,7 @@ def main() -> None:
     result["matches"] = f"{ours[1]}, engine alone {floor[1]}"
     rules = ours[0] / floor[0]
     line = f"a value takes {worst:.2f} times DuckDB alone, all rules {rules:.2f} times the engine alone"
-    finish(result, asked.json, line)
+    finish(result, asked.json, f"ratio: {line}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import multiprocessing
 import queue
 import random
 import re
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from typing import Any
 import orjson
 from measure import finish
 from mixes import recorded
+from sigma_engine import SHARED
 
 from istmo.clock import ManualClock, SystemClock
 from istmo.detect.eventstore.closing import close_segment
@@ -222,13 +224,25 @@ def small(root: Path, events: Path, hours: int, each: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where the store is built, once")
-    parser.add_argument("--events", type=Path, required=True, help="a folder of zips of JSON lines")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", help="where the store is built, once; else for this run"
+    )
+    parser.add_argument("--events", type=Path, default=SHARED / "events-large", help="zips of JSON lines")
+    parser.add_argument("--quick", action="store_true", help="20,000 events")
     parser.add_argument("--number", type=int, default=10_000_000)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--small", type=int, default=0, help="hours of a year of small segments; 8760")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    if asked.quick:
+        asked.number = 20_000
+    with tempfile.TemporaryDirectory(prefix="istmo-volume-") as made:
+        asked.folder = asked.folder or Path(made)
+        run(asked)
+
+
+def run(asked: argparse.Namespace) -> None:
+    """Build, measure, print."""
     root = asked.folder / "events"
     result: dict[str, Any] = {}
     if not root.exists():
@@ -254,9 +268,8 @@ def main() -> None:
     result["floor for free text"] = f"{plain:.2f} s"
     if asked.small:
         result |= small(asked.folder / "small", asked.events, asked.small, 40)
-    finish(
-        result, asked.json, f"free text takes {free_text / plain:.2f} times the plain reading of every line"
-    )
+    line = f"free text takes {free_text / plain:.2f} times the plain reading of every line"
+    finish(result, asked.json, f"ratio: {line}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
-PARTS = {"measure.py", "mixes.py", "bare_server.py", "floor_server.py", "intake_load.py"}
+PARTS = {"measure.py", "mixes.py", "bare_server.py", "bulk_floor.py", "floor_server.py", "intake_load.py"}
 """What benches share or start; not benches themselves."""
 BENCHES = sorted(path for path in BENCH.glob("*.py") if path.name not in PARTS)
 

@@ -44,7 +44,7 @@ def naive(folder: EventFolder, query: str, by: str, bucket: int) -> dict[str, An
 
 
 @settings(
-    max_examples=40,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,

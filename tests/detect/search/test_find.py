@@ -127,7 +127,7 @@ def queries(draw: st.DrawFn, depth: int = 0) -> str:
 
 
 @settings(
-    max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None
+    max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None
 )
 @given(
     st.lists(events, min_size=1, max_size=40),
@@ -295,11 +295,11 @@ def recordings(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         "EventID:4688",
         "Image:*\\powershell.exe",
         "mshta",
-        "DestinationIp:*",
-        "CommandLine:*bitsadmin* OR ScriptBlockText:*http*",
-        "EventID:10 NOT TargetImage:*lsass*",
-        "host:MORDOR* EventID:1",
-        "172.18.39.5",
+        pytest.param("DestinationIp:*", marks=pytest.mark.long),
+        pytest.param("CommandLine:*bitsadmin* OR ScriptBlockText:*http*", marks=pytest.mark.long),
+        pytest.param("EventID:10 NOT TargetImage:*lsass*", marks=pytest.mark.long),
+        pytest.param("host:MORDOR* EventID:1", marks=pytest.mark.long),
+        pytest.param("172.18.39.5", marks=pytest.mark.long),
     ],
 )
 def test_the_recordings_are_searched_as_a_look_at_every_event_would(

@@ -148,6 +148,7 @@ def parsed_by_pysigma(shared_data: Path, rules: Iterable[Rule]) -> Iterator[tupl
             yield ours, theirs
 
 
+@pytest.mark.long
 @pytest.mark.shared_data
 def test_every_published_rule_matches_what_pysigmas_tree_matches(
     released_rules: RuleSet, shared_data: Path

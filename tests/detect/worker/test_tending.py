@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+import pytest
 
 from istmo.detect import wire
 from istmo.detect.eventstore.folder import EventFolder
@@ -62,6 +63,7 @@ def numbers(rig: Rig, query: str = "") -> list[int]:
     return sorted({orjson.loads(row.raw)["n"] for row in rows})
 
 
+@pytest.mark.long
 def test_small_segments_become_one_and_all_is_found_as_before(make_rig: Callable[..., Rig]) -> None:
     rig = begin(make_rig)
     fill(rig, 12)
@@ -85,6 +87,7 @@ def test_small_segments_become_one_and_all_is_found_as_before(make_rig: Callable
     assert (health.lost, health.slow) == ([], [])
 
 
+@pytest.mark.long
 def test_what_the_budget_has_no_room_for_goes_oldest_first_and_is_told_before(
     make_rig: Callable[..., Rig],
 ) -> None:

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -58,12 +59,15 @@ class LogAsItRests:
 class Voice:
     """One conversation: what is said in it goes to the worker with its number."""
 
-    def __init__(self, writer: asyncio.StreamWriter, talk: int) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, talk: int, standing: Callable[[], Standing]) -> None:
         self._writer = writer
         self._talk = talk
+        self._standing = standing
 
     async def send(self, message: Live | Hits | Costs | Lags) -> None:
-        """Waits while the worker has much unread."""
+        """Waits while the worker has much unread. What is live is known to the worker before it is told."""
+        if isinstance(message, Live):
+            await say(self._writer, self._standing())
         await say(self._writer, Said(self._talk, message))
 
 
@@ -111,22 +115,23 @@ class Process:
                 self._log.head = Head(position, offset, events)
                 self._stage.wake()
             case Told(talk=talk, message=PutRules() as put):
-                voice = Voice(self._writer, talk)
+                voice = Voice(self._writer, talk, self._standing)
                 self._stage.put(put.generation, put.rules, voice, reset=put.reset, lists=put.lists)
             case Told(talk=talk, message=DropRules() as drop):
-                self._stage.drop(drop.generation, drop.ids, Voice(self._writer, talk))
+                self._stage.drop(drop.generation, drop.ids, Voice(self._writer, talk, self._standing))
             case Follow(talk=talk, position=position, judged=judged, state=state):
                 self._talk = talk
-                self._stage.follow(position, Voice(self._writer, talk), judged, state)
+                self._stage.follow(position, Voice(self._writer, talk, self._standing), judged, state)
             case Rest():
                 self._stage.pause()
 
+    def _standing(self) -> Standing:
+        stage = self._stage
+        return Standing(stage.position, stage.rules, stage.correlations, stage.has_failed)
+
     async def _stand(self) -> None:
         while True:
-            stage = self._stage
-            await say(
-                self._writer, Standing(stage.position, stage.rules, stage.correlations, stage.has_failed)
-            )
+            await say(self._writer, self._standing())
             if self._talk and (lags := self._lags.take()):
                 await say(self._writer, Said(self._talk, lags))
             await asyncio.sleep(_STANDING_SECONDS)
