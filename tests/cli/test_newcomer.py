@@ -125,6 +125,7 @@ def test_the_demo_prints_one_document_and_leaves_nothing(tmp_path: Path, lang: s
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_the_demo_quickly_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,14 +103,14 @@ def flip_each(folder: Path, mask: int, step: int = 1) -> int:
     return done
 
 
-def test_each_byte_flipped_is_found_and_named(small_log):
-    """Invariant 3: nobody changes bytes unseen, not even one bit of one file."""
+def test_a_byte_flipped_anywhere_is_found_and_named(small_log):
+    """Invariant 3: nobody changes bytes unseen, not one bit of one file. Each byte: in the long run."""
     total = sum(path.stat().st_size for path in files(small_log))
-    assert flip_each(small_log, 0x01) == total
+    assert flip_each(small_log, 0x01, step=4) >= total // 4
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("mask", [0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xFF])
+@pytest.mark.parametrize("mask", [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xFF])
 def test_each_bit_of_each_byte_is_found_and_named(small_log, mask):
     flip_each(small_log, mask)
 

@@ -199,6 +199,10 @@ def test_a_lie_is_refused_by_name_and_the_rest_goes_on(siege: Siege, code: str) 
 
 @pytest.mark.parametrize("language", ["es", "en"])
 def test_people_read_on_the_peers_page_what_was_refused_and_why(siege: Siege, language: str) -> None:
+    for lie in LIES.values():
+        type, value, fields = lie(siege)
+        siege.send(type, value, **fields)
+    siege.digested()
     with signed_in(siege.victim, language) as people:
         page = people.get(f"/peers/{siege.attacker.member}")
         told = siege.victim.operator.get(f"/api/v1/peers/{siege.attacker.member}/reconciliation")

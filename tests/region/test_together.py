@@ -225,6 +225,7 @@ def test_a_removed_member_is_nobody_here(region: Region) -> None:
 # --- at the same moment ------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_two_administrators_inviting_at_once_both_succeed(region: Region) -> None:
     (gt,) = region(1, joined=False)
     gt.operator.post("/api/v1/peers/region", {"name": "Centroamérica"})

@@ -101,6 +101,7 @@ def said(hit: WireHit) -> str:
     return instants.format(from_micros(hit.time))
 
 
+@pytest.mark.long
 @pytest.mark.shared_data
 def test_a_second_reading_of_the_rules_by_hand_counts_the_same(shared_data: Path) -> None:
     counts: Counts = Counter()

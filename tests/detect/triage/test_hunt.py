@@ -375,6 +375,7 @@ def test_ctrl_c_keeps_what_was_found(
 # --- the real thing --------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.shared_data
 def test_the_recordings_count_as_the_golden_figures_say(shared_data: Path) -> None:
     done = run(shared_data / "events", "--rules", shared_data / "sigma" / "sigma_rules.zip", "--json")

@@ -78,12 +78,10 @@ def _rewrite(folder: EventFolder, job: Rewrite) -> Found:
 
 
 def _rows(folder: EventFolder, job: FindRows) -> Iterator[Found]:
-    try:
-        found = parse_query(job.query)
-    except IstmoError as error:
-        yield Found(True, problem=Problem("", error.code, error.params))
+    query = _asked(job)
+    if isinstance(query, Problem):
+        yield Found(True, problem=query)
         return
-    query = Query(found.node, _later(found.start, job.start), _earlier(found.end, job.end))
     finder = Finder(folder, query, job.limit, job.upto, job.seconds)
     is_cut = False
     try:
@@ -94,13 +92,20 @@ def _rows(folder: EventFolder, job: FindRows) -> Iterator[Found]:
     yield Found(True, problem=_not_all(finder, job.seconds, is_cut=is_cut))
 
 
-def _tallies(folder: EventFolder, job: CountEvents) -> Iterator[Found]:
+def _asked(job: FindRows | CountEvents) -> Query | Problem:
+    """What a job asks for, within its own times as well; the problem where it cannot be read."""
     try:
         found = parse_query(job.query)
     except IstmoError as error:
-        yield Found(True, problem=Problem("", error.code, error.params))
+        return Problem("", error.code, error.params)
+    return Query(found.node, _later(found.start, job.start), _earlier(found.end, job.end))
+
+
+def _tallies(folder: EventFolder, job: CountEvents) -> Iterator[Found]:
+    query = _asked(job)
+    if isinstance(query, Problem):
+        yield Found(True, problem=query)
         return
-    query = Query(found.node, _later(found.start, job.start), _earlier(found.end, job.end))
     counting = CountingFinder(folder, query, Counts(job.by, job.top, job.bucket), job.upto, job.seconds)
     is_cut = False
     try:
