@@ -92,6 +92,7 @@ def test_a_supervised_node_ends_with_whoever_started_it(tmp_path: Path) -> None:
             time.sleep(0.02)  # the pace of looking
 
 
+@pytest.mark.long
 def test_the_worker_ends_with_a_web_process_that_is_killed(tmp_path: Path) -> None:
     new_node(tmp_path / "node")
     for _ in range(5):  # the end of the socket and of the input come in one order or the other

@@ -181,6 +181,7 @@ clock.SystemClock = Ahead
 """
 
 
+@pytest.mark.long
 def test_a_node_whose_clock_is_an_hour_off_is_flagged_and_loses_nothing(tmp_path: Path) -> None:
     """Every process of the node has a clock that is off: Python reads ``sitecustomize`` before all else.
 

@@ -246,6 +246,7 @@ def test_two_administrators_inviting_at_once_both_succeed(region: Region) -> Non
     assert made[0]["code"] != made[1]["code"]
 
 
+@pytest.mark.long
 def test_one_invitation_used_twice_at_the_same_moment_lets_one_in(tmp_path: Any) -> None:
     names = (("CSIRT Guatemala", "GT"), ("CSIRT Honduras", "HN"), ("CSIRT El Salvador", "SV"))
     gt, hn, sv = nodes = [make_node(tmp_path / country, name, country) for name, country in names]

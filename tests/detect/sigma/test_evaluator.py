@@ -126,6 +126,7 @@ def test_the_whole_release_is_loaded_but_for_rules_that_need_a_list_from_its_use
     assert all(rule.level and rule.author and rule.id for rule in released_rules.rules)
 
 
+@pytest.mark.long
 @pytest.mark.shared_data
 def test_the_whole_release_takes_at_most_15_seconds_and_60_megabytes(shared_data: Path) -> None:
     program = """

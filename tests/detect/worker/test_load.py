@@ -215,6 +215,7 @@ def test_what_is_sent_while_the_worker_is_killed_is_there_once(make_rig: Callabl
     assert rig.stats().events == 20_000
 
 
+@pytest.mark.long
 @pytest.mark.shared_data
 def test_the_logs_of_networks_and_unix_come_in_with_their_format_found(rig: Rig, shared_data: Path) -> None:
     sender = Sender(f"http://127.0.0.1:{rig.port}", SECRET)

@@ -111,6 +111,7 @@ def test_what_the_budget_has_no_room_for_goes_oldest_first_and_is_told_before(
     assert whole.oldest <= told.first <= told.last < rig.stats().oldest
 
 
+@pytest.mark.long
 def test_one_sources_events_go_and_the_others_keep_their_ids(make_rig: Callable[..., Rig]) -> None:
     rig = begin(make_rig)
     other = "another-s3cret"

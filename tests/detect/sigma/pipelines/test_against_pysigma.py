@@ -190,6 +190,7 @@ def named(detection: SigmaDetection) -> Iterator[str]:
             yield from named(one)
 
 
+@pytest.mark.long
 @pytest.mark.shared_data
 @pytest.mark.parametrize("name", PIPELINES)
 def test_a_pipeline_does_what_it_does_in_pysigma(
