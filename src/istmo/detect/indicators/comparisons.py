@@ -1,13 +1,14 @@
 """Comparisons of a plan, made ready once and asked of candidates: does this event satisfy them?
 
-Whatever a plan holds that is not as ``plans`` says it gives ValueError; nothing here runs longer than
-the values are long, since regular expressions and LIKE go to RE2.
+Whatever a plan holds that is not as ``model.pattern_plans`` says it gives ValueError; nothing here runs
+longer than the values are long, since regular expressions and LIKE go to RE2.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -50,15 +51,16 @@ class Event:
         return found
 
 
-class Comparison:
+class Comparison(ABC):
     """One node: ``holds`` says whether it does, and adds to ``told`` the fields by which."""
 
+    @abstractmethod
     def holds(self, event: Event, found: Found, told: Told) -> bool:
-        raise NotImplementedError
+        """Whether this event satisfies it."""
 
+    @abstractmethod
     def anchors(self) -> frozenset[Anchor]:
         """Of these one is present in whatever the comparison holds for."""
-        raise NotImplementedError
 
 
 Anchor = tuple[str, Any, Any]
