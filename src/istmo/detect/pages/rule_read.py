@@ -55,7 +55,7 @@ def rule_list(request: Request[Any, Any, Any], asker: Asker, detect: Detect) -> 
 def rule_page(
     request: Request[Any, Any, Any], id: str, asker: Asker, detect: Detect, catalogue: Catalogue
 ) -> Response[Any]:
-    """One rule: its text, what it is made of, why it is not in force where it is not."""
+    """One rule: its text, what it is made of and a part of, why it is not in force where it is not."""
     rule = detect.read_rule(asker.principal, id)
     problem = "" if rule.problem is None else unusable_text(rule.problem, asker.language, catalogue)
     return page(
@@ -63,6 +63,7 @@ def rule_page(
         "detect/rule.html",
         rule=rule,
         problem=problem,
+        correlations=detect.correlations_of(asker.principal, id),
         may_write=faces_of(request).may(asker.principal, Action.RULE_WRITE),
     )
 

@@ -155,6 +155,18 @@ def referred(connection: Connection) -> dict[str, bool]:
     return found
 
 
+def correlations_of(connection: Connection, id: str) -> list[tuple[str, str]]:
+    """Id and title of each correlation that refers to a rule, by its id or its name."""
+    name = connection.execute(select(rules.c.name).where(rules.c.id == id)).scalar()
+    called = {id, id.lower(), name} - {None, ""}
+    rows = connection.execute(
+        select(rules.c.id, rules.c.title, rules.c.refers)
+        .where(rules.c.kind == CORRELATION)
+        .order_by(rules.c.title, rules.c.row)
+    )
+    return [(row.id, row.title) for row in rows if any({one, one.lower()} & called for one in row.refers)]
+
+
 def find_rules(connection: Connection, ids: Iterable[str]) -> dict[str, Rule]:
     """Rules by id."""
     wanted, found = list(ids), {}
@@ -179,7 +191,11 @@ def list_rules(
     where: list[ColumnElement[bool]] = []
     for word in words:
         like = f"%{_escaped(word)}%"
-        found_in: list[ColumnElement[str]] = [func.lower(rules.c.title), func.lower(rules.c.logsource)]
+        found_in: list[ColumnElement[str]] = [
+            func.lower(rules.c.title),
+            func.lower(rules.c.name),
+            func.lower(rules.c.logsource),
+        ]
         if len(word) >= _SHORTEST_ID:
             found_in.append(rules.c.id)
         where.append(or_(*(column.like(like, escape="\\") for column in found_in)))

@@ -74,7 +74,7 @@ class Rules(Asking):
         cursor: str | None = None,
         limit: int = 50,
     ) -> RulePage:
-        """Rules by title. Every word of ``query`` must occur in title, log source or id."""
+        """Rules by title. Every word of ``query`` must occur in title, name, log source or id."""
         self._require(principal, Action.RULE_READ, self._own("rule"))
         limit = max(1, min(limit, LONGEST_PAGE))
         with self._store.read() as connection:
@@ -104,6 +104,12 @@ class Rules(Asking):
         if found is None:
             raise NotFound("detect.no_rule", rule=rule[:128])
         return found
+
+    def correlations_of(self, principal: Principal, rule: str) -> list[tuple[str, str]]:
+        """Id and title of each correlation that a rule is a part of."""
+        self._require(principal, Action.RULE_READ, self._own("rule"))
+        with self._store.read() as connection:
+            return rule_records.correlations_of(connection, rule)
 
     def enable_rule(self, principal: Principal, rule: str, is_enabled: bool) -> Rule:
         """Switch a rule on or off; it counts from the next event on. Raises NotFound, NotAllowed."""
