@@ -35,7 +35,7 @@ import orjson
 from measure import finish, percentile, pss_mb, tree
 from mixes import recorded, unrepeated
 from propagation import Receiver, Region
-from sigma_engine import SHARED, unpack_rules
+from sigma import SHARED, unpack_rules
 
 from istmo.cli.demo.region import Source, make_node, running
 from istmo.detect import wire
