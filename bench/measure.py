@@ -44,6 +44,15 @@ def pss_mb(pid: int) -> float:
     return int(line.split()[1]) * 1024 / 1e6
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time of one process, its ended children's too; none where it has just ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
 def reap(pid: int) -> tuple[int, float, float]:
     """Wait for a child: its exit code, CPU seconds, and the most memory it held, in MB.
 

@@ -16,25 +16,21 @@ from istmo.detect.eventstore.follow import FollowedLog, Follower
 from istmo.detect.eventstore.lines import StoredEvent, place_of_id
 from istmo.detect.eventstore.times import to_micros
 from istmo.detect.hits import rule_hit
-from istmo.detect.normalise import NormalEvent
-from istmo.detect.sigma import Match
 from istmo.detect.sigma.correlating import CorrelationMatch
 from istmo.detect.sigma.engine import PlanFolder
-from istmo.detect.sigma.fields import EventView
 from istmo.detect.wire import BEFORE, SIGMA, Costs, Hits, Live, Position, StoredState, WireHit, WireRule
 from istmo.detect.worker.correlations import Correlations
 from istmo.detect.worker.costs import RuleCosts
 from istmo.detect.worker.lags import LagSample
 from istmo.detect.worker.link import LinkLost
+from istmo.detect.worker.looking import Looking
 from istmo.detect.worker.quoting import Found, Quoting
-from istmo.detect.worker.rule_table import RuleTable
+from istmo.detect.worker.rule_table import InForce, RuleTable
 
 log = structlog.get_logger(__name__)
 
 _PORTION: Final = 500
 _TOLD_SECONDS: Final = 1.0
-
-Asked = Sequence[tuple[StoredEvent, NormalEvent]]
 
 
 class Hearer(Protocol):
@@ -57,14 +53,13 @@ class SigmaStage:
         lags: LagSample | None = None,
     ) -> None:
         """``lateness``, in microseconds, is what correlations wait for; ``lags`` sees a few of the events."""
-        self._lags = lags
         self._log = event_log
         self._loop = loop
         self._clock = clock
         self._told_at = clock.monotonic()
         self._table = RuleTable(plans)
         """The builder's own."""
-        self._in_force = self._table.in_force
+        self._looking = Looking(lags)
         self._builder = ThreadPoolExecutor(1, thread_name_prefix="sigma-builder")
         """Makes what comes into force while events go on being asked about by what was before."""
         self._correlations = Correlations(clock, lateness)
@@ -75,7 +70,6 @@ class SigmaStage:
         self._connection: Hearer | None = None
         self._follower = Follower(event_log, Position())
         self._is_ending = False
-        self._failed: set[str] = set()
         self.position = Position()
         self._again_upto: Position | None = None
         """Events before this one are fed to correlations again, and nothing of it is told."""
@@ -165,9 +159,11 @@ class SigmaStage:
                 return
             self.has_failed = False
             in_force = self._table.in_force
+            scan = self._looking.scan_for(in_force.engine)
 
             def swap() -> None:
-                before, self._in_force = self._in_force.ruleset.by_id, in_force
+                before = self._in_force.ruleset.by_id
+                self._looking.use(in_force, scan)
                 now = in_force.ruleset.by_id
                 in_force.engine.meter.forget(id_ for id_, rule in before.items() if now.get(id_) is not rule)
                 then()
@@ -176,6 +172,10 @@ class SigmaStage:
 
         if not self._is_ending:
             self._builder.submit(work)
+
+    @property
+    def _in_force(self) -> InForce:
+        return self._looking.in_force
 
     def _break_off(self) -> None:
         self._connection = None
@@ -270,57 +270,18 @@ class SigmaStage:
         self, events: Sequence[StoredEvent], *, is_told: bool = True
     ) -> tuple[list[WireHit], list[Found]]:
         """Hits of rules that speak for themselves, and matches of correlations."""
-        asked: list[tuple[StoredEvent, NormalEvent]] = []
-        for event in events:
-            try:
-                asked.append((event, event.normal))
-            except Exception:
-                log.exception("event_not_normalised", event=event.id)
-        if self._lags is not None and is_told:
-            self._lags.see(asked)
         hits: list[WireHit] = []
         found: list[Found] = []
-        for place, rule_id, match in self._matches(asked, is_told=is_told):
-            event, normal = asked[place]
-            if match is not None and is_told:
+        for event, normal, rule, match in self._looking.find(events, is_told=is_told):
+            if match is not None:
                 fields = {name: _text(value) for name, value in match.matched.items()}
-                hits.append(rule_hit(self._in_force.keys[rule_id], event, normal, fields))
-            found += self._found(place_of_id(event.id), self._correlations.feed(rule_id, event, normal))
+                hits.append(rule_hit(self._in_force.keys[rule], event, normal, fields))
+            found += self._found(place_of_id(event.id), self._correlations.feed(rule, event, normal))
         return hits, found
 
     @staticmethod
     def _found(at: Position, matches: Sequence[CorrelationMatch]) -> list[Found]:
         return [Found(at, match) for match in matches]
-
-    def _matches(self, asked: Asked, *, is_told: bool) -> list[tuple[int, str, Match | None]]:
-        """Place, rule, and why where somebody is told."""
-        engine, silent = self._in_force.engine, self._in_force.ruleset.silent
-        normals = [normal for _, normal in asked]
-        try:
-            return [
-                (
-                    place,
-                    rule.id,
-                    engine.explain(rule.id, normals[place]) if is_told and rule.id not in silent else None,
-                )
-                for place, rule in engine.find(normals)
-            ]
-        except Exception:
-            log.exception("rules_failed_on_events", first=asked[0][0].id, events=len(asked))
-        # One of them cannot bear one of these events: ask each alone.
-        found: list[tuple[int, str, Match | None]] = []
-        for place, (event, normal) in enumerate(asked):
-            view = EventView(normal.fields)
-            for matcher in engine.meant_for(normal.logsources):
-                id_ = matcher.rule.id
-                try:
-                    if matcher.holds(view):
-                        found.append((place, id_, None if id_ in silent else matcher.match(view)))
-                except Exception:
-                    if id_ not in self._failed:
-                        self._failed.add(id_)
-                        log.exception("rule_failed", rule=id_, event=event.id)
-        return found
 
     # --- what is said --------------------------------------------------------------------------
 

@@ -97,9 +97,12 @@ class Engine:
         if previous is not None:
             self._take_over(previous)
 
-    def find(self, events: Sequence[Event]) -> list[tuple[int, Rule]]:
-        """Every match: the event's place in the batch and the rule, in the order of both."""
-        meter = self.meter if self.meter.is_due() else None
+    def find(self, events: Sequence[Event], *, is_timed: bool = True) -> list[tuple[int, Rule]]:
+        """Every match: the event's place in the batch and the rule, in the order of both.
+
+        ``is_timed``: what rules cost may be learnt of this batch; not where it was chosen out of others.
+        """
+        meter = self.meter if is_timed and self.meter.is_due() else None
         began = self.meter.clock()
         groups: dict[Key, list[int]] = {}
         for place, event in enumerate(events):
@@ -144,6 +147,11 @@ class Engine:
         """The rules for events of these log sources, in order, each to be asked alone."""
         return [self._matchers[rule.id] for rule in self._rules_for(sources)]
 
+    def has_same_rules(self, sources: tuple[Logsource, ...], other: Engine) -> bool:
+        """Whether both ask the very same rules about events of these log sources."""
+        ours, theirs = self._rules_for(sources), other._rules_for(sources)
+        return len(ours) == len(theirs) and all(map(operator.is_, ours, theirs))
+
     def prepare(self, previous: Engine) -> None:
         """Make the classes that another engine has, so that no event waits for them."""
         for key in list(previous._classes):
@@ -153,12 +161,7 @@ class Engine:
         """What another engine has made for log sources whose rules are still the same."""
         classes = list(previous._classes.items())  # another thread may go on using it
         sources_met = {sources for (sources, _), _ in classes}
-        same = {
-            sources
-            for sources in sources_met
-            if len(ours := self._rules_for(sources)) == len(theirs := previous._rules_for(sources))
-            and all(map(operator.is_, ours, theirs))
-        }
+        same = {sources for sources in sources_met if self.has_same_rules(sources, previous)}
         self._classes = {key: one for key, one in classes if key[0] in same}
 
     def _rules_for(self, sources: tuple[Logsource, ...]) -> list[Rule]:

@@ -131,11 +131,14 @@ class _Kind:
 class RawScan:
     """Blocks of JSON lines asked about an engine's rules. Not safe to share between threads."""
 
-    def __init__(self, engine: Engine, read: Read, sources_of: SourcesOf) -> None:
+    def __init__(
+        self, engine: Engine, read: Read, sources_of: SourcesOf, previous: RawScan | None = None
+    ) -> None:
         """``read`` parses a line; whoever wants to know of those that cannot be read remembers them there.
 
         ``sources_of``: a channel's and event id's log sources, where their events' values are the line's
-        own; else None.
+        own; else None. What ``previous`` has met is made ready at once, and what it has made for rules that
+        are still the same is taken over.
         """
         self._engine = engine
         self._read = read
@@ -148,6 +151,8 @@ class RawScan:
         self._blocks = 0
         self._is_mostly_odd = False
         """Most lines have to be parsed: looking at them first is in vain."""
+        if previous is not None:
+            self._take_over(previous)
 
     def find(self, block: bytes) -> list[Matched]:
         """Every match in whole lines, in their order and that of the rules."""
@@ -166,6 +171,13 @@ class RawScan:
                 kind.spans = []
         found.sort(key=_START)
         return found
+
+    def _take_over(self, previous: RawScan) -> None:
+        engine = self._engine
+        for key, kind in list(previous._by_class.items()):  # another thread may go on using it
+            now = engine.key(*key)
+            is_same = now == key and engine.has_same_rules(key[0], previous._engine)
+            self._by_class[now] = _Kind(now, kind.raw if is_same else engine.raw_class(now))
 
     def _in(self, kind: _Kind, block: bytes) -> Iterable[Matched]:
         """Matches in the block's lines of one kind."""
@@ -211,7 +223,7 @@ class RawScan:
     def _by_fields(self, block: bytes, spans: Iterable[tuple[int, int]]) -> Iterator[Matched]:
         read = [(start, end, self._read(block[start:end], start)) for start, end in spans]
         events = [(start, end, event) for start, end, event in read if event is not None]
-        for place, rule in self._engine.find([event for _, _, event in events]):
+        for place, rule in self._engine.find([event for _, _, event in events], is_timed=False):
             yield Matched(*events[place], rule)
 
     def _sort(self, block: bytes) -> list[_Kind]:
