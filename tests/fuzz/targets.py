@@ -52,6 +52,9 @@ from istmo.detect.wire import WireSource
 from istmo.errors import IstmoError
 from istmo.settings import Limits
 
+from .searching import SEEDS as QUERIES
+from .searching import queries
+
 LIMITS = Limits()
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SENT = Sent(WireSource("s", "n", b"1" * 32, ["submit"], zone="America/Guatemala"), "192.0.2.1", NOW)
@@ -307,6 +310,7 @@ TARGETS: dict[str, Target] = {
         chunks,
         bodies,
         correlations,
+        queries,
     )
 }
 _SYSLOG = b"<38>Mar  1 09:00:00 web1 sshd[24200]: Invalid user op from 192.0.2.9\n"
@@ -317,6 +321,7 @@ _NESTED = (
     b'"Data":[{"#attributes":{"Name":"A"},"#text":"1"},"x"]}}}'
 )
 SEEDS: dict[str, list[bytes]] = {
+    "queries": QUERIES,
     "rules": [RULE.format(id=ID.format(1)).encode()],
     "expressions": [
         b"^(a+)+$\0aaaa",
