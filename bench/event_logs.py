@@ -24,7 +24,7 @@ from typing import Any
 
 import orjson
 from measure import finish, reap
-from sigma import SHARED, find_rival, unpack_rules, version_of
+from sigma_engine import SHARED, find_rival, unpack_rules, version_of
 
 RIVALS = ("hayabusa", "chainsaw")
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 from measure import finish
-from sigma import SHARED
+from sigma_engine import SHARED
 
 from istmo.detect.eventstore.lines import read_event
 from istmo.detect.normalise import NormalEvent, normalise

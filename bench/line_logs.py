@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from measure import finish
-from sigma import SHARED
+from sigma_engine import SHARED
 
 from istmo.detect.eventstore.lines import read_event
 from istmo.detect.normalise import normalise

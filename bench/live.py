@@ -27,6 +27,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,9 @@ import orjson
 from measure import cpu_seconds, finish, percentile, pss_mb, tree
 from mixes import recorded, unrepeated
 from propagation import Receiver, Region
-from sigma import SHARED, unpack_rules
+from sigma_engine import SHARED, unpack_rules
 
-from istmo.cli.demo.region import Source, make_node, running
+from istmo.cli.demo.region import Source, free_ports, make_node, running
 from istmo.detect import wire
 from istmo.settings import Settings, save_settings
 
@@ -87,8 +88,12 @@ def million(count: int) -> Iterator[list[wire.WireIndicator]]:
 class WebSide:
     """The web process's end: tells the worker its state, hears hits, and keeps the last positions."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, listeners: bool = False) -> None:
+        """``listeners``: ports for syslog and GELF over TCP too."""
         self.settings = Settings(data=folder, name="bench", country="HN", intake_port=0)
+        if listeners:
+            syslog_tcp, gelf_tcp = free_ports(2)
+            self.settings = replace(self.settings, syslog_tcp=syslog_tcp, gelf_tcp=gelf_tcp)
         folder.mkdir()
         save_settings(self.settings)
         self.settings.run.mkdir()
@@ -126,12 +131,13 @@ class WebSide:
             if not self._changed.wait_for(condition, seconds):
                 raise SystemExit("the worker did not come so far")
 
-    def introduce(self, rules: Path, indicators: int) -> None:
+    def introduce(self, rules: Path | None, indicators: int) -> None:
         """The whole state of a node."""
         self.channel.send(wire.Welcome({}, "hn", ["hn"]))
         digest = hashlib.sha256(SECRET.encode()).digest()
-        self.channel.send(wire.PutSources(1, [wire.WireSource("s1", "bench", digest, ["submit"])]))
-        texts = sorted(rules.rglob("*.yml"))
+        source = wire.WireSource("s1", "bench", digest, ["submit"], addresses=["127.0.0.0/8"])
+        self.channel.send(wire.PutSources(1, [source]))
+        texts = sorted(rules.rglob("*.yml")) if rules is not None else []
         told = [wire.WireRule(str(number), path.read_text()) for number, path in enumerate(texts)]
         self.channel.send(wire.PutRules(1, told, True, {}))
         generation = 0
@@ -209,15 +215,21 @@ def sustained(folder: Path, rules: Path, events: int, indicators: int, *, repeat
     }
 
 
-def cpu_by_part(worker: int) -> dict[str, float]:
-    """Processor seconds of the worker, of its process for rules and of those that close segments; of the sender."""
-    found = {"worker": cpu_seconds(worker), "sender": time.process_time()}
+def parts_of(worker: int) -> Iterator[tuple[str, int]]:
+    """The worker's processes: itself, the one for rules, those that close segments and search."""
+    yield "worker", worker
     for pid in tree(worker)[1:]:
         try:
             command = Path(f"/proc/{pid}/cmdline").read_text()
         except OSError:
             continue
-        part = "rules" if "worker.sigma" in command else "aside"
+        yield "rules" if "worker.sigma" in command else "aside", pid
+
+
+def cpu_by_part(worker: int) -> dict[str, float]:
+    """Processor seconds of the worker's processes, and of this one."""
+    found = {"sender": time.process_time()}
+    for part, pid in parts_of(worker):
         found[part] = found.get(part, 0.0) + cpu_seconds(pid)
     return found
 

@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 from measure import finish
 from mixes import recorded
-from sigma import SHARED, load, unpack_rules
+from sigma_engine import SHARED, load, unpack_rules
 
 from istmo.detect.normalise import normalise
 from istmo.detect.sigma import RuleSet

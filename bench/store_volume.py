@@ -27,7 +27,7 @@ from typing import Any
 import orjson
 from measure import finish
 from mixes import recorded
-from sigma import SHARED
+from sigma_engine import SHARED
 
 from istmo.clock import ManualClock, SystemClock
 from istmo.detect.eventstore.closing import close_segment

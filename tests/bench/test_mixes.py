@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 
 from mixes import ADVERSARIAL, unrepeated
-from sigma import attack, routed
+from sigma_engine import attack, routed
 
 
 def test_no_text_comes_twice_and_its_ends_stay() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from istmo.detect.intake.arrivals import Arrivals
 from istmo.detect.intake.bodies import EventBody
 from istmo.detect.intake.inflating import PIECE, Inflater
 from istmo.detect.intake.splitting import Piece, Splitter
@@ -93,7 +94,7 @@ def test_a_bomb_is_never_unpacked_whole() -> None:
 
 
 def test_a_body_of_one_endless_line_keeps_nothing_of_it() -> None:
-    body = EventBody(Limits())
+    body = EventBody(Arrivals(Limits()))
     body.feed(b'{"n":1}\n')
     for _ in range(400):
         body.feed(b"x" * (1 << 18))
@@ -115,7 +116,7 @@ def test_a_body_of_one_endless_line_keeps_nothing_of_it() -> None:
     ],
 )
 def test_an_array_that_breaks_off_is_told_and_what_came_of_it_kept(body: bytes, events: int, at: int) -> None:
-    whole = EventBody(Limits())
+    whole = EventBody(Arrivals(Limits()))
     whole.feed(body)
     whole.finish()
     assert len(whole.arrived.events) == events
@@ -124,7 +125,7 @@ def test_an_array_that_breaks_off_is_told_and_what_came_of_it_kept(body: bytes, 
 
 
 def test_a_whole_array_is_not_told_of() -> None:
-    whole = EventBody(Limits())
+    whole = EventBody(Arrivals(Limits()))
     whole.feed(b'[{"a":1}, {"b":2}]')
     whole.finish()
     assert (len(whole.arrived.events), whole.refused) == (2, [])

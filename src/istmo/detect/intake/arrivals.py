@@ -25,8 +25,10 @@ LONGEST_KEY: Final = 512
 class Arrivals:
     """Gathers events in memory that is bounded by ``limits.batch_bytes``."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, keeps_parsed: bool = True) -> None:
+        """``keeps_parsed``: what events hold is worth its memory to the stages, where there are few."""
         self.limits = limits
+        self._most_parsed = _KEPT_PARSED if keeps_parsed else 0
         self.size = 0
         """What the events weigh in memory and in the log, about."""
         self.events: list[tuple[bytes, dict[str, Any] | None]] = []
@@ -92,7 +94,7 @@ class Arrivals:
         self.size += len(raw) + len(key) + _EVENT_COST
         if self.size > self.limits.batch_bytes:
             raise TooLarge("detect.batch_too_large", limit=self.limits.batch_bytes)
-        self.events.append((raw, data if self.size <= _KEPT_PARSED else None))
+        self.events.append((raw, data if self.size <= self._most_parsed else None))
         if key or self.keys:
             self.keys += [b""] * (len(self.events) - 1 - len(self.keys))
             self.keys.append(key[:LONGEST_KEY])

@@ -7,7 +7,6 @@ from typing import Any, Final
 from istmo.detect.intake.arrivals import Arrivals
 from istmo.detect.intake.splitting import Piece, Splitter
 from istmo.errors import IstmoError, TooLarge
-from istmo.settings import Limits
 
 NAMED: Final = 1000
 """Lines that an answer names; the rest are counted."""
@@ -16,12 +15,12 @@ NAMED: Final = 1000
 class EventBody:
     """Takes a body piece by piece; ``arrived`` and ``refused`` grow as it goes."""
 
-    def __init__(self, limits: Limits, key: bytes = b"") -> None:
+    def __init__(self, arrived: Arrivals, key: bytes = b"") -> None:
         """``key``: what the sender calls this body, so that sending it again doubles nothing."""
-        self._limits = limits
+        self._limits = limits = arrived.limits
         self._key = key
         self._splitter = Splitter(limits.line_bytes)
-        self.arrived = Arrivals(limits)
+        self.arrived = arrived
         self.refused: list[dict[str, Any]] = []
         """Lines that are not kept."""
         self.unreadable: list[dict[str, Any]] = []

@@ -22,7 +22,12 @@ from istmo.errors import InvalidInput, IstmoError, RateLimited, TooLarge, Unavai
 from istmo.settings import Limits
 
 IN_HAND_BYTES: Final = 64 << 20
-"""What all requests together may hold in memory."""
+"""What all requests together may hold in memory, by the lengths that they announce; twice as much where some
+turn out longer."""
+CALM_BYTES: Final = 4 << 20
+"""Up to so much in hand, what events hold is kept for the stages: past it they are behind anyway."""
+_MOST_ANNOUNCED: Final = 1 << 20
+"""Set aside of what a request announces: whoever announces much and sends nothing blocks nobody."""
 PATIENCE: Final = 60.0
 """Seconds that a sender may be silent in the middle of a body."""
 LONGEST_WAIT: Final = 60
@@ -119,10 +124,22 @@ class Desk:
         if self._log.is_full:
             raise Unavailable("detect.disk_full", folder="")
 
+    def arrivals(self) -> Arrivals:
+        """For the events of a request."""
+        return Arrivals(self.limits, keeps_parsed=self._in_hand <= CALM_BYTES)
+
     @contextmanager
-    def holding(self) -> Iterator[Holding]:
-        """What a request has in hand, until it has been answered."""
+    def holding(self, request: Request) -> Iterator[Holding]:
+        """What a request has in hand, until it has been answered; at first what it announces.
+
+        Raises RateLimited where that is too much beside all others: before any of it is read.
+        """
+        told = request.headers.get("content-length", "")
+        announced = min(int(told), _MOST_ANNOUNCED) if told.isascii() and told.isdigit() else 0
+        if self._in_hand and self._in_hand + announced > IN_HAND_BYTES:
+            raise RateLimited("detect.intake_busy", retry_after=1)
         held = Holding(self._grow)
+        held.hold(announced)
         try:
             yield held
         finally:
@@ -131,10 +148,15 @@ class Desk:
     def _grow(self, size: int) -> None:
         self._in_hand += size
 
+    def _require_memory(self) -> None:
+        if self._in_hand > 2 * IN_HAND_BYTES:
+            raise RateLimited("detect.intake_busy", retry_after=1)
+
     async def read(self, request: Request, taker: Taker, held: Holding) -> None:
         """Read a body, unpacked, into ``taker``.
 
-        Raises TooLarge, InvalidInput (packed bytes that are none), UnsupportedEncoding, SenderSilent.
+        Raises TooLarge, InvalidInput (packed bytes that are none), UnsupportedEncoding, SenderSilent;
+        RateLimited where all requests together turn out to be too much.
         """
         unpack = _unpacker(request, self.limits)
         taken = unyielded = 0
@@ -152,7 +174,9 @@ class Desk:
                 raise TooLarge("detect.body_too_large", limit=self.limits.archive_bytes)
             for piece in unpack.feed(data) if unpack else (data,):
                 taker.feed(piece)
-            held.hold(taker.size)
+            if taker.size > held.size:
+                held.hold(taker.size)
+                self._require_memory()
             if not message.get("more_body"):
                 break
             unyielded += len(data)

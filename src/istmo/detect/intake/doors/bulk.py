@@ -20,7 +20,6 @@ from istmo.detect.intake.asking import Handler, Reply, Request, json_reply
 from istmo.detect.intake.desk import Desk
 from istmo.errors import InvalidInput, IstmoError, TooLarge
 from istmo.kit.i18n import Told
-from istmo.settings import Limits
 
 VERSION: Final = "8.19.0"
 """The version that clients are told: of the newest major one that all of the senders above still talk to."""
@@ -76,14 +75,15 @@ class Bulk:
 async def take(desk: Desk, request: Request) -> Reply:
     """Store a body of actions and documents; answers for each in their order."""
     source = desk.admit(request)
-    with desk.holding() as held:
+    with desk.holding(request) as held:
         body = await desk.read_whole(request, held)
         index = request.parts.get("index", "")
-        actions = _Actions(desk.limits, index)
+        actions = _Actions(desk.arrivals(), index)
         for number, (line, document) in enumerate(_pairs(body)):
             actions.take(line, document)
             if number % _YIELD_LINES == _YIELD_LINES - 1:
                 await asyncio.sleep(0)
+        del body  # its events are copies
         doubled = await desk.store(source, actions.arrived)
     return _reply(request, b'{"took":0,"errors":%b,"items":[%b]}' % actions.items(doubled))
 
@@ -92,8 +92,8 @@ async def take_one(desk: Desk, request: Request) -> Reply:
     """Store one document."""
     source = desk.admit(request)
     index, name = request.parts["index"], request.parts.get("id", "")
-    arrived = Arrivals(desk.limits)
-    with desk.holding() as held:
+    arrived = desk.arrivals()
+    with desk.holding(request) as held:
         body = await desk.read_whole(request, held)
         arrived.add(body, _key(index, name))
         doubled = await desk.store(source, arrived)
@@ -156,7 +156,7 @@ async def tell_present(desk: Desk, request: Request) -> Reply:
 async def acknowledge(desk: Desk, request: Request) -> Reply:
     """Something that a sender sets up: it may; there is nothing to keep."""
     desk.admit(request)
-    with desk.holding() as held:
+    with desk.holding(request) as held:
         await desk.read_whole(request, held)
     return _reply(request, b'{"acknowledged":true,"shards_acknowledged":true}')
 
@@ -175,14 +175,10 @@ _TOLD: Final[Mapping[str, Handler]] = {
 class _Actions:
     """The actions of one body. What each is answered is known when all of it is stored."""
 
-    limits: Limits
+    arrived: Arrivals
     index: str
-    arrived: Arrivals = field(init=False)
     _told: list[tuple[str, str, bool, bytes]] = field(default_factory=list)
     """Index, id, whether it was "create", and the answer where it is refused."""
-
-    def __post_init__(self) -> None:
-        self.arrived = Arrivals(self.limits)
 
     def take(self, line: bytes, document: bytes) -> None:
         """An action and its document."""
@@ -192,8 +188,9 @@ class _Actions:
             raise InvalidInput("detect.bulk_action", action=kind[:40])
         refusal = b""
         try:
-            if len(document) > self.limits.line_bytes:
-                raise TooLarge("detect.line_too_long", limit=self.limits.line_bytes)
+            limit = self.arrived.limits.line_bytes
+            if len(document) > limit:
+                raise TooLarge("detect.line_too_long", limit=limit)
             self.arrived.add(document, _key(index, name))
         except IstmoError as error:
             if error.code == "detect.batch_too_large":

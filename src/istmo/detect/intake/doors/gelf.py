@@ -29,8 +29,8 @@ class Gelf:
 async def take(desk: Desk, request: Request) -> Reply:
     """Store messages."""
     source = desk.admit(request)
-    arrived = Arrivals(desk.limits)
-    with desk.holding() as held:
+    arrived = desk.arrivals()
+    with desk.holding(request) as held:
         body = await desk.read_whole(request, held)
         splitter = Splitter(desk.limits.line_bytes)
         for _, piece in [*splitter.feed(body), *splitter.finish()]:

@@ -75,8 +75,8 @@ class Hec:
 async def take_events(desk: Desk, request: Request) -> Reply:
     """Store events that stand one after another, with or without anything between them."""
     source = desk.admit(request)
-    arrived = Arrivals(desk.limits)
-    with desk.holding() as held:
+    arrived = desk.arrivals()
+    with desk.holding(request) as held:
         body = await desk.read_whole(request, held)
         told = list(_objects(body))
         if not told:
@@ -89,8 +89,8 @@ async def take_events(desk: Desk, request: Request) -> Reply:
 async def take_raw(desk: Desk, request: Request) -> Reply:
     """Store lines."""
     source = desk.admit(request)
-    arrived = Arrivals(desk.limits)
-    with desk.holding() as held:
+    arrived = desk.arrivals()
+    with desk.holding(request) as held:
         body = await desk.read_whole(request, held)
         if not body.strip():
             raise InvalidInput("detect.hec_no_data")
@@ -110,7 +110,7 @@ async def tell_acks(desk: Desk, request: Request) -> Reply:
     desk.admit(request)
     if not _channel(request):
         raise InvalidInput("detect.hec_no_channel")
-    with desk.holding() as held:
+    with desk.holding(request) as held:
         body = await desk.read_whole(request, held)
     try:
         asked = orjson.loads(body)["acks"]

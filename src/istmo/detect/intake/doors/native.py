@@ -50,8 +50,8 @@ async def take(desk: Desk, request: Request) -> Reply:
     key = request.headers.get("idempotency-key", "").strip().encode()
     if len(key) > LONGEST_KEY:
         raise InvalidInput("detect.key_too_long", limit=LONGEST_KEY)
-    body = EventBody(desk.limits, key)
-    with desk.holding() as held:
+    body = EventBody(desk.arrivals(), key)
+    with desk.holding(request) as held:
         await desk.read(request, body, held)
         arrived = body.arrived
         if not body.has_events:

@@ -62,8 +62,8 @@ async def take(desk: Desk, request: Request) -> Reply:
     """Store the records of a body; those past the limits are told in ``partialSuccess``."""
     source = desk.admit(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    arrived = Arrivals(desk.limits)
-    with desk.holding() as held:
+    arrived = desk.arrivals()
+    with desk.holding(request) as held:
         body = await desk.read_whole(request, held)
         records = list(_of_protobuf(body) if kind == PROTOBUF else _of_json(body))
         _add(records, source, desk, arrived)
