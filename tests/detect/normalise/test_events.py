@@ -203,3 +203,21 @@ def test_a_failed_wmi_operation_is_found_in_the_message_where_there_is_nothing_e
     }
     assert normalise(event).fields["Operation"] == "Operation = x"
     assert normalise(event | {"Operation": "y"}).fields["Operation"] == "y"
+
+
+@given(
+    st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1)),  # noqa: DTZ001 - the zone follows
+    st.sampled_from(["T", " ", "t"]),
+    st.integers(0, 9),
+    st.sampled_from([".", ","]),
+    st.sampled_from(["", "Z", "z", " UTC", "+00:00", "-06:00", "+0530"]),
+)
+def test_however_a_time_is_spelled_it_is_the_same_instant(
+    when: datetime, mark: str, digits: int, point: str, zone: str
+) -> None:
+    fraction = f"{when.microsecond:06d}000"[:digits]
+    text = f"{when:%Y-%m-%d}{mark}{when:%H:%M:%S}{point + fraction if fraction else ''}{zone}"
+    offset = {"-06:00": timedelta(hours=-6), "+0530": timedelta(hours=5, minutes=30)}.get(zone, timedelta())
+    instant = when.replace(microsecond=int(fraction.ljust(6, "0")[:6]), tzinfo=UTC) - offset
+    assert read_time(text) == (instant, zone != "")
+    assert read_time(f" {text} ") == (instant, zone != "")

@@ -17,7 +17,8 @@ EARLIEST = (datetime(1990, 1, 1, tzinfo=UTC) - EPOCH) // _MICROSECOND
 
 def to_micros(instant: datetime) -> int:
     """An aware instant as microseconds since 1970."""
-    return (instant - EPOCH) // _MICROSECOND
+    since = instant - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def event_micros(normal: NormalEvent, received: int) -> int:

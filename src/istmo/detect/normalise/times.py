@@ -24,6 +24,7 @@ TEXT = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 
+_PLAIN = len("2026-03-02T09:00:00")
 EPOCH = re.compile(r"(\d{10}|\d{13}|\d{16})(\.\d{1,9})?", re.ASCII)
 """Seconds, milliseconds or microseconds since 1970 written as text (Squid, Zeek, journald)."""
 
@@ -65,6 +66,21 @@ def read_time(found: Any) -> tuple[datetime, bool] | None:
             return datetime.fromtimestamp(found / scale, UTC), True
         if not isinstance(found, str):
             return None
+        if (
+            len(found) >= _PLAIN
+            and found[4] == found[7] == "-"
+            and found[10] in "T "
+            and found[13] == found[16] == ":"
+        ):
+            try:
+                plain = datetime.fromisoformat(found)  # a twentieth of what is done below
+            except ValueError:
+                pass  # 25:00, or a comma, or a zone in words
+            else:
+                zone_of = plain.tzinfo
+                if zone_of is None:
+                    return datetime.fromisoformat(found + "Z"), False  # quicker than to replace its zone
+                return plain if zone_of is UTC else plain.astimezone(UTC), True
         if EPOCH.fullmatch(found):
             return read_time(float(found))
         parts = TEXT.fullmatch(found.strip())
