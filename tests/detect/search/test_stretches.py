@@ -22,13 +22,23 @@ from istmo.detect.wire import Position, WireRule
 
 from .test_find import all_seen, fill
 
+SYSMON = {"Channel": "Microsoft-Windows-Sysmon/Operational", "EventID": 1}
 EVENTS = [
     orjson.dumps(
-        {"n": n, "Image": "whoami.exe" if n % 3 else "x.exe", "UtcTime": f"2026-03-02 09:{-n % 60:02}"}
+        {
+            **SYSMON,
+            "n": n,
+            "Image": "whoami.exe" if n % 3 else "x.exe",
+            "UtcTime": f"2026-03-02 09:{-n % 60:02}:00.000",
+        }
     )
     for n in range(60)
 ]
-RULE = "title: who\nid: 11111111-1111-4111-8111-111111111111\nlogsource: {}\ndetection: {s: {Image: whoami.exe}, condition: s}\n"
+RULE = """title: who
+id: 11111111-1111-4111-8111-111111111111
+logsource: {product: windows}
+detection: {s: {Image: whoami.exe}, condition: s}
+"""
 
 
 @pytest.fixture(scope="module")
