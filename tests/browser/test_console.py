@@ -21,6 +21,7 @@ PAGES = (
     "/cases/new",
     "/rules",
     "/value-lists",
+    "/hunts",
     "/sources",
     "/peers",
     "/nothing-here",
@@ -69,6 +70,8 @@ def test_every_page_is_open_to_everyone(
         f"/cases/{scene.case}",
         f"/rules/{scene.rule}",
         f"/sources/{scene.source}",
+        f"/hunts/{scene.hunt}",
+        "/alerts?detector=hunt",
     )
     for path in (*PAGES, *filled):
         page.goto(path)

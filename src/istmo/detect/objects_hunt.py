@@ -50,6 +50,8 @@ class HuntRun:
 
     by: str
     """``policy.told``: ``system:detect`` for a run by itself."""
+    name: str
+    """What they were called then."""
     begun: datetime
     ended: datetime
     found: int
@@ -70,6 +72,8 @@ class SavedHunt:
     plan: HuntPlan
     owner: str
     """``policy.told`` of who saved it."""
+    owner_name: str
+    """What they were called then."""
     created: datetime
     changed: datetime
     version: int

@@ -28,7 +28,7 @@ from istmo.detect.stories import HUNT, KEPT_AT_EACH_END, Heading, Stories, event
 from istmo.detect.wire import HuntRules, Position, Problem, RuleMatch, Stretch, WireHit, WireRow
 from istmo.errors import IstmoError, NotAllowed, Unavailable
 from istmo.model.markings import Tlp
-from istmo.policy import Action, Context, Resource, System, decide, told
+from istmo.policy import Action, Context, Resource, System, decide
 from istmo.settings import Limits
 from istmo.store.engine import Store
 
@@ -201,7 +201,7 @@ class ScheduledHunts:
             if fresh and found.plan.is_alerting:
                 heading = Heading(found.plan.name, found.plan.level, HUNT_TLP, self._context().member, None)
                 self._stories.store_scheduled(tx, found.id, heading, fresh)
-            run = run_of(told(ITSELF), begun, now, len(fresh), outcome.problem)
+            run = run_of(ITSELF, begun, now, len(fresh), outcome.problem)
             records.add_run(tx.connection, found.row, run)
             failures = 0 if outcome.is_through else found.failures + 1
             is_cut = outcome.problem is not None and outcome.problem.code in CUT_SHORT

@@ -52,6 +52,7 @@ saved_hunts = Table(
     Column("level", String(16), nullable=False),
     Column("is_shared", Boolean, nullable=False),
     Column("owner", String(96), nullable=False),
+    Column("owner_name", String(64), nullable=False),
     Column("created", Instant, nullable=False),
     Column("changed", Instant, nullable=False),
     Column("version", Integer, nullable=False),
@@ -68,6 +69,7 @@ hunt_runs = Table(
     Column("row", BigId, primary_key=True, autoincrement=True),
     Column("hunt", BigId, nullable=False),
     Column("by", String(96), nullable=False),
+    Column("name", String(64), nullable=False),
     Column("begun", Instant, nullable=False),
     Column("ended", Instant, nullable=False),
     Column("found", BigId, nullable=False),
@@ -87,9 +89,24 @@ hunt_told = Table(
 
 
 def add_hunt(
-    connection: Connection, id: str, plan: HuntPlan, owner: str, due: datetime | None, now: datetime
+    connection: Connection,
+    id: str,
+    plan: HuntPlan,
+    owner: tuple[str, str],
+    due: datetime | None,
+    now: datetime,
 ) -> None:
-    kept = {"id": id, "owner": owner, "created": now, "changed": now, "version": 1, "due": due}
+    """Keep a new hunt. ``owner``: who it is and what they are called."""
+    told, name = owner
+    kept = {
+        "id": id,
+        "owner": told,
+        "owner_name": name[:64],
+        "created": now,
+        "changed": now,
+        "version": 1,
+        "due": due,
+    }
     connection.execute(insert(saved_hunts), {**kept, **_columns(plan), "failures": 0})
 
 
@@ -187,6 +204,7 @@ def add_run(connection: Connection, row: int, run: HuntRun) -> None:
         {
             "hunt": row,
             "by": run.by[:96],
+            "name": run.name[:64],
             "begun": run.begun,
             "ended": run.ended,
             "found": run.found,
@@ -275,6 +293,7 @@ def _hunt(row: Any, last: HuntRun | None) -> SavedHunt:
         row.id,
         plan,
         row.owner,
+        row.owner_name,
         row.created,
         row.changed,
         row.version,
@@ -286,4 +305,4 @@ def _hunt(row: Any, last: HuntRun | None) -> SavedHunt:
 
 
 def _run(row: Any) -> HuntRun:
-    return HuntRun(row.by, row.begun, row.ended, row.found, row.is_whole, row.problem, row.params)
+    return HuntRun(row.by, row.name, row.begun, row.ended, row.found, row.is_whole, row.problem, row.params)

@@ -117,7 +117,7 @@ class SavedHunts(Hunts):
             ):
                 if number >= most:
                     raise Conflict("detect.too_many_hunts", limit=most)
-            records.add_hunt(tx.connection, id, plan, owner, _due(plan, None, now), now)
+            records.add_hunt(tx.connection, id, plan, (owner, called(principal)), _due(plan, None, now), now)
             self._record(tx, principal, Action.HUNT_WRITE, f"{id} create {_said(plan)}")
         return self.read_hunt(principal, id)
 
@@ -227,7 +227,7 @@ class SavedHunts(Hunts):
     def _note(
         self, principal: Principal, hunt: SavedHunt, begun: datetime, found: int, problem: Problem | None
     ) -> None:
-        run = run_of(told(principal), begun, self._clock.now(), found, problem)
+        run = run_of(principal, begun, self._clock.now(), found, problem)
         with self._store.write() as tx:
             if records.find_hunt(tx.connection, hunt.id) is not None:
                 records.add_run(tx.connection, hunt.row, run)
@@ -316,11 +316,19 @@ def rules_asked(text: str) -> AskedRules:
     return AskedRules(yaml=text)
 
 
-def run_of(by: str, begun: datetime, ended: datetime, found: int, problem: Problem | None) -> HuntRun:
+def run_of(
+    principal: Principal, begun: datetime, ended: datetime, found: int, problem: Problem | None
+) -> HuntRun:
     """A run as it is kept."""
+    who = told(principal), called(principal)
     if problem is None:
-        return HuntRun(by, begun, ended, found, True)
-    return HuntRun(by, begun, ended, found, False, problem.code, dict(problem.params))
+        return HuntRun(*who, begun, ended, found, True)
+    return HuntRun(*who, begun, ended, found, False, problem.code, dict(problem.params))
+
+
+def called(principal: Principal) -> str:
+    """What somebody is called; how they are told where they have no name."""
+    return getattr(principal, "name", "") or told(principal)
 
 
 def micros_since(hunt: SavedHunt, now: datetime) -> int:
