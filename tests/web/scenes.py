@@ -94,14 +94,12 @@ def _source(node: Node, text: str) -> str:
 
 def _hunt(node: Node, text: str) -> str:
     """A hunt that runs by itself, found something, and has failed since."""
-    who, now = (
-        next(one.person for one in node.identity.accounts(Operator()) if one.name == "ana"),
-        node.clock.now(),
-    )
+    now, quoted = node.clock.now(), text.replace('"', '""')
+    ana = next(one.person for one in node.identity.accounts(Operator()) if one.name == "ana")
     plan = HuntPlan(
         text[:99] or "Órdenes codificadas",
         HuntKind.QUERY,
-        text or 'CommandLine:"* -enc *" NOT User:respaldo',
+        f'"{quoted}"' if text else 'CommandLine:"* -enc *" NOT User:respaldo',
         text or "PowerShell con una orden en Base64, fuera del respaldo nocturno.",
         window=7 * 86_400,
         every=900,
@@ -110,7 +108,7 @@ def _hunt(node: Node, text: str) -> str:
         is_shared=True,
     )
     hunt = node.detect.save_hunt(Operator(), plan)
-    node.detect.save_hunt(who, replace(plan, name="Quién soy", every=0, is_shared=False))
+    node.detect.save_hunt(ana, replace(plan, name="Quién soy", every=0, is_shared=False))
     cut = Problem("", "detect.search_cut_short", {"seconds": 600})
     runs = [(1, 12, None), (2, 0, None), (3, 4, cut)]
     hit = WireHit("hunt", hunt.id, "0-1", int(now.timestamp() * 1e6), text or "PC-7", {}, b"{}", True)

@@ -26,6 +26,8 @@ LEVELS = click.Choice(["informational", "low", "medium", "high", "critical"])
 LIMIT = click.IntRange(min=1)
 NEVER: Final = "never"
 STDIN: Final = "-"
+ITSELF: Final = "system:detect"
+OPERATOR: Final = "operator"
 
 
 @group("hunts", help="detect.command.hunts")
@@ -101,7 +103,7 @@ def show(teller: Teller, name: str) -> None:
     if teller.json:
         teller.print_json({**hunt, "runs": runs["items"]})
         return
-    teller.tell("detect.hunts.shown", **_named(hunt), owner=hunt["owner_name"])
+    teller.tell("detect.hunts.shown", **_named(hunt), owner=_who(hunt["owner"], hunt["owner_name"]))
     if hunt["description"]:
         teller.line(hunt["description"])
     for line in hunt["text"].splitlines():
@@ -116,7 +118,12 @@ def show(teller: Teller, name: str) -> None:
         runs,
         [f"detect.hunts.{head}" for head in heads],
         [
-            (one["begun"], one["name"], one["found"], one["problem"]["text"] if one["problem"] else "")
+            (
+                one["begun"],
+                _who(one["by"], one["name"]),
+                one["found"],
+                one["problem"]["text"] if one["problem"] else "",
+            )
             for one in runs["items"]
         ],
         "detect.hunts.no_runs",
@@ -205,10 +212,10 @@ def export(teller: Teller, name: str, file: Path | None) -> None:
         if is_json:
             teller.print_json(handed)
         else:
-            for line in _yaml(handed).splitlines():
+            for line in yaml_of(handed).splitlines():
                 teller.line(line)
         return
-    text = orjson.dumps(handed, option=orjson.OPT_INDENT_2).decode() + "\n" if is_json else _yaml(handed)
+    text = orjson.dumps(handed, option=orjson.OPT_INDENT_2).decode() + "\n" if is_json else yaml_of(handed)
     file.write_text(text, "utf-8")
     teller.show({"file": str(file)}, "detect.hunts.exported", name=hunt["name"], file=str(file))
 
@@ -227,11 +234,7 @@ def import_(teller: Teller, file: str, name: str) -> None:
 
 def read_hunt_file(data: bytes, file: str) -> dict[str, Any]:
     """What a file says of a hunt. Raises InvalidInput("detect.hunts_not_a_hunt")."""
-    try:
-        # JSON is YAML too; aliases, with which a small file becomes a large one, are no part of ours.
-        found = None if b"&" in data and b"*" in data and _has_alias(data) else yaml.safe_load(data)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        found = None
+    found = _document(data)
     if not isinstance(found, dict) or found.get(FORMAT) != VERSION:
         raise InvalidInput("detect.hunts_not_a_hunt", file=file)
     given = {key: found[key] for key in HANDED_ON if key in found}
@@ -242,8 +245,21 @@ def read_hunt_file(data: bytes, file: str) -> dict[str, Any]:
     return given
 
 
-def _has_alias(data: bytes) -> bool:
-    return any(isinstance(token, yaml.AliasToken) for token in yaml.scan(data))
+def _document(data: bytes) -> Any:
+    """JSON or YAML; None for anything else, and for what has more floors than the one of a hunt."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    collections = 0
+    try:
+        for event in yaml.parse(data, yaml.SafeLoader):
+            collections += isinstance(event, yaml.CollectionStartEvent)
+            if collections > 1 or isinstance(event, yaml.AliasEvent):
+                return None
+        return yaml.safe_load(data)
+    except (yaml.YAMLError, ValueError):
+        return None
 
 
 def _read(file: str) -> bytes:
@@ -306,11 +322,17 @@ def _row(hunt: dict[str, Any]) -> tuple[Any, ...]:
         hunt["name"],
         say(f"detect.hunts.kind.{hunt['kind']}"),
         every,
-        hunt["owner_name"],
+        _who(hunt["owner"], hunt["owner_name"]),
         last["begun"] if last else "",
         last["found"] if last else "",
         say(f"detect.hunts.state.{_state(hunt)}"),
     )
+
+
+def _who(told_as: str, name: str) -> str:
+    if told_as == ITSELF:
+        return say("console.hunt.by_itself")
+    return say("detect.hunts.operator") if told_as == OPERATOR else name
 
 
 def _state(hunt: dict[str, Any]) -> str:
@@ -321,8 +343,12 @@ def _state(hunt: dict[str, Any]) -> str:
     return "by_hand"
 
 
-def _yaml(handed: dict[str, Any]) -> str:
-    return yaml.safe_dump(handed, allow_unicode=True, sort_keys=False, width=100)
+def yaml_of(handed: dict[str, Any]) -> str:
+    """A hunt as YAML that people can read, wherever it is read back as it was."""
+    text = yaml.safe_dump(handed, allow_unicode=True, sort_keys=False, width=100)
+    if yaml.safe_load(text) == handed:
+        return text
+    return yaml.safe_dump(handed, sort_keys=False, width=100)  # line ends of other alphabets, escaped
 
 
 for one in (list_, save, show, run, share, schedule, delete, export, import_):
