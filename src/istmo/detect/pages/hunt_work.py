@@ -28,6 +28,8 @@ from istmo.model import durations
 
 SHOWN: Final = 200
 SHOWN_BYTES: Final = 20_000
+LINE: Final = 160
+"""Characters of an event in its row, until it is opened."""
 LONGEST: Final = 300_000
 FIELDS: Final = {
     "detect.hunt_name": "name",
@@ -54,6 +56,12 @@ class ShownEvent:
     host: str
     title: str = ""
     text: str = ""
+
+    @property
+    def line(self) -> str:
+        """Its beginning, on one line."""
+        start = " ".join(self.text[: 2 * LINE].split())
+        return start if len(start) <= LINE else start[: LINE - 1] + "…"
 
 
 @dataclass
