@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,12 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from istmo.cli.doctor import doctor
+from istmo.cli.doctor import _hunts, doctor
 from istmo.detect.commands_saved_hunts import HANDED_ON, hunts, read_hunt_file, yaml_of
 from istmo.errors import InvalidInput
 from istmo.kit.cli import speak
+from istmo.kit.client import NodeClient
+from istmo.settings import load_settings
 
 from .running import istmo, new_node, started
 
@@ -162,3 +165,41 @@ def test_what_is_handed_on_is_read_back_as_it_was(texts: dict[str, str]) -> None
         assert read_hunt_file(written.encode(), "f") == hunt
     with pytest.raises(InvalidInput):
         read_hunt_file(json.dumps(hunt).encode(), "f")
+
+
+def test_the_doctor_names_a_hunt_that_fails_again_and_again() -> None:
+    found = _hunts([{"name": "programada"}])
+    assert (found.state, found.params) == ("warn", {"n": 1, "names": "programada"})
+    assert "programada" in found.text() and "istmo hunts show" in found.text()
+    assert _hunts([]).state == "ok"
+
+
+@pytest.mark.long
+def test_a_node_that_is_killed_again_and_again_tells_each_event_once(tmp_path: Path) -> None:
+    """Events come in while it lives, a hunt runs each minute, and no kill waits for a run to end."""
+    folder = tmp_path / "node"
+    new_node(folder)
+    sent, alive = 0, (3.0, 11.0, 14.0, 90.0)
+    chance = random.Random(7)
+    for life, seconds in enumerate(alive):
+        with started("serve", "--data", folder) as running:
+            running.says("worker_connected")
+            begun = time.monotonic()
+            if not life:
+                options = ("--every", "1m", "--alert", *LONG)
+                told(folder, "save", "cada minuto", "--query", "Image:*whoami.exe", *options)
+            while time.monotonic() - begun < seconds and (life < len(alive) - 1 or sent < 200):
+                number = chance.randint(1, 9)
+                (tmp_path / "events.jsonl").write_text("\n".join([json.dumps(EVENTS[0])] * number))
+                done = istmo("ingest", tmp_path / "events.jsonl", "--data", folder)
+                assert done.returncode == 0, done.stderr
+                sent += number
+            while life == len(alive) - 1 and time.monotonic() - begun < 150:
+                if (last := told(folder, "show", "cada minuto")["last"]) and last["found"] == 0:
+                    break  # a run that found nothing more: all that came in was looked at
+                time.sleep(1)  # the pace of looking
+            if life == len(alive) - 1:
+                with NodeClient.by_key(load_settings(folder)) as client:
+                    items = client.get("/api/v1/alerts", detector="hunt")["items"]
+                assert [one["count"] for one in items] == [sent]
+        # leaving the block kills every process of the node

@@ -193,8 +193,8 @@ class ScheduledHunts:
         with self._store.write() as tx:
             now = self._clock.now()
             found = records.find_hunt(tx.connection, hunt.id)
-            if found is None:
-                return  # deleted meanwhile
+            if found is None or found.version != hunt.version:
+                return  # deleted meanwhile, or it asks something else: it is still due
             places = {event_position(one.event_id): one for one in outcome.hits}
             known = records.told_among(tx.connection, found.row, places)
             fresh = [one for place, one in places.items() if place not in known]

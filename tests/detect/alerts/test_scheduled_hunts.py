@@ -398,3 +398,44 @@ def test_the_times_of_a_schedule_are_kept() -> None:
         "2026-03-02T11:30:00Z"
     )
     assert next_due(due, 900, due) == instants.parse("2026-03-02T09:15:00Z")
+
+
+def test_a_hunt_that_is_changed_while_it_runs_is_asked_anew(desk: Desk) -> None:
+    detect = desk.room.detect
+    hunt = detect.save_hunt(ANALYST, QUERY)
+
+    def changed_meanwhile(asked: Search) -> None:
+        detect.change_hunt(ANALYST, hunt.id, replace(QUERY, text="whoami"), 1)
+        desk.rows(1)(asked)
+
+    desk.look(changed_meanwhile)
+    found = detect.read_hunt(ANALYST, hunt.id)
+    assert (found.upto, found.last, desk.room.alerts(ANALYST)) == (None, None, [])
+    texts: list[str] = []
+    desk.look(lambda search: (texts.append(search.query), desk.rows(2)(search))[1])
+    assert texts == ["whoami"] and detect.read_hunt(ANALYST, hunt.id).upto == Position(1, 9)
+
+
+def test_one_that_makes_trouble_does_not_keep_the_others_from_running(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """House invariant 8 holds for hunts too."""
+    bad, good = (desk.room.detect.save_hunt(ANALYST, replace(QUERY, name=name)) for name in ("bad", "good"))
+    keep = ScheduledHunts._keep
+
+    def trouble(self: ScheduledHunts, hunt: SavedHunt, *rest: Any) -> None:
+        if hunt.id == bad.id:
+            raise ValueError("trouble")
+        keep(self, hunt, *rest)
+
+    monkeypatch.setattr(ScheduledHunts, "_keep", trouble)
+
+    def serve() -> None:
+        for _ in range(2):
+            desk.stand(Position(1, 9))
+            desk.rows(1)(desk.peer.expect(Search))
+
+    with _in_thread(serve):
+        desk.hunts.look()
+    assert desk.room.detect.read_hunt(ANALYST, good.id).upto == Position(1, 9)
+    assert desk.room.detect.read_hunt(ANALYST, bad.id).upto is None

@@ -143,16 +143,13 @@ def list_hunts(
     connection: Connection,
     *,
     owners: Sequence[str],
-    shared: bool,
     every: bool,
     words: Iterable[str] = (),
     failing: bool = False,
 ) -> list[SavedHunt]:
-    """Hunts by name: those of ``owners``, those ``shared`` with the node, or ``every`` one."""
+    """Hunts by name: those of ``owners`` and those that are shared, or ``every`` one."""
     of_owners = saved_hunts.c.owner.in_(list(owners))
-    where: list[ColumnElement[bool]] = [
-        true() if every else or_(of_owners, saved_hunts.c.is_shared) if shared else of_owners
-    ]
+    where: list[ColumnElement[bool]] = [true() if every else or_(of_owners, saved_hunts.c.is_shared)]
     for word in words:
         where.append(func.lower(saved_hunts.c.name).contains(word, autoescape=True))
     if failing:

@@ -59,7 +59,6 @@ class SavedHunts(Hunts):
             found = records.list_hunts(
                 connection,
                 owners=owner_names(principal),
-                shared=True,
                 every=sees_all,
                 words=words_of(query),
                 failing=failing,
