@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from istmo.cli.doctor import _hunts, doctor
@@ -155,6 +155,7 @@ def test_a_file_of_two_megabytes_is_not_read_whole(tmp_path: Path) -> None:
     assert run("import", tmp_path / "hunt.yml", "--url", "http://127.0.0.1:1").exit_code == 1
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.sampled_from(HANDED_ON), st.text(max_size=40), min_size=1))
 def test_what_is_handed_on_is_read_back_as_it_was(texts: dict[str, str]) -> None:
     hunt = {"name": "x", "text": "y", **texts, "alert": True}

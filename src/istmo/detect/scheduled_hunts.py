@@ -65,7 +65,10 @@ class Outcome:
 
 
 class ScheduledHunts:
-    """Looks every few seconds. ``start`` and ``stop`` once; ``look`` may be called by itself."""
+    """Looks every few seconds, and at once when a hunt has changed.
+
+    ``start`` and ``stop`` once; ``look`` may be called by itself.
+    """
 
     def __init__(
         self,
@@ -79,20 +82,28 @@ class ScheduledHunts:
         """``context``: where policy is asked from."""
         self._store, self._clock, self._link, self._stories = store, clock, link, stories
         self._context, self._most = context, limits.search_rows
-        self._stopping = threading.Event()
+        self._stopping, self._changed = threading.Event(), threading.Event()
+        self._unsubscribe: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="scheduled-hunts", daemon=True)
 
     def start(self) -> None:
         """Look from now on."""
+        self._unsubscribe = self._store.changes.subscribe(lambda _: self._changed.set(), "hunt")
         self._thread.start()
 
     def stop(self) -> None:
         """Look no more. A run that is under way ends with the link, which is to be stopped first."""
+        self._unsubscribe()
         self._stopping.set()
+        self._changed.set()
         self._thread.join(5)
 
     def _run(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
+        while not self._stopping.is_set():
+            self._changed.wait(LOOK_SECONDS)
+            self._changed.clear()
+            if self._stopping.is_set():
+                return
             try:
                 self.look()
             except Exception:

@@ -35,7 +35,7 @@ from istmo.detect.wire import (
 from istmo.model import instants
 from istmo.policy import Context
 
-from .room import ADMINISTRATOR, ANALYST, HERE, OBSERVER, T0, Peer, RealWorker, Room, open_room
+from .room import ADMINISTRATOR, ANALYST, HERE, OBSERVER, T0, Peer, RealWorker, Room, open_room, until
 from .test_link import _in_thread
 
 QUERY = HuntPlan(
@@ -439,3 +439,14 @@ def test_one_that_makes_trouble_does_not_keep_the_others_from_running(
         desk.hunts.look()
     assert desk.room.detect.read_hunt(ANALYST, good.id).upto == Position(1, 9)
     assert desk.room.detect.read_hunt(ANALYST, bad.id).upto is None
+
+
+def test_a_hunt_that_has_just_got_a_schedule_runs_at_once(desk: Desk) -> None:
+    desk.hunts.start()
+    try:
+        hunt = desk.room.detect.save_hunt(ANALYST, QUERY)
+        desk.stand(Position(1, 9))
+        desk.rows(1)(desk.peer.expect(Search))
+        assert until(lambda: desk.room.detect.hunt_runs(ANALYST, hunt.id))[0].found == 1
+    finally:
+        desk.hunts.stop()

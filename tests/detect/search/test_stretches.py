@@ -67,7 +67,7 @@ def stretches(folder: EventFolder, cuts: list[int]) -> Iterator[tuple[Position, 
     return pairwise(ends)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.integers(0, 59), max_size=6), st.sampled_from(["", "Image:whoami.exe", "whoami", "n:<20"]))
 def test_every_event_stands_in_one_stretch(store: EventFolder, cuts: list[int], query: str) -> None:
     found = [id for after, upto in stretches(store, cuts) for id in rows(store, query, after, upto)]

@@ -117,6 +117,7 @@ class SavedHunts(Hunts):
                 if number >= most:
                     raise Conflict("detect.too_many_hunts", limit=most)
             records.add_hunt(tx.connection, id, plan, (owner, called(principal)), _due(plan, None, now), now)
+            tx.notify("hunt", id)
             self._record(tx, principal, Action.HUNT_WRITE, f"{id} create {_said(plan)}")
         return self.read_hunt(principal, id)
 
@@ -134,6 +135,7 @@ class SavedHunts(Hunts):
             due = _due(plan, found, now)
             if not records.change_hunt(tx.connection, found.row, version, plan, due, now):
                 raise Conflict("detect.hunt_changed", name=found.plan.name)
+            tx.notify("hunt", found.id)
             self._record(tx, principal, Action.HUNT_WRITE, f"{found.id} change {_said(plan)}")
         return self.read_hunt(principal, hunt)
 
@@ -149,6 +151,7 @@ class SavedHunts(Hunts):
             due = _due(plan, found, now)
             if not records.change_hunt(tx.connection, found.row, found.version, plan, due, now):
                 raise Conflict("detect.hunt_changed", name=found.plan.name)
+            tx.notify("hunt", found.id)
             self._record(tx, principal, action, f"{found.id} {'on' if is_on else 'off'}")
         return self.read_hunt(principal, hunt)
 
