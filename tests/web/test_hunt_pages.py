@@ -133,6 +133,26 @@ def test_a_run_shows_its_events_or_says_why_not(
     assert "9 eventos" in found and "id:1-8" in found and "Una regla" in found
 
 
+def test_a_page_does_not_wait_for_minutes(
+    site: Site, scene: Scene, ana: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def slow(*_: Any) -> Iterator[RuleHits]:
+        try:
+            for number in range(600):
+                site.clock.advance(1)
+                match = RuleMatch("r", "Una regla", "high", f"1-{number}", 1_772_442_000_000_000, "PC")
+                yield RuleHits(1, False, [match])
+        finally:
+            told.append("called off")
+
+    monkeypatch.setattr(site.node.link, "hunt_rules", slow)
+    send(ana, "/hunts", **{**FORM, "name": "lenta", "kind": "rules", "text": Scene.rule})
+    found = send(ana, f"/hunts/{saved(site, 'lenta').id}/run").text
+    assert "agotó sus 30 s" in found and "31 eventos" in found and told == ["called off"]
+
+
 def test_an_alert_leads_to_its_hunt(site: Site, scene: Scene, ana: Any) -> None:
     (alert,) = site.node.detect.alerts_about(Operator(), scene.hunt)
     assert f'href="/hunts/{scene.hunt}"' in ana.get(f"/alerts/{alert.id}").text

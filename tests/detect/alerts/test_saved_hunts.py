@@ -13,6 +13,7 @@ from istmo.detect.objects_hunt import HuntKind, HuntPlan
 from istmo.detect.records import saved_hunts as records
 from istmo.detect.service import saved_hunts as service
 from istmo.detect.service.saved_hunts import AskedRules, rules_asked, run_of
+from istmo.detect.wire import Position
 from istmo.errors import Conflict, InvalidInput, IstmoError, NotAllowed, NotFound, TooLarge
 from istmo.identity import records as audit
 from istmo.policy import Person, Role, Scope, TokenHolder
@@ -213,3 +214,15 @@ def test_a_new_schedule_begins_now_and_a_kept_one_keeps_its_beat(room: Room) -> 
     other = room.detect.change_hunt(ANALYST, hunt.id, replace(PLAN, every=3600), 2)
     assert other.due == room.clock.now()
     assert room.detect.change_hunt(ANALYST, hunt.id, PLAN, 3).due is None
+
+
+def test_what_an_unfinished_run_has_told_is_remembered_until_one_gets_through(room: Room) -> None:
+    hunt, other = (room.detect.save_hunt(ANALYST, replace(PLAN, name=name)) for name in ("a", "b"))
+    events = {Position(1, line) for line in range(1_200)}
+    with room.store.write() as tx:
+        records.remember_told(tx.connection, hunt.row, events)
+        asked = {Position(1, 7), Position(1, 5_000)}
+        assert records.told_among(tx.connection, hunt.row, asked) == {Position(1, 7)}
+        assert records.told_among(tx.connection, other.row, asked) == set()
+        records.forget_told(tx.connection, hunt.row)
+        assert records.told_among(tx.connection, hunt.row, asked) == set()

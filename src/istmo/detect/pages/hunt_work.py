@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from litestar import Request, Response, post
 
+from istmo.clock import Clock
 from istmo.detect.api_lines import problem_told
 from istmo.detect.api_saved_hunts import HuntRequest, plan_of
 from istmo.detect.objects_hunt import HuntKind, HuntPlan
@@ -27,6 +28,8 @@ from istmo.kit.pages import back_to, page, told
 from istmo.model import durations
 
 SHOWN: Final = 200
+PATIENCE: Final = 30
+"""Seconds for which a page waits for a hunt by rules, which may take minutes: it is called off then."""
 SHOWN_BYTES: Final = 20_000
 LINE: Final = 160
 """Characters of an event in its row, until it is opened."""
@@ -123,14 +126,19 @@ def delete_hunt(request: Request[Any, Any, Any], id: str, asker: Asker, detect: 
 
 @post("/hunts/{id:str}/run", opt=PEOPLE, status_code=200, sync_to_thread=True)
 def run_hunt(
-    request: Request[Any, Any, Any], id: str, asker: Asker, detect: Detect, catalogue: Catalogue
+    request: Request[Any, Any, Any],
+    id: str,
+    asker: Asker,
+    detect: Detect,
+    catalogue: Catalogue,
+    clock: Clock,
 ) -> Response[Any]:
     """Run a hunt now, and show what it found: this answer alone holds it."""
     hunt = detect.read_hunt(asker.principal, id)
     try:
         if hunt.plan.kind is HuntKind.RULES:
             parts = detect.run_rules(asker.principal, hunt, limit=SHOWN)
-            found = _found_by_rules(parts, asker, catalogue)
+            found = _found_by_rules(_patient(parts, clock), asker, catalogue)
         else:
             rows = detect.run_query(asker.principal, hunt, limit=SHOWN)
             found = _found_rows(rows, asker, catalogue)
@@ -169,8 +177,20 @@ def _found_by_rules(parts: Generator[RuleHits], asker: Asker, catalogue: Catalog
                 found.left_out.append((place, catalogue.text(asker.language, left.key, **left.params)))
             if part.problem is not None:
                 found.problem = _words(part.problem, asker, catalogue)
-    found.number = sum(rule.count for rule in found.sums)
+    found.number = sum(rule.count for rule in found.sums) or len(found.rows)
     return found
+
+
+def _patient(parts: Generator[RuleHits], clock: Clock) -> Generator[RuleHits]:
+    """The parts of a hunt, for as long as a page waits; then a last one that says so."""
+    end = clock.monotonic() + PATIENCE
+    with closing(parts):
+        for part in parts:
+            yield part
+            if not part.done and clock.monotonic() > end:
+                problem = Problem("", "detect.search_cut_short", {"seconds": PATIENCE})
+                yield RuleHits(part.request, True, problem=problem)
+                return
 
 
 def _words(problem: Problem, asker: Asker, catalogue: Catalogue) -> str:
