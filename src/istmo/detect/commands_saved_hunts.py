@@ -53,10 +53,10 @@ def list_(teller: Teller) -> None:
 @command("save", help="detect.command.hunts.save")
 @argument("name")
 @option("--query", default="", help="detect.command.hunts.query")
-@option("--rules", default="", metavar="FILE", help="detect.command.hunts.rules")
+@option("--rules", default="", metavar="FILE|all", help="detect.command.hunts.rules")
 @option("--description", default="", help="detect.command.hunts.description")
-@option("--window", default="24h", show_default=True, metavar="TIME", help="detect.command.hunts.window")
-@option("--every", default="", metavar="TIME", help="detect.command.hunts.every")
+@option("--window", default="24h", show_default=True, metavar="DURATION", help="detect.command.hunts.window")
+@option("--every", default="", metavar="DURATION", help="detect.command.hunts.every")
 @option("--alert", is_flag=True, help="detect.command.hunts.alert")
 @option("--level", type=LEVELS, default="medium", show_default=True, help="detect.command.hunts.level")
 @option("--shared", is_flag=True, help="detect.command.hunts.shared")
@@ -171,7 +171,7 @@ def share(teller: Teller, name: str, off: bool) -> None:
 
 @command("schedule", help="detect.command.hunts.schedule")
 @argument("name")
-@argument("every", metavar="TIME")
+@argument("every", metavar="DURATION")
 @option("--alert/--no-alert", default=None, help="detect.command.hunts.schedule.alert")
 @told
 def schedule(teller: Teller, name: str, every: str, alert: bool | None) -> None:
