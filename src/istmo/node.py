@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 from istmo.clock import Clock
 from istmo.detect.link import WorkerLink
+from istmo.detect.scheduled_hunts import ScheduledHunts
 from istmo.detect.service import Detect
 from istmo.detect.silences import Silences
 from istmo.detect.stories import Stories
@@ -53,6 +54,7 @@ class Node:
     supervisor: Supervisor
     log_files: LogFiles
     silences: Silences
+    hunts: ScheduledHunts
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -61,6 +63,7 @@ class Node:
             ending.callback(self.store.close)
             for part in (
                 self.log_files,
+                self.hunts,  # ends after the link, with which a run that is under way ends
                 self.link,
                 self.jobs,
                 self.supervisor,
@@ -90,6 +93,7 @@ def create_node(settings: Settings, clock: Clock) -> Node:
         members=lambda: names_of_members(federation, settings),
         acknowledgements=federation.acks,
     )
+    stories = Stories(settings.member, clock, intel, intel)
     link = WorkerLink(
         store,
         settings,
@@ -97,7 +101,7 @@ def create_node(settings: Settings, clock: Clock) -> Node:
         member=settings.member,
         members=federation.members,
         indicators=intel,
-        stories=Stories(settings.member, clock, intel, intel),
+        stories=stories,
     )
     detect = Detect(
         store,
@@ -130,6 +134,7 @@ def create_node(settings: Settings, clock: Clock) -> Node:
         _supervisor(settings, keys),
         LogFiles(ledger),
         Silences(store, clock, link, federation.context),
+        ScheduledHunts(store, clock, link, stories, federation.context, settings.limits),
     )
 
 

@@ -21,6 +21,7 @@ PAGES = (
     "/cases/new",
     "/rules",
     "/value-lists",
+    "/hunts",
     "/sources",
     "/peers",
     "/nothing-here",
@@ -69,6 +70,8 @@ def test_every_page_is_open_to_everyone(
         f"/cases/{scene.case}",
         f"/rules/{scene.rule}",
         f"/sources/{scene.source}",
+        f"/hunts/{scene.hunt}",
+        "/alerts?detector=hunt",
     )
     for path in (*PAGES, *filled):
         page.goto(path)
@@ -254,3 +257,27 @@ def test_without_scripts_every_page_is_readable(open_page: Any, served: Any) -> 
         page.goto(path)
         assert page.locator("h1").is_visible(), path
         assert not page.locator("[data-script] >> visible=true").count(), "no dead buttons"
+
+
+@pytest.mark.parametrize(
+    ("language", "width", "scripts"),
+    [("es", 360, True), pytest.param("en", 1440, False, marks=pytest.mark.long)],
+)
+def test_a_hunt_is_saved_and_what_is_wrong_stands_beside_its_field(
+    open_page: Any, language: str, width: int, scripts: bool
+) -> None:
+    page = open_page("/hunts", language=language, width=width, scripts=scripts)
+    page.fill("#name", f"whoami {language}")
+    page.fill("#text", "Image:*whoami.exe")
+    page.fill("#every", "un rato")
+    page.check("input[name=shared]")
+    page.click("main button.main")
+    assert page.locator("#every-wrong").is_visible()
+    assert page.input_value("#every") == "un rato" and page.is_checked("input[name=shared]")
+    assert not scripts or (find_barriers(page) == [] and overflow(page) <= 0)
+    page.fill("#every", "15m")
+    page.click("main button.main")
+    assert f"whoami {language}" in page.inner_text("h1")
+    page.click("main button.main >> nth=0")  # no worker runs here: it is said, and the hunt is still there
+    assert page.locator("[role=alert]").is_visible() and page.input_value("#every") == "15m"
+    assert not scripts or (find_barriers(page) == [] and overflow(page) <= 0)

@@ -24,6 +24,7 @@ NONSENSE = Ids(
     alerts=["x-istmo-alert--00000000-0000-4000-8000-00000000dead"],
     cases=["x-istmo-case--00000000-0000-5000-8000-00000000dead"],
     rules=["00000000-0000-4000-8000-00000000dead"],
+    hunts=["x-istmo-hunt--00000000-0000-4000-8000-00000000dead"],
     sources=["x-istmo-source--00000000-0000-4000-8000-00000000dead"],
     tokens=["token--00000000-0000-4000-8000-00000000dead"],
     accounts=["nadie"],
@@ -37,6 +38,7 @@ PARAMETERS = {
     "alert_id": "alerts",
     "case_id": "cases",
     "rule_id": "rules",
+    "hunt_id": "hunts",
     "source_id": "sources",
     "token_id": "tokens",
     "invitation": "invitations",
@@ -51,6 +53,7 @@ PARAMETERS = {
 ID_BY_PATH = {
     "/alerts": "alerts",
     "/cases": "cases",
+    "/hunts": "hunts",
     "/objects": "objects",
     "/peers": "members",
     "/rules": "rules",
@@ -73,6 +76,8 @@ QUERIES: dict[str, tuple[dict[str, str], ...]] = {
     "/api/v1/cases": (*FILTERS, {"status": "open"}, {"severity": "high"}, {"disputed": "true"}),
     "/cases": (*FILTERS, {"status": "open"}),
     "/api/v1/rules": (*FILTERS, {"level": "high"}, {"enabled": "true"}),
+    "/api/v1/hunts": ({}, {"q": SECRET_WORD}, {"failing": "true"}),
+    "/hunts": ({}, {"copy": SECRET_WORD}),
     "/api/v1/audit": (*FILTERS, {"subject": SECRET_WORD}, {"outcome": "denied"}),
     "/api/v1/events/count": ({}, {"q": SECRET_WORD, "by": "host"}, {"q": "host:SRV-1", "histogram": "1h"}),
     "/api/v1/events/search": ({}, {"q": SECRET_WORD}, {"q": "host:SRV-1", "limit": "5"}),
@@ -220,6 +225,8 @@ _BUNDLE = _only(b"{}", b'{"type":"bundle","objects":[]}')
 _RETRACTS = _only({"reason": "error", "note": "prueba"}, {"reason": SECRET_WORD})
 _STATUSES = _only({"status": "acknowledged", "note": ""}, {"status": SECRET_WORD})
 
+_hunts = _only({"name": "x", "text": SECRET_WORD, "version": 9}, {"name": "x", "text": "x"})
+
 _HUNTED_RULE = f"detection: {{s: [{SECRET_WORD}], condition: s}}\n"
 HUNTED = f"title: x\nlogsource: {{product: windows}}\n{_HUNTED_RULE}".encode()
 
@@ -232,6 +239,10 @@ BODIES: dict[str, object] = {
     "/api/v1/cases/{case_id}/entries": _entries,
     "/api/v1/cases/{case_id}/share": _SHARES,
     "/api/v1/events/hunt": _only(b"title: [", HUNTED),
+    "/api/v1/hunts": _only({"name": SECRET_WORD, "text": "("}, {"name": "", "text": SECRET_WORD}),
+    "/api/v1/hunts/{hunt_id}": _hunts,
+    "/api/v1/hunts/{hunt_id}/run": _only({"limit": 5}),
+    "/api/v1/hunts/{hunt_id}/switch": _only({"on": True}),
     "/api/v1/jobs/{id}/retry": _only({}),
     "/api/v1/ledger/entries/{origin}/{sequence}/erase": _only({"reason": "por ley"}, {"reason": ""}),
     "/api/v1/me/password": _only({"old": "no es esta 1234", "new": PASSWORD}),
@@ -260,6 +271,11 @@ BODIES: dict[str, object] = {
     "/federation/v1/acks": _acks,
     "/federation/v1/frames": _only(b"no frame", b""),
     "/federation/v1/join": _only(b"{}", b"no statement", b""),
+    "/hunts": _only({"name": SECRET_WORD, "text": "("}),
+    "/hunts/{id}": _only({"name": SECRET_WORD, "text": "x", "version": "0"}),
+    "/hunts/{id}/delete": _only({}),
+    "/hunts/{id}/run": _only({}),
+    "/hunts/{id}/switch": _only({"on": "on"}),
     "/objects/{id}/retract": _RETRACTS,
     "/peers/accept": _only({"code": SECRET_WORD}),
     "/peers/found": _only({"region": SECRET_WORD}),

@@ -22,8 +22,11 @@ import uvicorn
 
 from istmo.clock import ManualClock
 from istmo.detect.objects import AlertFilter, Status
+from istmo.detect.objects_hunt import HuntKind, HuntPlan
+from istmo.detect.records import saved_hunts
+from istmo.detect.service.saved_hunts import run_of
 from istmo.detect.stories import Stories
-from istmo.detect.wire import WireHit
+from istmo.detect.wire import Problem, WireHit
 from istmo.founding import found_node
 from istmo.intel.objects import RetractionReason
 from istmo.ledger.log import Ledger
@@ -31,7 +34,7 @@ from istmo.model import instants
 from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
 from istmo.node import Node, create_node
-from istmo.policy.principals import Operator, Person, Role
+from istmo.policy.principals import Operator, Person, Principal, Role
 from istmo.settings import Settings, load_settings, save_settings
 from istmo.store import jobs
 from istmo.web.app import create_app
@@ -60,6 +63,7 @@ class Ids:
     alerts: list[str] = field(default_factory=list)
     cases: list[str] = field(default_factory=list)
     rules: list[str] = field(default_factory=list)
+    hunts: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     accounts: list[str] = field(default_factory=list)
@@ -236,6 +240,7 @@ def _fill(node: Node, peer: Node, other: Node, clock: ManualClock, world: World)
     node.intel.retract(ana, ids.objects[1], reason=RetractionReason("false-positive"), note="era nuestro")
     ids.rules.append("6c9a36b0-1c2e-4bd5-9b54-2b1a55d0a001")
     node.detect.import_rules(OPERATOR, RULE.format(title="Codificado", id=ids.rules[0]).encode())
+    ids.hunts += [hunt(node, ana, "Quién soy", is_shared=True), hunt(node, ana, "Mía")]
     source, _ = node.detect.create_source(OPERATOR, "cortafuegos")
     ids.sources.append(source.id)
     ids.alerts.append(watch(node, ids.objects[0], "SRV-1", "malo0.example"))
@@ -260,6 +265,18 @@ def _fill(node: Node, peer: Node, other: Node, clock: ManualClock, world: World)
 
 def _publish_from(node: Node, content: dict[str, Any], to: str) -> list[str]:
     return publish(node, OPERATOR, content, audience=[to], tlp=Tlp.AMBER)
+
+
+def hunt(node: Node, who: Principal, name: str, **more: Any) -> str:
+    """A saved hunt that has failed so often that it is marked."""
+    plan = HuntPlan(name, HuntKind.QUERY, name.split()[0], name, every=900, is_alerting=True, **more)
+    saved = node.detect.save_hunt(who, plan)
+    now = node.clock.now()
+    with node.store.write() as tx:
+        problem = Problem("", "detect.search_cut_short", {"seconds": 600})
+        saved_hunts.add_run(tx.connection, saved.row, run_of(who, now, now, 3, problem))
+        saved_hunts.finish_run(tx.connection, saved.row, due=saved.due, upto=None, failures=3)
+    return saved.id
 
 
 def bare_ledger(node: Node) -> Ledger:
@@ -352,6 +369,7 @@ def _withhold_from_peer(node: Node, other: Node, clock: ManualClock, ids: Ids, r
     ids.cases += [hidden.id, other_case.id]
     ids.rules.append("6c9a36b0-1c2e-4bd5-9b54-2b1a55d0a002")
     node.detect.import_rules(OPERATOR, RULE.format(title=SECRET_WORD, id=ids.rules[0]).encode())
+    ids.hunts += [hunt(node, ana, f"{SECRET_WORD} a", is_shared=True), hunt(node, rosa, SECRET_WORD)]
     known_by = {"networks": ["10.66.0.0/16"], "silent_after": "1m"}
     source, _ = node.detect.create_source(OPERATOR, SECRET_WORD, settings=known_by)
     ids.sources.append(source.id)
@@ -405,4 +423,5 @@ def withhold_from_role(world: World, strictest: Tlp) -> None:
         ids.objects += found
         ids.alerts.append(alert)
         ids.cases += [case.id, promoted.id]
+    ids.hunts += [hunt(node, rosa, SECRET_WORD), hunt(node, OPERATOR, SECRET_WORD)]
     node.store.close()

@@ -50,12 +50,16 @@ WORKS = {
     A.CASE_SHARE,
     A.EVENT_SEARCH,
     A.EVENT_SUBMIT,
+    A.HUNT_READ,
+    A.HUNT_WRITE,
     A.RULE_WRITE,
     A.SOURCE_READ,
 }
 MANAGES = {
     A.SOURCE_READ,
     A.SOURCE_MANAGE,
+    A.HUNT_READ,
+    A.HUNT_STOP,
     A.RULE_WRITE,
     A.PEER_MANAGE,
     A.NODE_MANAGE,
@@ -102,8 +106,10 @@ def test_a_person_may_do_exactly_what_the_table_says(role: Role, relation: str) 
         resource = Resource("object", origin, frozenset(audience), tlp)
         if action is A.TOKEN_MANAGE and role is not Role.ADMINISTRATOR:
             expected = False  # nobody's token is not one's own
-        elif action not in GRANTED[role]:
-            expected = False
+        elif action not in GRANTED[role] or action is A.HUNT_WRITE:
+            expected = False  # nor is nobody's hunt
+        elif action is A.HUNT_READ:
+            expected = HERE in audience
         elif action not in MARKED:
             expected = True
         else:
@@ -174,6 +180,19 @@ def test_own_tokens_are_managed_by_oneself_and_by_administrators() -> None:
     assert decide(person(Role.ADMINISTRATOR, "p3"), A.TOKEN_MANAGE, own, CONTEXT)
     holder = TokenHolder("p1", "n", Role.ADMINISTRATOR, frozenset(Scope))
     assert not decide(holder, A.TOKEN_MANAGE, own, CONTEXT)
+
+
+def test_a_hunt_is_its_owners_until_shared_and_changed_by_nobody_else() -> None:
+    own = Resource("hunt", HERE, frozenset(), Tlp.CLEAR, owner="person:p1")
+    shared = Resource("hunt", HERE, frozenset({HERE}), Tlp.CLEAR, owner="person:p1")
+    owner, other = person(Role.ANALYST), person(Role.COORDINATOR, "p2")
+    assert decide(owner, A.HUNT_READ, own, CONTEXT) and decide(owner, A.HUNT_WRITE, own, CONTEXT)
+    assert not decide(other, A.HUNT_READ, own, CONTEXT) and decide(other, A.HUNT_READ, shared, CONTEXT)
+    for one in (other, person(Role.ADMINISTRATOR, "p3"), Operator()):
+        assert not decide(one, A.HUNT_WRITE, shared, CONTEXT)
+    assert decide(person(Role.ADMINISTRATOR, "p3"), A.HUNT_STOP, own, CONTEXT)
+    assert not decide(other, A.HUNT_STOP, shared, CONTEXT)
+    assert not decide(person(Role.OBSERVER, "p4"), A.HUNT_READ, shared, CONTEXT)
 
 
 def test_house_invariant_2_an_empty_audience_or_an_unknown_marking_is_never_everyone() -> None:

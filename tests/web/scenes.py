@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from istmo.detect.objects import Level
+from istmo.detect.objects_hunt import HuntKind, HuntPlan
 from istmo.detect.objects_source import Sent
-from istmo.detect.records import rules, sources
-from istmo.detect.stories import Stories
-from istmo.detect.wire import RuleCost, SourceCount, WireHit
+from istmo.detect.records import rules, saved_hunts, sources
+from istmo.detect.scheduled_hunts import HUNT_TLP, ITSELF
+from istmo.detect.service.saved_hunts import run_of
+from istmo.detect.stories import Heading, Stories
+from istmo.detect.wire import Problem, RuleCost, SourceCount, WireHit
 from istmo.model import instants
 from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
@@ -40,6 +44,7 @@ class Scene:
     alert: str
     case: str
     source: str
+    hunt: str
     rule: str = "6c9a36b0-1c2e-4bd5-9b54-2b1a55d0a001"
 
 
@@ -65,7 +70,7 @@ def fill(node: Node, *, text: str = "", alerts: int = 6) -> Scene:
     node.respond.add_alert(operator, case.id, subject.id)
     node.respond.add_object(operator, case.id, indicator)
     node.respond.add_task(operator, case.id, text or "Avisar al proveedor")
-    return Scene(indicator, subject.id, case.id, _source(node, text))
+    return Scene(indicator, subject.id, case.id, _source(node, text), _hunt(node, text))
 
 
 def _source(node: Node, text: str) -> str:
@@ -85,6 +90,40 @@ def _source(node: Node, text: str) -> str:
     node.link.recent.add([SourceCount(source.id, 9_000, 600, 0, 700)])
     node.silences.judge(now - timedelta(days=9), now)
     return source.id
+
+
+def _hunt(node: Node, text: str) -> str:
+    """A hunt that runs by itself, found something, and has failed since."""
+    now, quoted = node.clock.now(), text.replace('"', '""')
+    ana = next(one.person for one in node.identity.accounts(Operator()) if one.name == "ana")
+    plan = HuntPlan(
+        text[:99] or "Órdenes codificadas",
+        HuntKind.QUERY,
+        f'"{quoted}"' if text else 'CommandLine:"* -enc *" NOT User:respaldo',
+        text or "PowerShell con una orden en Base64, fuera del respaldo nocturno.",
+        window=7 * 86_400,
+        every=900,
+        is_alerting=True,
+        level=Level.HIGH,
+        is_shared=True,
+    )
+    hunt = node.detect.save_hunt(Operator(), plan)
+    node.detect.save_hunt(ana, replace(plan, name="Quién soy", every=0, is_shared=False))
+    cut = Problem("", "detect.search_cut_short", {"seconds": 600})
+    runs = [(1, 12, None), (2, 0, None), (3, 4, cut)]
+    hit = WireHit("hunt", hunt.id, "0-1", int(now.timestamp() * 1e6), text or "PC-7", {}, b"{}", True)
+    heading = Heading(hunt.plan.name, Level.HIGH, HUNT_TLP, node.intel.member, None)
+    with node.store.write() as tx:
+        for hours, found, problem in runs:
+            begun = now - timedelta(hours=5 - hours)
+            saved_hunts.add_run(
+                tx.connection, hunt.row, run_of(ITSELF, begun, begun + timedelta(seconds=4), found, problem)
+            )
+        saved_hunts.finish_run(tx.connection, hunt.row, due=hunt.due, upto=None, failures=3)
+        Stories(node.intel.member, node.clock, node.intel, node.intel).store_scheduled(
+            tx, hunt.id, heading, [hit]
+        )
+    return hunt.id
 
 
 def _publish(node: Node, text: str) -> str:

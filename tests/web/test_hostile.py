@@ -51,6 +51,8 @@ def test_hostile_strings_in_every_field_stay_text_on_every_page(whole: Site) -> 
             "/rules",
             f"/rules/{scene.rule}",
             f"/rules?q={HOSTILE}",
+            "/hunts",
+            f"/hunts/{scene.hunt}",
             f"/value-lists?name={HOSTILE}",
             f"/objects?q={HOSTILE}",
             f"/alerts?q={HOSTILE}&host={HOSTILE}",
@@ -82,6 +84,8 @@ def test_pages_later_than_the_first_are_small(whole: Site) -> None:
             "/rules",
             f"/rules/{scene.rule}",
             "/value-lists",
+            "/hunts",
+            f"/hunts/{scene.hunt}",
             "/peers",
         ):
             with client.stream("GET", path) as answer:

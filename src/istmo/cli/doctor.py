@@ -168,6 +168,7 @@ def check_running(settings: Settings) -> Iterator[Finding]:
             if counts := node["worker"]["correlations"]:
                 yield _correlations(counts)
             yield _slow_rules(client.get("/api/v1/rules", slow="true"))
+            yield _hunts(client.get("/api/v1/hunts", failing="true")["items"])
             yield from _sources(client.get("/api/v1/sources")["items"])
             yield _peers(client.get("/api/v1/peers")["items"])
             dead = len(client.get("/api/v1/jobs/dead")["items"])
@@ -211,6 +212,13 @@ def _slow_rules(found: dict[str, Any]) -> Finding:
     return Finding(
         "slow_rules", "warn" if found["total"] else "ok", code, {"n": found["total"], "names": names}
     )
+
+
+def _hunts(found: list[dict[str, Any]]) -> Finding:
+    """Saved hunts that failed again and again when they ran by themselves."""
+    named = ", ".join(one["name"] for one in found[:NAMED]) + (", …" if len(found) > NAMED else "")
+    code = "hunts.bad" if found else "hunts.ok"
+    return Finding("hunts", "warn" if found else "ok", code, {"n": len(found), "names": named})
 
 
 def _sources(found: list[dict[str, Any]]) -> Iterator[Finding]:

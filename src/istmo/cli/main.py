@@ -42,6 +42,7 @@ COMMANDS = {
     "source": ("istmo.detect.commands_source", "detect.command.source"),
     "events": ("istmo.detect.commands_kept", "detect.command.events"),
     "search": ("istmo.detect.commands", "detect.command.search"),
+    "hunts": ("istmo.detect.commands_saved_hunts", "detect.command.hunts"),
     "case": ("istmo.respond.commands", "respond.command.case"),
     "peer": ("istmo.federation.commands", "federation.command"),
     "ledger": ("istmo.cli.ledger", "ledger.help"),

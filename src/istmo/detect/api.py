@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
 from typing import Annotated
 
 import msgspec
-import orjson
 from litestar import delete, get, post, put
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from istmo.detect import api_hunt, api_source
+from istmo.detect import api_hunt, api_saved_hunts, api_source
 from istmo.detect.answers import (
     alert_json,
     count_told,
     list_json,
     problem_json,
-    row_line,
     rule_json,
     story_json,
 )
+from istmo.detect.api_lines import NDJSON, RowLines, problem_told
 from istmo.detect.objects import CloseReason, Status
 from istmo.detect.service import Detect
 from istmo.detect.service.alerts import alert_filter
 from istmo.detect.shapes import (
     AlertList,
     AlertShape,
-    CountProblem,
     CountShape,
     RuleList,
     RuleRead,
@@ -37,7 +34,6 @@ from istmo.detect.shapes import (
     ValueListList,
     ValueListShape,
 )
-from istmo.detect.wire import Problem, WireRow
 from istmo.errors import InvalidInput
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
@@ -47,7 +43,6 @@ from istmo.model import durations, instants
 
 LARGEST_BODY = 256 << 20
 """Outer bound in bytes of an upload of rules; the node's own limit is checked behind it."""
-NDJSON = "application/x-ndjson"
 
 
 RulesOperation = operation_with_body(
@@ -96,7 +91,7 @@ def list_alerts(
     cursor: str = "",
     limit: int = 50,
 ) -> AlertList:
-    """Alerts, last changed first. ``detector``: indicator, sigma, source; ``subject``: its id."""
+    """Alerts, last changed first. ``detector``: indicator, sigma, source, hunt; ``subject``: its id."""
     wanted = alert_filter(
         status=alert_status, level=level, detector=detector, subject=subject, host=host, query=q
     )
@@ -245,7 +240,7 @@ def search_events(
         limit=limit,
     )
     names = detect.source_names(asker.principal)
-    return Stream(_Lines(rows, names, asker, catalogue), media_type=NDJSON)
+    return Stream(RowLines(rows, names, asker, catalogue), media_type=NDJSON)
 
 
 @get("/api/v1/events/count", opt=PEOPLE, sync_to_thread=True)
@@ -274,55 +269,13 @@ def count_events(
         seconds=seconds,
     )
     names = detect.source_names(asker.principal) if by.lower() == "source" else {}
-    return count_told(tally, names, _problem_told(problem, asker, catalogue))
-
-
-def _problem_told(problem: Problem | None, asker: Asker, catalogue: Catalogue) -> CountProblem | None:
-    if problem is None:
-        return None
-    text = catalogue.text(asker.language, f"error.{problem.code}", **problem.params)
-    return {"code": problem.code, "text": text}
-
-
-class _Lines(Iterator[bytes]):
-    """The answer's lines. Closing it (the client has gone) calls the search off."""
-
-    def __init__(
-        self,
-        rows: Generator[WireRow | Problem],
-        names: Mapping[str, str],
-        asker: Asker,
-        catalogue: Catalogue,
-    ) -> None:
-        self._rows, self._names = rows, names
-        self._asker, self._catalogue = asker, catalogue
-        self._count = 0
-        self._problem: Problem | None = None
-        self._is_done = False
-
-    def __next__(self) -> bytes:
-        if self._is_done:
-            raise StopIteration
-        for found in self._rows:
-            if isinstance(found, Problem):
-                self._problem = found
-                continue
-            self._count += 1
-            return row_line(found, self._names)
-        self._is_done = True
-        return self._last()
-
-    def __del__(self) -> None:
-        self._rows.close()
-
-    def _last(self) -> bytes:
-        problem = _problem_told(self._problem, self._asker, self._catalogue)
-        return orjson.dumps({"done": True, "count": self._count, "problem": problem}) + b"\n"
+    return count_told(tally, names, problem_told(problem, asker, catalogue))
 
 
 routes = [
     *api_source.routes,
     *api_hunt.routes,
+    *api_saved_hunts.routes,
     list_alerts,
     show_alert,
     set_alert_status,

@@ -62,10 +62,10 @@ def hunt_events(
         end=instants.parse(end) if end else None,
         limit=limit,
     )
-    return Stream(_Lines(parts, asker, catalogue), media_type=NDJSON)
+    return Stream(RuleLines(parts, asker, catalogue), media_type=NDJSON)
 
 
-class _Lines(Iterator[bytes]):
+class RuleLines(Iterator[bytes]):
     """The answer's lines. Closing it (the client has gone) calls the hunt off."""
 
     def __init__(self, parts: Generator[RuleHits], asker: Asker, catalogue: Catalogue) -> None:

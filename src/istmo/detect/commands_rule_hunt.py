@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,17 +16,22 @@ IN_FORCE: Final = "all"
 def hunt_by_rules(teller: Teller, rules: str, start: str, end: str, limit: int) -> None:
     """Matches as they are found, then the sums; status 1 where something was not seen or not used."""
     text = b"" if rules == IN_FORCE else _read(Path(rules))
-    last: dict[str, Any] = {}
     with teller.client() as node:
         times = {"from": start or None, "to": end or None}
-        for row in node.stream_post("/api/v1/events/hunt", text, limit=limit, **times):
-            if teller.json:
-                teller.print_json_line(row)
-            elif not row.get("done"):
-                level, title = row["level"] or "-", row["title"]
-                teller.line(f"{row['time']}  {level:<13}  {row['event']:<12}  {row['host']}  {title}")
-            if row.get("done"):
-                last = row
+        tell_matches(teller, node.stream_post("/api/v1/events/hunt", text, limit=limit, **times))
+
+
+def tell_matches(teller: Teller, rows: Iterable[dict[str, Any]]) -> None:
+    """A hunt's lines as they come; status 1 where something was not seen or not used."""
+    last: dict[str, Any] = {}
+    for row in rows:
+        if teller.json:
+            teller.print_json_line(row)
+        elif not row.get("done"):
+            level, title = row["level"] or "-", row["title"]
+            teller.line(f"{row['time']}  {level:<13}  {row['event']:<12}  {row['host']}  {title}")
+        if row.get("done"):
+            last = row
     if not last:
         raise InvalidInput("detect.rule_hunt_broken")
     if not teller.json:

@@ -51,6 +51,7 @@ from istmo.detect.wire import (
     RuleHits,
     Search,
     Stats,
+    Stretch,
     Tally,
     ToWeb,
     WireRow,
@@ -242,15 +243,20 @@ class WorkerLink:
             self._forget_request(request)
 
     def search(
-        self, query: str, start: int | None, end: int | None, limit: int
+        self, query: str, start: int | None, end: int | None, limit: int, *, stretch: Stretch | None = None
     ) -> Generator[WireRow | wire.Problem]:
         """Stored events, newest first, as they are found; a problem where the answer is cut short.
 
-        ``start`` and ``end`` in µs since 1970. Raises before the first row InvalidInput for a query
-        that cannot be read, Unavailable("detect.worker_away") without a worker.
+        ``start`` and ``end`` in µs since 1970. With a ``stretch`` it runs as what nobody waits for does.
+        Raises before the first row InvalidInput for a query that cannot be read,
+        Unavailable("detect.worker_away") without a worker.
         """
-        request, answers = self._ask(lambda number: Search(number, query, start, end, limit))
-        rows = self._rows(request, answers)
+        scheduled = stretch is not None
+        seconds = wire.HUNT_SECONDS if scheduled else self._seconds
+        request, answers = self._ask(
+            lambda number: Search(number, query, start, end, limit, stretch, scheduled)
+        )
+        rows = self._rows(request, answers, seconds)
         first = next(rows, None)
         if isinstance(first, wire.Problem) and first.code not in _CUT_SHORT:
             rows.close()
@@ -325,14 +331,16 @@ class WorkerLink:
             if not is_done:
                 self._say(Cancel(request))
 
-    def _rows(self, request: int, answers: SimpleQueue[Answer | None]) -> Generator[WireRow | wire.Problem]:
+    def _rows(
+        self, request: int, answers: SimpleQueue[Answer | None], seconds: float
+    ) -> Generator[WireRow | wire.Problem]:
         is_done = False
         try:
             while not is_done:
                 try:
-                    found = answers.get(timeout=self._seconds + 5)
+                    found = answers.get(timeout=seconds + 5)
                 except Empty:
-                    yield wire.Problem("", "detect.search_cut_short", {"seconds": int(self._seconds)})
+                    yield wire.Problem("", "detect.search_cut_short", {"seconds": int(seconds)})
                     return
                 if not isinstance(found, Rows):
                     is_done = True

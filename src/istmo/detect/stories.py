@@ -40,7 +40,7 @@ from istmo.store.engine import Transaction
 
 log = structlog.get_logger(__name__)
 
-INDICATOR, SIGMA = "indicator", "sigma"
+INDICATOR, SIGMA, HUNT = "indicator", "sigma", "hunt"
 DETECTORS: Final[Mapping[str, str]] = {wire.INDICATORS: INDICATOR, wire.SIGMA: SIGMA}
 """An alert's ``detector`` by the worker's name for the stage."""
 ALERT_TYPE: Final = "x-istmo-alert"
@@ -103,6 +103,11 @@ class Stories:
     def store_hunted(self, tx: Transaction, hits: Iterable[WireHit]) -> int:
         """Store what a hunt found; how many hits were new."""
         return self._fold(tx, hits)
+
+    def store_scheduled(self, tx: Transaction, hunt: str, heading: Heading, hits: list[WireHit]) -> None:
+        """Store what a saved hunt found by itself: new events, one story for as long as it is not closed."""
+        found = alert_records.open_stories(tx.connection, HUNT, hunt)
+        self._tell(tx, HUNT, hunt, heading, found[0] if found else None, hits, {})
 
     def _fold(self, tx: Transaction, hits: Iterable[WireHit]) -> int:
         by_subject: dict[tuple[str, str], dict[str, WireHit]] = {}

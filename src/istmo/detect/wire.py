@@ -54,6 +54,17 @@ class Position(Struct, frozen=True, order=True, array_like=True):
     line: int = 0
 
 
+HUNT_SECONDS: Final = 600
+"""After which a hunt ends, also one that is a search which runs by itself."""
+
+
+class Stretch(Struct, frozen=True, array_like=True):
+    """Events from the place ``after`` on and before ``upto``: each stands in one of a row of stretches."""
+
+    after: Position
+    upto: Position
+
+
 class WireIndicator(Struct, frozen=True, array_like=True):
     """One indicator: terms are (kind, value) by ``model.patterns``; ``until`` in µs since 1970.
 
@@ -265,13 +276,18 @@ class Hunt(Struct, tag=True, frozen=True):
 
 
 class Search(Struct, tag=True, frozen=True):
-    """Stored events, newest first. ``start`` (included) and ``end`` (excluded) in µs since 1970."""
+    """Stored events, newest first. ``start`` (included) and ``end`` (excluded) in µs since 1970.
+
+    ``scheduled``: nobody waits for it; it has a place of its own, and as long as a hunt.
+    """
 
     request: int
     query: str
     start: int | None = None
     end: int | None = None
     limit: int = 100
+    stretch: Stretch | None = None
+    scheduled: bool = False
 
 
 class Keeping(Struct, tag=True, frozen=True):
@@ -300,6 +316,7 @@ class HuntRules(Struct, tag=True, frozen=True):
     """Stored events that Sigma rules match. ``start`` (included) and ``end`` (excluded) in µs since 1970.
 
     ``limit``: matches that are told one by one; all of them are counted. ``lists``: the value lists.
+    ``scheduled``: as of a search; its matches bring their events along.
     """
 
     request: int
@@ -308,6 +325,8 @@ class HuntRules(Struct, tag=True, frozen=True):
     start: int | None = None
     end: int | None = None
     limit: int = 100
+    stretch: Stretch | None = None
+    scheduled: bool = False
 
 
 class Cancel(Struct, tag=True, frozen=True):
@@ -396,7 +415,7 @@ class Rows(Struct, tag=True, frozen=True):
 
 
 class RuleMatch(Struct, frozen=True, array_like=True):
-    """A stored event that a rule matches; ``time`` in µs since 1970."""
+    """A stored event that a rule matches; times in µs since 1970. The event itself comes where asked for."""
 
     rule: str
     title: str
@@ -404,6 +423,9 @@ class RuleMatch(Struct, frozen=True, array_like=True):
     event_id: str
     time: int
     host: str
+    received: int = 0
+    source: str = ""
+    raw: bytes = b""
 
 
 class RuleFound(Struct, frozen=True, array_like=True):

@@ -58,6 +58,7 @@ NAVIGATION: Final = (
     Entry("/objects", "kit.nav.objects", "o", Action.OBJECT_READ),
     Entry("/publish", "kit.nav.publish", "p", Action.OBJECT_PUBLISH),
     Entry("/rules", "kit.nav.rules", "s", Action.RULE_READ),
+    Entry("/hunts", "kit.nav.hunts", "h", Action.HUNT_READ),
     Entry("/sources", "kit.nav.sources", "f", Action.SOURCE_READ),
     Entry("/peers", "kit.nav.peers", "r", Action.PEER_READ),
 )

@@ -25,6 +25,9 @@ class Action(StrEnum):
     EVENT_SEARCH = "event.search"
     EVENT_SUBMIT = "event.submit"
     EVENT_LET_GO = "event.let_go"
+    HUNT_READ = "hunt.read"
+    HUNT_WRITE = "hunt.write"
+    HUNT_STOP = "hunt.stop"
     RULE_READ = "rule.read"
     RULE_WRITE = "rule.write"
     SOURCE_READ = "source.read"
@@ -63,6 +66,12 @@ ORIGIN_ONLY: frozenset[Action] = frozenset({Action.OBJECT_PUBLISH, Action.OBJECT
 NEEDS_AUDIENCE: frozenset[Action] = frozenset({Action.OBJECT_PUBLISH, Action.CASE_SHARE})
 """Sharing with nobody is a mistake, never a way to say everybody."""
 
+OWNERS_ALONE: frozenset[Action] = frozenset({Action.HUNT_WRITE})
+"""What somebody has made is changed by nobody else; what nobody owns, by nobody."""
+
+OWNERS_UNTIL_SHARED: frozenset[Action] = frozenset({Action.HUNT_READ})
+"""Only its owner's, until its audience names this node."""
+
 PEER_MAY: frozenset[Action] = frozenset({Action.OBJECT_READ, Action.FEED_READ, Action.CASE_READ})
 
 _READ = frozenset(
@@ -88,6 +97,8 @@ _WORK = frozenset(
         Action.CASE_SHARE,
         Action.EVENT_SEARCH,
         Action.EVENT_SUBMIT,
+        Action.HUNT_READ,
+        Action.HUNT_WRITE,
         Action.RULE_WRITE,
         Action.SOURCE_READ,
     }
@@ -96,6 +107,8 @@ _MANAGE = frozenset(
     {
         Action.SOURCE_READ,
         Action.SOURCE_MANAGE,
+        Action.HUNT_READ,
+        Action.HUNT_STOP,
         Action.RULE_WRITE,
         Action.PEER_MANAGE,
         Action.NODE_MANAGE,
@@ -132,6 +145,7 @@ SYSTEM_MAY: Mapping[str, frozenset[Action]] = {
             Action.ALERT_READ,
             Action.ALERT_WORK,
             Action.EVENT_LET_GO,
+            Action.EVENT_SEARCH,
         }
     ),
     "jobs": frozenset({Action.OBJECT_READ, Action.SIGHTING_RECORD, Action.JOB_MANAGE}),
@@ -139,11 +153,19 @@ SYSTEM_MAY: Mapping[str, frozenset[Action]] = {
 """Parts of the node that act by themselves. A part that is not listed may do nothing."""
 
 SCOPE_GRANTS: Mapping[Scope, frozenset[Action]] = {
-    Scope.READ: (_READ - {Action.TOKEN_MANAGE}) | {Action.EVENT_SEARCH, Action.SOURCE_READ},
+    Scope.READ: (_READ - {Action.TOKEN_MANAGE}) | {Action.EVENT_SEARCH, Action.HUNT_READ, Action.SOURCE_READ},
     Scope.PUBLISH: frozenset(
         {Action.OBJECT_PUBLISH, Action.OBJECT_IMPORT, Action.OBJECT_RETRACT, Action.CASE_SHARE}
     ),
-    Scope.WORK: frozenset({Action.ALERT_WORK, Action.CASE_WORK, Action.RULE_WRITE, Action.SIGHTING_RECORD}),
+    Scope.WORK: frozenset(
+        {
+            Action.ALERT_WORK,
+            Action.CASE_WORK,
+            Action.HUNT_WRITE,
+            Action.RULE_WRITE,
+            Action.SIGHTING_RECORD,
+        }
+    ),
     Scope.SUBMIT: frozenset({Action.EVENT_SUBMIT}),
     Scope.ADMIN: _MANAGE - {Action.RULE_WRITE},
 }

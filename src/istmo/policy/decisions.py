@@ -13,6 +13,8 @@ from istmo.policy.actions import (
     OPERATOR_MAY,
     OPERATOR_READS,
     ORIGIN_ONLY,
+    OWNERS_ALONE,
+    OWNERS_UNTIL_SHARED,
     PEER_MAY,
     ROLE_MAY,
     ROLE_READS,
@@ -217,9 +219,16 @@ def _local(
     if not granted:
         against.append(Reason("role", {"role": role, "action": str(action)}))
         return None
+    here = context.member
+    if action in OWNERS_ALONE and not _owns(principal, resource):
+        against.append(Reason("not_owner"))
+        return None
+    is_shared = bool(here) and here in resource.audience
+    if action in OWNERS_UNTIL_SHARED and not is_shared and not _owns(principal, resource):
+        against.append(Reason("not_shared"))
+        return None
     if action not in MARKED:
         return Reason("role_allows", {"role": role, "action": str(action)})
-    here = context.member
     if not here or (resource.origin != here and here not in resource.audience):
         against.append(Reason("not_ours" if resource.audience else "empty_audience", {"member": here}))
         return None

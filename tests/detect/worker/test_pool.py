@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from istmo.detect.aside import pool as pools
@@ -77,12 +78,15 @@ def test_a_hunt_does_not_wait_for_searches(tmp_path: Path) -> None:
 
     async def go() -> None:
         pool = Pool(tmp_path / "events")
-        searches = [pool.run(everything) for _ in range(pools.MOST - pools.MOST_HUNTS)]
+        searches = [pool.run(everything) for _ in range(pools.MOST - pools.MOST_HUNTS - pools.MOST_SCHEDULED)]
         for one in searches:
             assert not (await anext(one)).done
         next_one = asyncio.ensure_future(anext(pool.run(everything)))
         assert [answer.done for answer in await asyncio.wait_for(answers(pool), 20)] == [True]
         assert not next_one.done(), "more searches than may run at once"
+        by_itself = pool.run(msgspec.structs.replace(everything, scheduled=True))
+        assert not (await asyncio.wait_for(anext(by_itself), 20)).done, "it has a place of its own"
+        await by_itself.aclose()
         await searches[0].aclose()
         assert not (await asyncio.wait_for(next_one, 20)).done
         await searches[1].aclose()

@@ -47,3 +47,22 @@ def test_one_hunt_at_a_time_and_one_that_is_called_off_makes_room(rig: Rig) -> N
     assert told == {901: "detect.search_cancelled", 902: "detect.search_busy"}
     rig.say(asked(903))
     assert end_of(rig, 903)[1].problem is None
+
+
+def test_what_runs_by_itself_takes_nobodys_place_and_runs_one_at_a_time(rig: Rig) -> None:
+    rig.send(*(SYSMON | {"n": n, "Image": r"C:\a.exe"} for n in range(10)))
+    stretch = wire.Stretch(wire.Position(), wire.Position(1 << 40))
+    by_itself = [wire.HuntRules(n, asked(n).rules, {}, stretch=stretch, scheduled=True) for n in (901, 902)]
+    search = wire.Search(904, "n:>=5", stretch=stretch, scheduled=True)
+    for message in (by_itself[0], asked(903), by_itself[1], search):
+        rig.say(message)
+    ends = {one.request: one for one in (rig.hear(wire.RuleHits, lambda one: one.done) for _ in range(3))}
+    assert {id: one.problem.code if one.problem else None for id, one in ends.items()} == {
+        901: None,
+        902: "detect.search_busy",
+        903: None,
+    }
+    problem = rig.hear(wire.Rows).problem
+    assert problem is not None and problem.code == "detect.search_busy"
+    rig.say(search)
+    assert len(rig.hear(wire.Rows, lambda one: bool(one.rows)).rows) == 5

@@ -82,7 +82,7 @@ def _rows(folder: EventFolder, job: FindRows) -> Iterator[Found]:
     if isinstance(query, Problem):
         yield Found(True, problem=query)
         return
-    finder = Finder(folder, query, job.limit, job.upto, job.seconds)
+    finder = Finder(folder, query, job.limit, job.upto, job.seconds, job.after)
     is_cut = False
     try:
         for rows in finder.rows():

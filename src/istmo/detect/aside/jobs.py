@@ -24,12 +24,16 @@ class Rewrite(Struct, tag=True, frozen=True):
 
 
 class FindRows(Struct, tag=True, frozen=True):
+    """``after``: where a stretch of the log begins, of which each event is told in no other stretch."""
+
     query: str
     start: int | None
     end: int | None
     limit: int
     upto: Position
     seconds: float
+    after: Position | None = None
+    scheduled: bool = False
 
 
 class CountEvents(Struct, tag=True, frozen=True):
@@ -55,7 +59,10 @@ class FindHits(Struct, tag=True, frozen=True):
 
 
 class FindByRules(Struct, tag=True, frozen=True):
-    """``plans``: where compiled rules are kept; empty for nowhere. Times in µs."""
+    """``plans``: where compiled rules are kept; empty for nowhere. Times in µs. ``after`` as of rows.
+
+    ``scheduled``: matches bring their events along.
+    """
 
     rules: list[WireRule]
     lists: dict[str, list[str]]
@@ -65,6 +72,8 @@ class FindByRules(Struct, tag=True, frozen=True):
     upto: Position
     seconds: float
     plans: str = ""
+    after: Position | None = None
+    scheduled: bool = False
 
 
 class Found(Struct, tag=True, frozen=True):

@@ -15,25 +15,28 @@ from typing import Final
 
 import structlog
 
-from istmo.detect.aside.jobs import FindHits, Found, Job, decode_answer, encode
+from istmo.detect.aside.jobs import FindByRules, FindHits, FindRows, Found, Job, decode_answer, encode
 from istmo.detect.wire import Problem
 
 log = structlog.get_logger(__name__)
 
-MOST: Final = 3
+MOST: Final = 4
 MOST_HUNTS: Final = 1
 """Processes kept free for hunts; searches and closing segments share the others."""
+MOST_SCHEDULED: Final = 1
+"""What nobody waits for: saved hunts that run by themselves, one after another."""
 IDLE_SECONDS: Final = 20.0
 _LONGEST: Final = 256 << 20
 
 
 class Pool:
-    """Runs jobs, at most ``MOST`` at a time, ``MOST_HUNTS`` of them hunts. All belongs to one event loop."""
+    """Runs jobs, ``MOST`` at a time, each kind within a bound of its own. All belongs to one event loop."""
 
     def __init__(self, events: Path) -> None:
         self._events = events
         self._hunts = asyncio.Semaphore(MOST_HUNTS)
-        self._others = asyncio.Semaphore(MOST - MOST_HUNTS)
+        self._scheduled = asyncio.Semaphore(MOST_SCHEDULED)
+        self._others = asyncio.Semaphore(MOST - MOST_HUNTS - MOST_SCHEDULED)
         self._idle: list[tuple[asyncio.subprocess.Process, asyncio.TimerHandle | None]] = []
         self._busy: set[asyncio.subprocess.Process] = set()
         self._keeping: asyncio.Task[None] | None = None
@@ -51,7 +54,7 @@ class Pool:
 
     async def run(self, job: Job) -> AsyncGenerator[Found, None]:
         """A job's answers. Leaving the iterator early (``aclose``) ends the job with its process."""
-        async with self._hunts if isinstance(job, FindHits) else self._others:
+        async with self._room_for(job):
             process = await self._take()
             self._busy.add(process)
             is_done = False
@@ -79,6 +82,12 @@ class Pool:
                 else:
                     await _end(process)
         yield answer
+
+    def _room_for(self, job: Job) -> asyncio.Semaphore:
+        if isinstance(job, FindHits):
+            return self._hunts
+        is_scheduled = isinstance(job, (FindRows, FindByRules)) and job.scheduled
+        return self._scheduled if is_scheduled else self._others
 
     async def close(self) -> None:
         """End every process."""

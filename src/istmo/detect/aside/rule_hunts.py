@@ -35,6 +35,8 @@ def rule_hits(folder: EventFolder, job: FindByRules) -> Iterator[Found]:
         end=job.end,
         limit=job.limit,
         plans=_plans(job.plans),
+        after=job.after,
+        with_events=job.scheduled,
     )
     for some in hunter.matches() if ruleset.rules else ():
         yield Found(False, by_rules=RuleHits(0, False, some, looked=hunter.looked))

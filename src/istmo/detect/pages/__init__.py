@@ -1,6 +1,15 @@
-"""Detection in the console: alerts, working on one, rules, value lists, sources."""
+"""Detection in the console: alerts, working on one, rules, value lists, sources, saved hunts."""
 
-from istmo.detect.pages import alert_read, alert_work, rule_read, source_read, source_work, value_lists
+from istmo.detect.pages import (
+    alert_read,
+    alert_work,
+    hunt_read,
+    hunt_work,
+    rule_read,
+    source_read,
+    source_work,
+    value_lists,
+)
 
 routes = [
     *alert_read.routes,
@@ -9,4 +18,6 @@ routes = [
     *value_lists.routes,
     *source_read.routes,
     *source_work.routes,
+    *hunt_read.routes,
+    *hunt_work.routes,
 ]

@@ -10,6 +10,7 @@ from litestar import Request, Response, get
 
 from istmo.detect.explaining import explain, explain_silence
 from istmo.detect.objects import Alert, AlertFilter, CloseReason, Evidence, Level, Rule, Status, TakenBack
+from istmo.detect.objects_hunt import SavedHunt
 from istmo.detect.service import Detect
 from istmo.errors import NotAllowed, NotFound
 from istmo.kit.access import PEOPLE
@@ -22,7 +23,7 @@ from istmo.policy.principals import Principal
 
 ROWS = 50
 FILTERS = ("q", "status", "level", "detector", "host")
-DETECTORS = ("indicator", "sigma", "source")
+DETECTORS = ("indicator", "sigma", "hunt", "source")
 SHOWN_BYTES = 6_000
 TakenBackBy = Callable[[Principal, str], TakenBack | None]
 Asked = Any
@@ -104,6 +105,7 @@ def show_alert(
         silence=" ".join(explain_silence(faces.catalogue, asker.language, alert.silence, asker.zone))
         if alert.silence
         else "",
+        hunt=_hunt(asker, detect, alert),
         may_read_sources=faces.may(asker.principal, Action.SOURCE_READ),
         retraction=taken_back(asker.principal, alert.subject) if alert.detector == "indicator" else None,
         hunt_problem=detect.detection(alert.subject).hunt_problem if alert.detector == "indicator" else None,
@@ -118,6 +120,16 @@ def _rule(asker: Asker, detect: Detect, alert: Alert) -> Rule | None:
         return None
     try:
         return detect.read_rule(asker.principal, alert.subject)
+    except (NotFound, NotAllowed):
+        return None
+
+
+def _hunt(asker: Asker, detect: Detect, alert: Alert) -> SavedHunt | None:
+    """The saved hunt that an alert is about, where it is still here and the asker may see it."""
+    if alert.detector != "hunt":
+        return None
+    try:
+        return detect.read_hunt(asker.principal, alert.subject)
     except (NotFound, NotAllowed):
         return None
 

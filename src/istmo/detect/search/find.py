@@ -74,13 +74,23 @@ class Newest:
 class Finder:
     """One search over everything before ``upto``."""
 
-    def __init__(self, folder: EventFolder, query: Query, limit: int, upto: Position, seconds: float) -> None:
+    def __init__(
+        self,
+        folder: EventFolder,
+        query: Query,
+        limit: int,
+        upto: Position,
+        seconds: float,
+        after: Position | None = None,
+    ) -> None:
+        """``after``: look at the events of a stretch of the log alone, by the place of each."""
         self._folder = folder
         self._query = query
         self._asks = question_of(query)
         self._filter = line_filter_of(query)
         self._newest = Newest(limit)
         self._upto = upto
+        self._after = after
         self._end = time.monotonic() + seconds
         self._place = place_asked_for(query)
         self._already: frozenset[int] = frozenset()
@@ -112,7 +122,8 @@ class Finder:
             connection.close()
 
     def _look_ahead(self) -> None:
-        waiting = [one for one in self._folder.wal_segments() if one <= self._upto.segment]
+        first = self._after.segment if self._after is not None else 0
+        waiting = [one for one in self._folder.wal_segments() if first <= one <= self._upto.segment]
         self._already = frozenset(segment for segment in reversed(waiting) if self._read_ahead(segment))
 
     def _all(self) -> Iterator[list[WireRow]]:
@@ -143,6 +154,8 @@ class Finder:
                 end is not None and index.first >= end
             )
             if self._place is not None and not closed.first <= self._place.segment <= closed.last:
+                continue
+            if self._after is not None and closed.last < self._after.segment:
                 continue
             is_told = not closed.generation and closed.first in self._already
             if not is_told and not is_outside:
@@ -233,11 +246,18 @@ class Finder:
             self._check_time()  # at each event: one may be a megabyte
             if self._filter is not None and not self._filter.may_hold(line):
                 continue
+            if self._after is not None and not self._is_in_stretch(line, self._after):
+                continue
             seen = see(line)
             if seen is None:
                 self.unreadable.add(segment, f"line {number}")
             elif self._newest.wants(seen.time) and self._asks(seen) and not self._is_told(line):
                 self._newest.add(seen, segment, number)
+
+    def _is_in_stretch(self, line: bytes, after: Position) -> bool:
+        """Whether a line stands in the stretch; one that does not tell its place is looked at."""
+        place = place_of(line)
+        return place is None or after <= place < self._upto
 
     def _is_told(self, line: bytes) -> bool:
         """Whether a line was looked at while its segment was still in the write-ahead."""

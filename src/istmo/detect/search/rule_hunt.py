@@ -20,7 +20,7 @@ from istmo.detect.eventstore.times import event_micros
 from istmo.detect.normalise import NormalEvent, normalise
 from istmo.detect.normalise.windows import line_logsources
 from istmo.detect.search.stored import Unreadable, open_closed, read_ahead
-from istmo.detect.sigma import RuleSet
+from istmo.detect.sigma import Rule, RuleSet
 from istmo.detect.sigma.engine import BLOCK, Engine, PlanFolder, RawScan
 from istmo.detect.wire import Position, RuleFound, RuleMatch
 
@@ -46,13 +46,20 @@ class RuleHunter:
         end: int | None = None,
         limit: int = 1000,
         plans: PlanFolder | None = None,
+        after: Position | None = None,
+        with_events: bool = False,
     ) -> None:
-        """``start`` (included), ``end`` (excluded): event time in µs. ``limit``: matches told one by one."""
+        """``start`` (included), ``end`` (excluded): event time in µs. ``limit``: matches told one by one.
+
+        ``after``: look at what stands in the log from this place on. ``with_events``: matches bring them.
+        """
         self._folder = folder
         self._scan = RawScan(Engine(ruleset, plans=plans), self._read, line_logsources)
         self._silent = ruleset.silent
         self._rules = {rule.id: rule for rule in ruleset.rules}
         self._upto = upto
+        self._after = after or Position()
+        self._with_events = with_events
         self._start, self._end_time, self._limit = start, end, limit
         self._end = time.monotonic() + seconds
         self._lines: dict[int, bytes] = {}
@@ -89,7 +96,8 @@ class RuleHunter:
 
     def _blocks(self) -> Iterator[list[bytes]]:
         """Stored lines, so many as the engine likes to have at a time."""
-        waiting = [one for one in self._folder.wal_segments() if one <= self._upto.segment]
+        first, last = self._after.segment, self._upto.segment
+        waiting = [one for one in self._folder.wal_segments() if first <= one <= last]
         already: set[int] = set()
         for segment in reversed(waiting):
             self._segment = segment
@@ -108,6 +116,7 @@ class RuleHunter:
             is_outside = (self._start is not None and index.last < self._start) or (
                 self._end_time is not None and index.first >= self._end_time
             )
+            is_outside = is_outside or closed.last < first
             if is_outside or (not closed.generation and closed.first in already):
                 continue
             self._segment = closed.first
@@ -155,10 +164,14 @@ class RuleHunter:
                 examples.append(stored.id)
             if self._told < self._limit:
                 self._told += 1
-                told.append(
-                    RuleMatch(rule.id, rule.title, rule.level, stored.id, when, found.event.host[:256])
-                )
+                told.append(self._match(rule, stored, when, found.event.host[:256]))
         return told
+
+    def _match(self, rule: Rule, stored: StoredEvent, when: int, host: str) -> RuleMatch:
+        if not self._with_events:
+            return RuleMatch(rule.id, rule.title, rule.level, stored.id, when, host)
+        event = (stored.received, stored.source, stored.raw)
+        return RuleMatch(rule.id, rule.title, rule.level, stored.id, when, host, *event)
 
     def _is_wanted(self, when: int) -> bool:
         return (self._start is None or when >= self._start) and (
@@ -166,10 +179,10 @@ class RuleHunter:
         )
 
     def _read(self, _line: bytes, start: int) -> NormalEvent | None:
-        """One event that some rule may match; None where it cannot be read, or came later than asked for."""
+        """One event that some rule may match; None where it cannot be read, or came at another time."""
         try:
             stored = parse(self._lines[start] + b"\n")
-            if _place(self._lines[start]) >= self._upto:
+            if not self._after <= _place(self._lines[start]) < self._upto:
                 return None
             data = stored.data
         except ValueError as error:

@@ -17,9 +17,9 @@ from istmo.detect.objects_source import Source
 from istmo.detect.records import positions
 from istmo.detect.records import sources as source_records
 from istmo.detect.service.alerts import Alerts
-from istmo.detect.service.hunts import Hunts
 from istmo.detect.service.retention import Retention
 from istmo.detect.service.rules import Rules
+from istmo.detect.service.saved_hunts import SavedHunts
 from istmo.detect.service.sources import Sources
 from istmo.detect.service.value_lists import ValueLists
 from istmo.detect.stories import to_micros
@@ -48,7 +48,7 @@ class Detection:
     """The code of why a hunt did not see every stored event; None where it did."""
 
 
-class Detect(Alerts, Rules, ValueLists, Sources, Retention, Hunts):
+class Detect(Alerts, Rules, ValueLists, Sources, Retention, SavedHunts):
     """The watching room of one node. Thread-safe; one instance a node."""
 
     def __init__(

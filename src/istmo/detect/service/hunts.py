@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from datetime import datetime
 from typing import Final
+
+from sqlalchemy import Connection
 
 from istmo.detect.link import WorkerLink
 from istmo.detect.records import rules as rule_records
@@ -31,11 +33,12 @@ class Hunts(Asking):
         text: str = "",
         *,
         rule: str = "",
+        rules: Sequence[str] = (),
         start: datetime | None = None,
         end: datetime | None = None,
         limit: int = 100,
     ) -> Generator[RuleHits]:
-        """Stored events that the rules of ``text`` match (YAML, several documents), or one rule of the node,
+        """Stored events that the rules of ``text`` match (YAML, several documents), or some of the node,
         or without either all that are in force. Parts as they are found; the last is ``done``.
 
         Raises NotAllowed, TooLarge, NotFound("detect.no_rule"), InvalidInput("detect.rule_hunt_nothing")
@@ -48,19 +51,28 @@ class Hunts(Asking):
             self._require(principal, Action.RULE_READ, self._own("rule"))
         with self._store.read() as connection:
             lists = value_lists.values_by_name(connection)
-            if text:
-                rules = [WireRule(PASTED, text)]
-            elif rule:
-                found = rule_records.find_rules(connection, [rule]).get(rule)
-                if found is None:
-                    raise NotFound("detect.no_rule", rule=rule[:128])
-                rules = [WireRule(found.id, found.text)]
-            else:
-                rules = list(rule_records.rules_in_force(connection))
-        if not rules:
-            raise InvalidInput("detect.rule_hunt_nothing")
+            asked = asked_rules(connection, text, [rule] if rule else rules)
         first = None if start is None else to_micros(start)
         last = None if end is None else to_micros(end)
         return self._link.hunt_rules(
-            lambda number: HuntRules(number, rules, lists, first, last, max(0, limit))
+            lambda number: HuntRules(number, asked, lists, first, last, max(0, limit))
         )
+
+
+def asked_rules(connection: Connection, text: str, ids: Sequence[str]) -> list[WireRule]:
+    """The rules of a hunt: those of ``text``, those of the node by id, or all that are in force.
+
+    Raises NotFound("detect.no_rule"), InvalidInput("detect.rule_hunt_nothing").
+    """
+    if text:
+        return [WireRule(PASTED, text)]
+    if not ids:
+        in_force = list(rule_records.rules_in_force(connection))
+        if not in_force:
+            raise InvalidInput("detect.rule_hunt_nothing")
+        return in_force
+    found = rule_records.find_rules(connection, list(ids))
+    for one in ids:
+        if one not in found:
+            raise NotFound("detect.no_rule", rule=one[:128])
+    return [WireRule(one, found[one].text) for one in ids]

@@ -12,10 +12,11 @@ import structlog
 
 from istmo.clock import Clock
 from istmo.detect.aside.jobs import CountEvents, FindByRules, FindHits, FindRows, Found
-from istmo.detect.aside.pool import Pool
+from istmo.detect.aside.pool import MOST_SCHEDULED, Pool
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.eventstore.times import to_micros
 from istmo.detect.wire import (
+    HUNT_SECONDS,
     Count,
     Hunt,
     HuntHits,
@@ -25,6 +26,7 @@ from istmo.detect.wire import (
     Rows,
     RuleHits,
     Search,
+    Stretch,
     Tally,
     ToWeb,
     WireIndicator,
@@ -38,7 +40,7 @@ log = structlog.get_logger(__name__)
 _MOST_SEARCHES: Final = 16
 _MOST_RULE_HUNTS: Final = 1
 """Closing segments needs one of the processes that searches and these hunts share."""
-_HUNT_SECONDS: Final = 600.0
+_HUNT_SECONDS: Final = float(HUNT_SECONDS)
 _FAILED: Final = Problem("", "detect.aside_failed", {})
 _CANCELLED: Final = Problem("", "detect.search_cancelled", {})
 
@@ -76,14 +78,21 @@ class Requests:
 
     async def search(self, asked: Asked) -> None:
         """Begin a search, a hunt by rules, or to count what a search would find."""
-        hunts = sum(isinstance(one, HuntRules) for one in self._asked.values())
-        is_too_much = isinstance(asked, HuntRules) and hunts >= _MOST_RULE_HUNTS
-        if is_too_much or len(self._searches) >= _MOST_SEARCHES:
+        if self._is_too_much(asked) or len(self._searches) >= _MOST_SEARCHES:
             busy = Problem("", "detect.search_busy", {})
             await self._connection.send(_end_of(asked, busy))
             return
         self._searches[asked.request] = asyncio.create_task(self._search(asked))
         self._asked[asked.request] = asked
+
+    def _is_too_much(self, asked: Asked) -> bool:
+        """Whether as much of its kind is under way as may be. What runs by itself takes nobody's place."""
+        if _is_scheduled(asked):
+            return sum(map(_is_scheduled, self._asked.values())) >= MOST_SCHEDULED
+        if not isinstance(asked, HuntRules):
+            return False
+        hunts = [one for one in self._asked.values() if isinstance(one, HuntRules)]
+        return sum(not one.scheduled for one in hunts) >= _MOST_RULE_HUNTS
 
     def hunt(self, asked: Hunt) -> None:
         """Begin a hunt, or add it to those that wait: one pass over the store serves them all."""
@@ -127,14 +136,27 @@ class Requests:
         upto, seconds = self._log.head.position, float(self._limits.search_seconds)
         if isinstance(asked, HuntRules):
             limit = max(0, min(asked.limit, self._limits.search_rows))
-            times = asked.start, asked.end
-            return FindByRules(asked.rules, asked.lists, *times, limit, upto, _HUNT_SECONDS, self._plans)
+            upto, after = _bounds(asked.stretch, upto)
+            return FindByRules(
+                asked.rules,
+                asked.lists,
+                asked.start,
+                asked.end,
+                limit,
+                upto,
+                _HUNT_SECONDS,
+                self._plans,
+                after,
+                asked.scheduled,
+            )
         if isinstance(asked, Count):
             top = max(1, min(asked.top, self._limits.search_rows))
             bucket = max(0, asked.bucket)
             return CountEvents(asked.query, asked.start, asked.end, asked.by, top, bucket, upto, seconds)
         limit = max(1, min(asked.limit, self._limits.search_rows))
-        return FindRows(asked.query, asked.start, asked.end, limit, upto, seconds)
+        upto, after = _bounds(asked.stretch, upto)
+        seconds = _HUNT_SECONDS if asked.scheduled else seconds
+        return FindRows(asked.query, asked.start, asked.end, limit, upto, seconds, after, asked.scheduled)
 
     async def _hunt_all(self) -> None:
         while self._hunts:
@@ -182,6 +204,15 @@ class Requests:
             await self._connection.send(message)
         except LinkLost:
             log.info("answer_to_nobody")
+
+
+def _is_scheduled(asked: Asked) -> bool:
+    return isinstance(asked, (Search, HuntRules)) and asked.scheduled
+
+
+def _bounds(stretch: Stretch | None, head: Position) -> tuple[Position, Position | None]:
+    """Before and after which place in the log is looked."""
+    return (head, None) if stretch is None else (min(stretch.upto, head), stretch.after)
 
 
 def _answer_of(asked: Asked, found: Found) -> Answer:

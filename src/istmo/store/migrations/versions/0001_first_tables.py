@@ -257,6 +257,41 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("detector", name=op.f("pk_detector_states")),
     )
     op.create_table(
+        "hunt_runs",
+        sa.Column(
+            "row", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("hunt", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("by", sa.String(length=96), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("begun", istmo.store.columns.Instant(), nullable=False),
+        sa.Column("ended", istmo.store.columns.Instant(), nullable=False),
+        sa.Column("found", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("is_whole", sa.Boolean(), nullable=False),
+        sa.Column("problem", sa.String(length=64), nullable=False),
+        sa.Column("params", sa.JSON(none_as_null=True), nullable=True),
+        sa.PrimaryKeyConstraint("row", name=op.f("pk_hunt_runs")),
+    )
+    with op.batch_alter_table("hunt_runs", schema=None) as batch_op:
+        batch_op.create_index("ix_hunt_runs_hunt_row", ["hunt", "row"], unique=False)
+
+    op.create_table(
+        "hunt_told",
+        sa.Column(
+            "hunt", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column(
+            "segment",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
+            "line", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.PrimaryKeyConstraint("hunt", "segment", "line", name=op.f("pk_hunt_told")),
+    )
+    op.create_table(
         "hunts",
         sa.Column(
             "watch", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -536,6 +571,37 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("rules", schema=None) as batch_op:
         batch_op.create_index("ix_rules_title_row", ["title", "row"], unique=False)
+
+    op.create_table(
+        "saved_hunts",
+        sa.Column(
+            "row", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("looks_back", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("every", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("is_on", sa.Boolean(), nullable=False),
+        sa.Column("is_alerting", sa.Boolean(), nullable=False),
+        sa.Column("level", sa.String(length=16), nullable=False),
+        sa.Column("is_shared", sa.Boolean(), nullable=False),
+        sa.Column("owner", sa.String(length=96), nullable=False),
+        sa.Column("owner_name", sa.String(length=64), nullable=False),
+        sa.Column("created", istmo.store.columns.Instant(), nullable=False),
+        sa.Column("changed", istmo.store.columns.Instant(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("due", istmo.store.columns.Instant(), nullable=True),
+        sa.Column("segment", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("line", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("row", name=op.f("pk_saved_hunts")),
+        sa.UniqueConstraint("id", name=op.f("uq_saved_hunts_id")),
+    )
+    with op.batch_alter_table("saved_hunts", schema=None) as batch_op:
+        batch_op.create_index("ix_saved_hunts_due", ["due"], unique=False)
 
     op.create_table(
         "sign_in_failures",

@@ -1,0 +1,111 @@
+"""Saved hunts in the console: all that one may see, and one with its runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, get
+
+from istmo.detect.hunt_answers import problem_text
+from istmo.detect.objects_hunt import HuntPlan, SavedHunt
+from istmo.detect.service import Detect
+from istmo.errors import NotFound
+from istmo.kit.access import PEOPLE
+from istmo.kit.asking import Asker
+from istmo.kit.forms import Form
+from istmo.kit.pages import asker_of, faces_of, page
+from istmo.model import durations
+from istmo.policy.actions import Action
+
+RUNS_SHOWN = 20
+ALERTS_SHOWN = 5
+NEW = {"kind": "query", "window": "24h", "level": "medium"}
+
+
+@get("/hunts", opt=PEOPLE, sync_to_thread=True)
+def hunt_list(request: Request[Any, Any, Any], asker: Asker, detect: Detect) -> Response[Any]:
+    """Every hunt, and a form: empty, or with a copy of the hunt that the address names."""
+    copied = request.query_params.get("copy", "")[:80]
+    values: dict[str, Any] = dict(NEW)
+    if copied:
+        try:
+            values = values_of(detect.read_hunt(asker.principal, copied).plan) | {"shared": ""}
+        except NotFound:
+            values = dict(NEW)
+    return show_hunts(request, detect, Form(values))
+
+
+@get("/hunts/{id:str}", opt=PEOPLE, sync_to_thread=True)
+def hunt_page(request: Request[Any, Any, Any], id: str, detect: Detect) -> Response[Any]:
+    """One hunt: what it asks, what its runs came to, and how it is changed."""
+    return show_hunt(request, id, detect)
+
+
+def show_hunts(request: Request[Any, Any, Any], detect: Detect, form: Form) -> Response[Any]:
+    """The page of all hunts, with what was typed into ``form`` when something stood against it."""
+    who = asker_of(request).principal
+    found = [
+        (
+            one,
+            detect.may_run_hunt(who, one),
+            detect.may_stop_hunt(who, one),
+            detect.may_change_hunt(who, one),
+        )
+        for one in detect.list_hunts(who)
+    ]
+    return page(
+        request,
+        "detect/hunts.html",
+        form=form,
+        found=found,
+        length=durations.format,
+        may_save=detect.may_save_hunts(who),
+    )
+
+
+def show_hunt(
+    request: Request[Any, Any, Any], id: str, detect: Detect, form: Form | None = None
+) -> Response[Any]:
+    """The page of a hunt, with what was typed into ``form`` when something stood against it."""
+    asker, faces = asker_of(request), faces_of(request)
+    hunt = detect.read_hunt(asker.principal, id)
+    form = form or Form()
+    form.values = form.values or {**values_of(hunt.plan), "version": str(hunt.version)}
+    runs = detect.hunt_runs(asker.principal, id)[:RUNS_SHOWN]
+    return page(
+        request,
+        "detect/hunt.html",
+        form=form,
+        hunt=hunt,
+        runs=[(one, problem_text(one, asker.language, faces.catalogue)) for one in runs],
+        alerts=_alerts(request, asker, detect, hunt),
+        length=durations.format,
+        may_run=detect.may_run_hunt(asker.principal, hunt),
+        may_stop=detect.may_stop_hunt(asker.principal, hunt),
+        may_change=detect.may_change_hunt(asker.principal, hunt),
+        may_save=detect.may_save_hunts(asker.principal),
+    )
+
+
+def _alerts(request: Request[Any, Any, Any], asker: Asker, detect: Detect, hunt: SavedHunt) -> Any:
+    if not faces_of(request).may(asker.principal, Action.ALERT_READ):
+        return ()
+    return detect.alerts_about(asker.principal, hunt.id, ALERTS_SHOWN)
+
+
+def values_of(plan: HuntPlan) -> dict[str, Any]:
+    """A plan as the fields of a form show it."""
+    return {
+        "name": plan.name,
+        "kind": str(plan.kind),
+        "text": plan.text,
+        "description": plan.description,
+        "window": durations.format(plan.window),
+        "every": durations.format(plan.every) if plan.every else "",
+        "alert": "on" if plan.is_alerting else "",
+        "level": str(plan.level),
+        "shared": "on" if plan.is_shared else "",
+    }
+
+
+routes = [hunt_list, hunt_page]
