@@ -31,7 +31,7 @@ import threading
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 LONGEST: Final = 64 << 20
 """Bytes that one message may have; senders split lists well below it."""
@@ -122,6 +122,8 @@ class WireHit(Struct, frozen=True):
     """Found by a hunt in what was there already."""
     received: int = 0
     source: str = ""
+    terms: list[tuple[str, str]] = field(default_factory=list)
+    """Of an indicator: the values that were found, by kind; none where a whole pattern holds."""
 
 
 class WireMatch(Struct, frozen=True):

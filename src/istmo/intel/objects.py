@@ -122,6 +122,10 @@ class Detectable:
     name: str
     audience: tuple[str, ...]
     owner: str
+    confidence: int | None = None
+    """0 to 100, where its author says it."""
+    types: tuple[str, ...] = ()
+    """``indicator_types``."""
 
 
 @dataclass(frozen=True)

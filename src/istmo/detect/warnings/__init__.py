@@ -1,0 +1,9 @@
+"""Warning lists: values too common to be alarmed by, as MISP's warninglists write them.
+
+Pure: lists in, names of the lists on which a value stands out.
+"""
+
+from istmo.detect.warnings.finding import Value, Warnings, compile_list
+from istmo.detect.warnings.reading import WarningList, read_warning_list, reserved_lists
+
+__all__ = ["Value", "WarningList", "Warnings", "compile_list", "read_warning_list", "reserved_lists"]
