@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from litestar import delete, get, post
+from litestar import delete, get, post, put
 
 from istmo.detect.objects import KeptWarningList
 from istmo.detect.service import Detect
@@ -41,7 +41,7 @@ def put_warning_list(body: bytes, asker: Asker, detect: Detect) -> WarningListSh
     return _shape(detect.put_warning_list(asker.principal, body))
 
 
-@post(
+@put(
     "/api/v1/warning-lists/reserved",
     opt=PEOPLE,
     tags=["warning-lists"],

@@ -45,7 +45,7 @@ def put(teller: Teller, paths: tuple[Path, ...], reserved: bool) -> None:
     refused = 0
     with teller.client() as node:
         if reserved:
-            kept += node.post("/api/v1/warning-lists/reserved")["items"]
+            kept += node.call("PUT", "/api/v1/warning-lists/reserved", None, {})["items"]
         for file in files:
             try:
                 kept.append(node.post_long("/api/v1/warning-lists", file.read_bytes()))

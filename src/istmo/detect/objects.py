@@ -353,6 +353,9 @@ class WorkerState:
     """Indicators whose hunt through stored events is still running; None as above."""
     correlations: Mapping[str, int] = field(default_factory=dict)
     """What correlations remember and have let go of, by name (``Counts`` and sizes)."""
+    patterns: Mapping[str, int] = field(default_factory=dict)
+    """What patterns over time remember and have let go of, by name; empty where there are none, and for
+    whoever may not know of them all."""
     notices: tuple[WorkerNotice, ...] = field(default=())
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from istmo.detect.indicators.comparisons import Event
 from istmo.detect.indicators.fields import Role, role_of
+from istmo.detect.indicators.memory import pack_memory, take_up
 from istmo.detect.indicators.placed import placed_plan, placed_term
 from istmo.detect.indicators.properties import carries
 from istmo.detect.indicators.readers import READERS, Reader
@@ -145,6 +146,25 @@ class Matcher:
     def has_moments(self) -> bool:
         """Whether some pattern looks at when events happened: then ``match`` must be told."""
         return self._watches.has_moments
+
+    @property
+    def watches(self) -> Watches:
+        """The patterns that are in."""
+        return self._watches
+
+    def remember(self) -> bytes:
+        """What patterns remember of events (``memory``)."""
+        return pack_memory(self._watches, self._in_time())
+
+    def recall(self, data: bytes) -> set[int]:
+        """Take up what was remembered; the rows of patterns that were not there then.
+
+        Raises MemoryUnreadable.
+        """
+        return take_up(self._watches, self._in_time(), data)
+
+    def _in_time(self) -> dict[int, str]:
+        return {row: self._roster.id(row) for row, _ in self._watches.in_time()}
 
     def put(
         self, id: str, terms: Iterable[tuple[str, str]], until: int | None = None, plan: str | None = None

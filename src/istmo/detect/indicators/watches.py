@@ -120,10 +120,15 @@ class Watches:
         self._came_to: dict[tuple[str, Value], tuple[int, ...]] = {}
         self._remembering: OrderedDict[int, int] = OrderedDict()
         self._moments = 0
-        self._in_time = 0
+        self._in_time: dict[int, Tracker] = {}
         """Patterns that look at when things happened."""
-        self.forgotten = 0
-        """Events that were let go of because all patterns together remembered too many."""
+        self._counts = {"displaced": 0, "forgotten": 0, "given_up": 0}
+        self.resting: set[int] | None = None
+        """While events are shown again that were seen before: patterns that were not there then."""
+        self.changes = 0
+        """Grows whenever what is remembered may have changed otherwise than by events …"""
+        self.fed = 0
+        """… and by them."""
 
     def __len__(self) -> int:
         return len(self._by_row)
@@ -137,7 +142,33 @@ class Watches:
     @property
     def has_moments(self) -> bool:
         """Whether some pattern looks at when things happened."""
-        return self._in_time > 0
+        return bool(self._in_time)
+
+    def in_time(self) -> Iterator[tuple[int, Watch]]:
+        """The patterns that look at when things happened, by row."""
+        return ((row, self._by_row[row]) for row in self._in_time)
+
+    def remembering(self) -> Iterator[tuple[int, Tracker]]:
+        """Those that remember something now, the one that waited longest first."""
+        return ((row, self._in_time[row]) for row in self._remembering)
+
+    def recall(self, row: int, kept: list[list[Moment]]) -> None:
+        """Let one remember these events again."""
+        if self._in_time[row].recall(kept):
+            self._note_held(row, self._in_time[row])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What patterns remember, and what they had to let go of; empty where none looks at time."""
+        if not self._in_time:
+            return {}
+        sizes = {"patterns": len(self._in_time), "remembered": self._moments}
+        trackers = self._in_time.values()
+        return sizes | {
+            "displaced": self._counts["displaced"] + sum(one.displaced for one in trackers),
+            "forgotten": self._counts["forgotten"],
+            "given_up": self._counts["given_up"] + sum(one.given_up for one in trackers),
+        }
 
     def check_room(self, watch: Watch) -> None:
         """Raises ValueError where one more pattern of this sort would make every event too dear."""
@@ -147,7 +178,11 @@ class Watches:
     def add(self, row: int, watch: Watch) -> None:
         """A pattern of its own row."""
         self._by_row[row] = watch
-        self._in_time += watch.tracker is not None
+        if watch.tracker is not None:
+            self._in_time[row] = watch.tracker
+            self.changes += 1
+            if self.resting is not None:
+                self.resting.add(row)
         for kind, name, value in watch.anchors():
             if kind == "=":
                 self._equal.setdefault(name, {}).setdefault(value, set()).add(row)
@@ -164,7 +199,12 @@ class Watches:
         watch = self._by_row.pop(row, None)
         if watch is None:
             return
-        self._in_time -= watch.tracker is not None
+        if self._in_time.pop(row, None) is not None and watch.tracker is not None:
+            self.changes += 1
+            self._counts["displaced"] += watch.tracker.displaced
+            self._counts["given_up"] += watch.tracker.given_up
+            if self.resting is not None:
+                self.resting.discard(row)
         self._moments -= self._remembering.pop(row, 0)
         for kind, name, value in watch.anchors():
             if kind == "=":
@@ -228,23 +268,28 @@ class Watches:
     def judge(self, row: int, event: Event, found: Found, at: int, id: str) -> Told | None:
         """Ask one pattern."""
         watch = self._by_row[row]
+        if self.resting is not None and row in self.resting:
+            return None
         told = watch.judge(event, found, at, id)
         if watch.tracker is not None:
-            held = len(watch.tracker)
-            self._moments += held - self._remembering.pop(row, 0)
-            if held:
-                self._remembering[row] = held
-            while self._moments > MOST_MOMENTS and len(self._remembering) > 1:
-                self._forget_one()
+            self.fed += 1
+            self._note_held(row, watch.tracker)
         return told
 
-    def _forget_one(self) -> None:
+    def _note_held(self, row: int, tracker: Tracker) -> None:
+        held = len(tracker)
+        self._moments += held - self._remembering.pop(row, 0)
+        if held:
+            self._remembering[row] = held
+        while self._moments > MOST_MOMENTS and len(self._remembering) > 1:
+            self.forget_one()
+
+    def forget_one(self) -> None:
+        """Let the pattern that waited longest forget its events, to make room."""
         row, held = self._remembering.popitem(last=False)
-        tracker = self._by_row[row].tracker
-        if tracker is not None:
-            tracker.clear()
+        self._in_time[row].clear()
         self._moments -= held
-        self.forgotten += held
+        self._counts["forgotten"] += held
 
 
 NOTHING_FOUND: Final[Mapping[tuple[str, str], list[tuple[str, str]]]] = {}

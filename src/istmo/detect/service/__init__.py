@@ -204,6 +204,7 @@ class Detect(Alerts, Rules, ValueLists, WarningLists, Sources, Retention, SavedH
             sigma_lag=stats.behind.get(wire.SIGMA, 0),
             hunting=self._link.hunting if counts_all else None,
             correlations=stats.correlations,
+            patterns=stats.patterns if counts_all else {},
             notices=self._link.notices,
         )
 
