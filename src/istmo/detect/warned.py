@@ -6,8 +6,7 @@ import threading
 from collections.abc import Iterable
 
 from istmo.detect.records import warning_lists as records
-from istmo.detect.warnings import Warnings, compile_list
-from istmo.detect.warnings.finding import Compiled
+from istmo.detect.warnings import Compiled, Warnings, open_list
 from istmo.store.engine import Store
 
 
@@ -32,7 +31,7 @@ class Warned:
             wanted = records.digests(connection)
             missing = [name for name, digest in wanted.items() if digest not in self._compiled]
             for one in records.read_lists(connection, missing):
-                self._compiled[wanted[one.name]] = compile_list(one)
+                self._compiled[wanted[one.name]] = open_list(one)
             self._compiled = {
                 digest: self._compiled[digest] for digest in wanted.values() if digest in self._compiled
             }

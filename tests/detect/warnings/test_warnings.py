@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from istmo.detect.warnings import Warnings, compile_list, read_warning_list, reserved_lists
+from istmo.detect.warnings import Warnings, compile_list, prepare, read_warning_list, reserved_lists
 from istmo.detect.warnings import reading as reading_module
 from istmo.errors import InvalidInput, TooLarge
 
@@ -74,9 +74,9 @@ def test_a_list_is_about_what_it_says(attributes: list[str] | None, kinds: set[s
 
 
 def test_entries_that_cannot_be_used_are_counted_and_the_others_are() -> None:
-    ranges = compile_list(read_warning_list(made("cidr", "10.0.0.0/8", "what", 7, "10.0.0.0/99")))
+    ranges = prepare(read_warning_list(made("cidr", "10.0.0.0/8", "what", 7, "10.0.0.0/99")))
     assert (ranges.entries, ranges.unusable) == (1, 3)
-    expressions = compile_list(read_warning_list(made("regex", "/(?=a)b/", "/good/", "/(/", "/x/q")))
+    expressions = prepare(read_warning_list(made("regex", "/(?=a)b/", "/good/", "/(/", "/x/q")))
     assert (expressions.entries, expressions.unusable) == (1, 3)
 
 
@@ -144,4 +144,4 @@ def test_the_lists_that_come_with_the_program_say_which_rfc() -> None:
     for kind, value in [("ipv4", "8.8.8.8"), ("domain", "example.hn"), ("ipv6", "2001:4860:4860::8888")]:
         assert not lists.find(kind, value), value
     assert all("RFC" in one.description for one in reserved_lists())
-    assert all(compile_list(one).unusable == 0 for one in reserved_lists())
+    assert all(prepare(one).unusable == 0 for one in reserved_lists())

@@ -1,4 +1,4 @@
-"""Warning lists as they came: what each is about, and its entries, packed."""
+"""Warning lists: what each is about, and its entries made ready to be looked up in."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
-import orjson
-import zstandard
 from sqlalchemy import Column, Connection, Integer, LargeBinary, String, Table, Text, delete, insert, select
 
 from istmo.detect.objects import KeptWarningList
-from istmo.detect.warnings import WarningList
+from istmo.detect.warnings import Prepared, WarningList
 from istmo.store.columns import Instant, Json
 from istmo.store.engine import metadata
 
@@ -27,39 +25,44 @@ warning_lists = Table(
     Column("number", Integer, nullable=False),
     Column("unusable", Integer, nullable=False),
     Column("digest", String(32), nullable=False),
-    Column("entries", LargeBinary, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("data", LargeBinary, nullable=False),
     Column("changed", Instant, nullable=False),
     Column("changed_by", String(96), nullable=False),
 )
-_SHOWN: Final = [column for column in warning_lists.c if column.name != "entries"]
-_MOST_UNPACKED: Final = 1 << 30
+_SHOWN: Final = [column for column in warning_lists.c if column.name not in ("key", "data")]
 
 
 def put_list(
-    connection: Connection, one: WarningList, number: int, unusable: int, by: str, now: datetime
+    connection: Connection, one: WarningList, ready: Prepared, by: str, now: datetime
 ) -> KeptWarningList:
-    """A new list, or the new entries of one. ``number``: entries that are used."""
+    """A new list, or the new entries of one."""
     drop_list(connection, one.name)
-    packed = zstandard.ZstdCompressor(level=3).compress(orjson.dumps(one.entries))
-    kinds = sorted(one.kinds)
-    stamp = hashlib.blake2b(packed, digest_size=16)
-    stamp.update("\0".join((one.name, one.type, *kinds)).encode())
+    stamp = hashlib.blake2b(ready.key + ready.data, digest_size=16)
+    stamp.update("\0".join((one.name, one.type, *sorted(one.kinds))).encode())
     kept = {
         "name": one.name,
         "type": one.type,
         "description": one.description,
         "version": one.version,
-        "kinds": kinds,
-        "number": number,
-        "unusable": unusable,
+        "kinds": sorted(one.kinds),
+        "number": ready.entries,
+        "unusable": ready.unusable,
         "digest": stamp.hexdigest(),
-        "entries": packed,
         "changed": now,
         "changed_by": by,
     }
-    connection.execute(insert(warning_lists), kept)
+    connection.execute(insert(warning_lists), kept | {"key": ready.key, "data": ready.data})
     return KeptWarningList(
-        one.name, one.type, one.description, one.version, tuple(kinds), number, unusable, now, by
+        one.name,
+        one.type,
+        one.description,
+        one.version,
+        tuple(sorted(one.kinds)),
+        ready.entries,
+        ready.unusable,
+        now,
+        by,
     )
 
 
@@ -85,16 +88,13 @@ def digests(connection: Connection) -> dict[str, str]:
     return {row.name: row.digest for row in rows}
 
 
-def read_lists(connection: Connection, names: list[str]) -> Iterator[WarningList]:
+def read_lists(connection: Connection, names: list[str]) -> Iterator[Prepared]:
     """Some lists with their entries, one at a time."""
     for name in names:
         row = connection.execute(select(warning_lists).where(warning_lists.c.name == name)).first()
         if row is not None:
-            unpacked = zstandard.ZstdDecompressor().decompress(
-                bytes(row.entries), max_output_size=_MOST_UNPACKED
-            )
-            entries = tuple(orjson.loads(unpacked))
-            yield WarningList(row.name, row.type, entries, frozenset(row.kinds))
+            kinds, key, data = frozenset(row.kinds), bytes(row.key), bytes(row.data)
+            yield Prepared(row.name, row.type, kinds, row.number, row.unusable, key, data)
 
 
 def _kept(row: Any) -> KeptWarningList:

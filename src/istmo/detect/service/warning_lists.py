@@ -9,7 +9,7 @@ from istmo.detect.objects import KeptWarningList
 from istmo.detect.records import warning_lists as records
 from istmo.detect.service.asking import Asking
 from istmo.detect.warned import Warned
-from istmo.detect.warnings import WarningList, compile_list, read_warning_list, reserved_lists
+from istmo.detect.warnings import WarningList, prepare, read_warning_list, reserved_lists
 from istmo.errors import Conflict, InvalidInput, NotFound, TooLarge
 from istmo.policy import Action, Principal, told
 
@@ -53,9 +53,9 @@ class WarningLists(Asking):
         self.warned.refresh()
 
     def _put(self, principal: Principal, lists: Sequence[WarningList]) -> list[KeptWarningList]:
-        ready = [(one, compile_list(one)) for one in lists]
-        for one, compiled in ready:
-            if not compiled.entries:
+        ready = [(one, prepare(one)) for one in lists]
+        for one, two in ready:
+            if not two.entries:
                 raise InvalidInput("detect.warning_list_empty", name=one.name[:100], type=one.type)
         kept = []
         with self._store.write() as tx:
@@ -65,11 +65,8 @@ class WarningLists(Asking):
             if sum(known.values()) > MOST_ENTRIES:
                 raise TooLarge("detect.warning_lists_long", limit=MOST_ENTRIES)
             for one, two in ready:
-                kept.append(
-                    records.put_list(
-                        tx.connection, one, two.entries, two.unusable, told(principal), self._clock.now()
-                    )
-                )
+                now = self._clock.now()
+                kept.append(records.put_list(tx.connection, one, two, told(principal), now))
                 self._record(tx, principal, Action.RULE_WRITE, f"warning-list {one.name} = {two.entries}")
         self.warned.refresh()
         return kept

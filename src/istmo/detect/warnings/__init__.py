@@ -3,7 +3,26 @@
 Pure: lists in, names of the lists on which a value stands out.
 """
 
-from istmo.detect.warnings.finding import Value, Warnings, compile_list
+from istmo.detect.warnings.finding import (
+    Compiled,
+    Prepared,
+    Value,
+    Warnings,
+    compile_list,
+    open_list,
+    prepare,
+)
 from istmo.detect.warnings.reading import WarningList, read_warning_list, reserved_lists
 
-__all__ = ["Value", "WarningList", "Warnings", "compile_list", "read_warning_list", "reserved_lists"]
+__all__ = [
+    "Compiled",
+    "Prepared",
+    "Value",
+    "WarningList",
+    "Warnings",
+    "compile_list",
+    "open_list",
+    "prepare",
+    "read_warning_list",
+    "reserved_lists",
+]

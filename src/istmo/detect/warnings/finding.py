@@ -1,17 +1,22 @@
 """On which warning lists does a value stand? Millions of entries in eight bytes each.
 
-Exact entries are kept as numbers that Python's own keyed hash makes of them, sorted: whoever writes a list
-or an indicator cannot choose what falls together.
+Exact entries are kept as numbers, sorted: what BLAKE2 makes of them with a key of the list's own, so that
+whoever writes an indicator cannot choose what falls together with an entry. So they rest, too, and are in
+force at once when a node starts.
 """
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import secrets
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
+
+import orjson
 
 from istmo.detect.sigma.expressions import check_expression, search
 from istmo.detect.sigma.problems import Refused
@@ -20,6 +25,7 @@ from istmo.detect.warnings.reading import WarningList
 
 MOST_REMEMBERED: Final = 20_000
 _BITS: Final = {4: 32, 6: 128}
+_EXACT: Final = ("string", "hostname")
 
 
 class Value(NamedTuple):
@@ -32,15 +38,26 @@ class Value(NamedTuple):
 Test = Callable[[Value], bool]
 
 
+class Prepared(NamedTuple):
+    """A list as it rests."""
+
+    name: str
+    type: str
+    kinds: frozenset[str]
+    entries: int
+    unusable: int
+    """Entries that are not of the list's type, or cannot be served."""
+    key: bytes
+    data: bytes
+    """Of exact entries the numbers; of others a JSON array."""
+
+
 class Compiled(NamedTuple):
     """A list made ready."""
 
     name: str
     kinds: frozenset[str]
     is_on: Test
-    entries: int
-    unusable: int
-    """Entries that are not of the list's type, or cannot be served."""
 
 
 class Warnings:
@@ -62,36 +79,57 @@ class Warnings:
         return found
 
 
+def prepare(one: WarningList) -> Prepared:
+    """A list as it is to be kept; what of it cannot be used is counted."""
+    key = b""
+    if one.type in _EXACT:
+        key = secrets.token_bytes(16)
+        plain = _plain if one.type == "string" else _name
+        numbers = sorted({_number(key, text) for entry in one.entries if (text := plain(entry))})
+        used, data = len(numbers), array("Q", numbers).tobytes()
+    else:
+        good = _good_ranges if one.type == "cidr" else _good_parts if one.type == "substring" else _good
+        kept = list(good(one.entries))
+        used, data = len(kept), orjson.dumps(kept)
+    unusable = max(0, len(one.entries) - used) + one.problems
+    return Prepared(one.name, one.type, one.kinds, used, unusable, key, data)
+
+
+def open_list(one: Prepared) -> Compiled:
+    """A list that was kept, made ready."""
+    if one.type in _EXACT:
+        numbers = array("Q")
+        numbers.frombytes(one.data)
+        held = _Texts(one.key, numbers)
+        return Compiled(one.name, one.kinds, (_strings if one.type == "string" else _hostnames)(held))
+    entries: list[str] = orjson.loads(one.data)
+    make = {"cidr": _ranges, "substring": _substrings, "regex": _expressions}[one.type]
+    return Compiled(one.name, one.kinds, make(entries))
+
+
 def compile_list(one: WarningList) -> Compiled:
-    """Make a list ready; what of it cannot be used is counted."""
-    make = {
-        "cidr": _ranges,
-        "hostname": _hostnames,
-        "string": _strings,
-        "substring": _substrings,
-        "regex": _expressions,
-    }[one.type]
-    test, used = make(one.entries)
-    unusable = len(one.entries) - used + one.problems
-    return Compiled(one.name, one.kinds, test, used, unusable)
+    """A list as it came, made ready."""
+    return open_list(prepare(one))
 
 
 # --- exact -------------------------------------------------------------------------------------------
 
 
 class _Texts:
-    """A set of texts that takes eight bytes for each."""
+    """A set of texts."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self._hashes = array("q", sorted(set(map(hash, texts))))
+    def __init__(self, key: bytes, numbers: array[int]) -> None:
+        self._key, self._numbers = key, numbers
 
     def __contains__(self, text: str) -> bool:
-        wanted = hash(text)
-        place = bisect_left(self._hashes, wanted)
-        return place < len(self._hashes) and self._hashes[place] == wanted
+        wanted = _number(self._key, text)
+        place = bisect_left(self._numbers, wanted)
+        return place < len(self._numbers) and self._numbers[place] == wanted
 
-    def __len__(self) -> int:
-        return len(self._hashes)
+
+def _number(key: bytes, text: str) -> int:
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key)
+    return int.from_bytes(digest.digest(), "big")
 
 
 def _plain(text: str) -> str:
@@ -105,21 +143,22 @@ def _plain(text: str) -> str:
     return text
 
 
-def _strings(entries: Sequence[str]) -> tuple[Test, int]:
-    texts = _Texts(text for one in entries if (text := _plain(one)))
+def _name(text: str) -> str:
+    return text.strip().casefold().strip(".")
 
+
+def _strings(texts: _Texts) -> Test:
     def is_on(value: Value) -> bool:
         text = _plain(value.value)
         if text in texts:
             return True
         return value.kind == "filename" and "\\" in text and text.rpartition("\\")[2] in texts
 
-    return is_on, len(texts)
+    return is_on
 
 
-def _hostnames(entries: Sequence[str]) -> tuple[Test, int]:
+def _hostnames(names: _Texts) -> Test:
     """Names, each with all below it."""
-    names = _Texts(name for one in entries if (name := one.strip().casefold().strip(".")))
 
     def is_on(value: Value) -> bool:
         name = _host(value)
@@ -129,7 +168,7 @@ def _hostnames(entries: Sequence[str]) -> tuple[Test, int]:
             name = name.partition(".")[2]
         return False
 
-    return is_on, len(names)
+    return is_on
 
 
 def _host(value: Value) -> str:
@@ -150,13 +189,15 @@ def _host(value: Value) -> str:
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def _ranges(entries: Sequence[str]) -> tuple[Test, int]:
+def _good_ranges(entries: Sequence[str]) -> Iterator[str]:
+    return (str(network) for one in entries if (network := _network(one)) is not None)
+
+
+def _ranges(entries: Sequence[str]) -> Test:
     held: dict[tuple[int, int], set[int]] = {}
-    used = 0
     for one in entries:
         network = _network(one)
         if network is not None:
-            used += 1
             held.setdefault((network.version, network.prefixlen), set()).add(_leading(network))
     by_length = sorted(held)
 
@@ -171,7 +212,7 @@ def _ranges(entries: Sequence[str]) -> tuple[Test, int]:
             if version == network.version and length <= network.prefixlen
         )
 
-    return is_on, used
+    return is_on
 
 
 def _network(text: str) -> _Network | None:
@@ -188,30 +229,33 @@ def _leading(network: _Network) -> int:
 # --- one after the other -----------------------------------------------------------------------------
 
 
-def _substrings(entries: Sequence[str]) -> tuple[Test, int]:
-    parts = tuple(dict.fromkeys(one.casefold() for one in entries if one.strip()))
-    return lambda value: any(part in value.value.casefold() for part in parts), len(parts)
+def _good_parts(entries: Sequence[str]) -> Iterator[str]:
+    return iter(dict.fromkeys(one.casefold() for one in entries if one.strip()))
 
 
-def _expressions(entries: Sequence[str]) -> tuple[Test, int]:
+def _substrings(parts: Sequence[str]) -> Test:
+    return lambda value: any(part in value.value.casefold() for part in parts)
+
+
+def _expressions(entries: Sequence[str]) -> Test:
     """Perl's way of writing them: ``/…/i``; without strokes as they are."""
-    good = list(_good(entries))
-    if not good:
-        return lambda _: False, 0
-    found = search(good)
-    return lambda value: found(value.value), len(good)
+    found = search([expression for one in entries if (expression := _expression(one))])
+    return lambda value: found(value.value)
 
 
-def _good(entries: Sequence[str]) -> Iterator[Expression]:
-    for one in entries:
-        pattern, flags = one, ""
-        if one.startswith("/") and (end := one.rfind("/")) > 0:
-            pattern, flags = one[1:end], one[end + 1 :]
-        if not set(flags) <= set("ims"):
-            continue
-        expression = Expression(pattern, "".join(sorted(set(flags))))
-        try:
-            check_expression(expression)
-        except Refused:
-            continue
-        yield expression
+def _good(entries: Sequence[str]) -> Iterator[str]:
+    return (one for one in entries if _expression(one))
+
+
+def _expression(text: str) -> Expression | None:
+    pattern, flags = text, ""
+    if text.startswith("/") and (end := text.rfind("/")) > 0:
+        pattern, flags = text[1:end], text[end + 1 :]
+    if not set(flags) <= set("ims"):
+        return None
+    expression = Expression(pattern, "".join(sorted(set(flags))))
+    try:
+        check_expression(expression)
+    except Refused:
+        return None
+    return expression
