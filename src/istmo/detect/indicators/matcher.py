@@ -282,13 +282,15 @@ class Matcher:
             value = fields[name]
             if type(value) is str:
                 found = memory.young.get(value)
+                if found is _NOTHING:  # nearly always
+                    continue
                 if found is None:
                     found = memory.look(self._tables, value)
                 if found:
                     self._tell(found, name, value, hits)
             elif value is not None and isinstance(value, (list, dict)):
                 self._match_inside(name, memory, value, hits, 0)
-        if self._watches:
+        if self._watches.by_row:
             return self._judge(fields, names, at, event, hits)
         return list(hits)
 
@@ -305,8 +307,11 @@ class Matcher:
             else:
                 told.append(hit)
         seen = Event(fields)
+        rows = self._watches.candidates(seen, names)
+        if not rows and not found:
+            return told
         now = self._now()
-        for row in sorted(self._watches.candidates(seen, names).union(found)):
+        for row in sorted(rows.union(found)):
             if now >= self._until[row]:
                 continue
             by = self._watches.judge(row, seen, found.get(row, NOTHING_FOUND), at, event)

@@ -111,7 +111,7 @@ class Watches:
     """The patterns that are in, by row, and how an event comes to one of them."""
 
     def __init__(self) -> None:
-        self._by_row: dict[int, Watch] = {}
+        self.by_row: dict[int, Watch] = {}
         self._equal: dict[str, dict[Value, set[int]]] = {}
         self._asked: dict[str, dict[int, list[Stands]]] = {}
         self._always: set[int] = set()
@@ -130,14 +130,11 @@ class Watches:
         self.fed = 0
         """… and by them."""
 
-    def __len__(self) -> int:
-        return len(self._by_row)
-
     def __contains__(self, row: int) -> bool:
-        return row in self._by_row
+        return row in self.by_row
 
     def get(self, row: int) -> Watch | None:
-        return self._by_row.get(row)
+        return self.by_row.get(row)
 
     @property
     def has_moments(self) -> bool:
@@ -146,7 +143,7 @@ class Watches:
 
     def in_time(self) -> Iterator[tuple[int, Watch]]:
         """The patterns that look at when things happened, by row."""
-        return ((row, self._by_row[row]) for row in self._in_time)
+        return ((row, self.by_row[row]) for row in self._in_time)
 
     def remembering(self) -> Iterator[tuple[int, Tracker]]:
         """Those that remember something now, the one that waited longest first."""
@@ -177,7 +174,7 @@ class Watches:
 
     def add(self, row: int, watch: Watch) -> None:
         """A pattern of its own row."""
-        self._by_row[row] = watch
+        self.by_row[row] = watch
         if watch.tracker is not None:
             self._in_time[row] = watch.tracker
             self.changes += 1
@@ -196,7 +193,7 @@ class Watches:
 
     def remove(self, row: int) -> None:
         """The pattern of a row, with all that it remembers."""
-        watch = self._by_row.pop(row, None)
+        watch = self.by_row.pop(row, None)
         if watch is None:
             return
         if self._in_time.pop(row, None) is not None and watch.tracker is not None:
@@ -267,7 +264,7 @@ class Watches:
 
     def judge(self, row: int, event: Event, found: Found, at: int, id: str) -> Told | None:
         """Ask one pattern."""
-        watch = self._by_row[row]
+        watch = self.by_row[row]
         if self.resting is not None and row in self.resting:
             return None
         told = watch.judge(event, found, at, id)
