@@ -86,6 +86,7 @@ def create_node(settings: Settings, clock: Clock) -> Node:
     identity = Identity(store, clock, settings.space)
     ledger = Ledger(store, keys, settings.member, clock, settings.log_files)
     federation = Federation(store, ledger, keys, settings, clock)
+    warned = Warned(store)
     intel = Intel(
         store,
         ledger,
@@ -93,8 +94,8 @@ def create_node(settings: Settings, clock: Clock) -> Node:
         clock,
         members=lambda: names_of_members(federation, settings),
         acknowledgements=federation.acks,
+        warned=warned.lists_of,
     )
-    warned = Warned(store)
     stories = Stories(settings.member, clock, intel, intel, lambda: warned.current)
     link = WorkerLink(
         store,

@@ -49,6 +49,7 @@ from istmo.detect.sigma.expressions import check_expression, search
 from istmo.detect.sigma.pipelines import apply_pipelines, read_pipeline
 from istmo.detect.sigma.problems import Refused
 from istmo.detect.sigma.values import Expression
+from istmo.detect.warnings import Warnings, compile_list, read_warning_list
 from istmo.detect.wire import WireSource
 from istmo.errors import IstmoError
 from istmo.model.patterns import read_pattern
@@ -299,6 +300,16 @@ def patterns(data: bytes) -> None:
     assert ours is None or ours == expected(case), case.text
 
 
+def warning_lists(data: bytes) -> None:
+    """A warning list; values of every kind are looked for on it."""
+    with suppress(IstmoError):
+        read = read_warning_list(data)
+        lists = Warnings([compile_list(read)])
+        for kind in sorted(read.kinds):
+            for value in (*read.entries[:5], "192.0.2.7", "2001:db8::/32", "http://[::1]:8/a", "a@b.example"):
+                lists.find(kind, value)
+
+
 def _asked(event: NormalEvent) -> None:
     """What a hunt asks every event: its time, its host, rules and indicators."""
     assert event.time is None or event.time.tzinfo is not None
@@ -330,6 +341,7 @@ TARGETS: dict[str, Target] = {
         correlations,
         queries,
         patterns,
+        warning_lists,
     )
 }
 _SYSLOG = b"<38>Mar  1 09:00:00 web1 sshd[24200]: Invalid user op from 192.0.2.9\n"
@@ -399,6 +411,13 @@ SEEDS: dict[str, list[bytes]] = {
     "chunks": [
         b"\x10\x1e\x0f12345678\x00\x02{{{{\x10\x1e\x0f12345678\x01\x02}}}}",
         b"\x0c\x78\x9cK\x04\x00\x00b\x00b\x00\x00\x00",
+    ],
+    "warning_lists": [
+        b'{"name":"a","type":"cidr","list":["192.0.2.0/24","2001:db8::/32"],"matching_attributes":["ip-src"]}',
+        b'{"name":"b","type":"hostname","list":["b.example"],"version":1}',
+        b'{"name":"c","type":"string","list":["192.0.2.7","::1"],"matching_attributes":["domain|ip"]}',
+        b'{"name":"d","type":"regex","list":["/^a+b/i","(x"],"matching_attributes":["url"]}',
+        b'{"name":"e","type":"substring","list":["exam",""]}',
     ],
     "patterns": [
         b"([mutex:name = 'm' AND process:pid > 1] FOLLOWEDBY [process:command_line LIKE '%uno%'])"

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
+
 from istmo.cli.demo.region import RunningNode
 from istmo.model import instants
 
-from .asking import alerts, connection, detection, indicator, publish, until, worker
+from .asking import alerts, connection, detection, indicator, publish, signed_in, until, worker
 
 ADDRESS = "203.0.113.90"
 TOGETHER = f"[ipv4-addr:value = '{ADDRESS}' AND network-traffic:dst_port = 443]"
@@ -112,3 +114,36 @@ def test_patterns_come_into_force_and_go_out_of_it_within_a_second_while_events_
         until(lambda: count(node, expiring["id"]) > 0, "events are told until then")
         until(lambda: datetime.now(UTC) > ends, "the end has come")
         goes_silent(node, flow, expiring["id"])
+
+
+def test_a_warning_list_is_told_when_publishing_on_the_indicator_and_on_the_alert(
+    region: Callable[..., list[RunningNode]],
+) -> None:
+    (node,) = region(1, joined=False)
+    kept = {"name": "Public resolvers", "type": "string", "list": ["8.8.8.8"]}
+    told = node.operator.post("/api/v1/warning-lists", orjson.dumps(kept))
+    assert (told["entries"], told["type"]) == (1, "string")
+    assert node.operator.get("/api/v1/warning-lists")["total"] == 1
+    common = indicator("8.8.8.8", confidence=90, indicator_types=["malicious-activity"])
+    done = publish(node, common, audience=node.settings.member)
+    assert done["items"][0]["warning_lists"] == {"8.8.8.8": ["Public resolvers"]}
+    until(lambda: detection(node, common["id"]) == "live", "in force")
+    about = node.operator.get(f"/api/v1/objects/{common['id']}/detection")
+    assert (about["level"], about["warning_lists"]) == ("critical", {"8.8.8.8": ["Public resolvers"]})
+
+    node.source("flow").send([connection("8.8.8.8")])
+    until(lambda: count(node, common["id"]) == 1, "it is told")
+    (alert,) = alerts(node, common["id"])
+    assert alert["level"] == "informational"
+    weighed = node.operator.get(f"/api/v1/alerts/{alert['id']}")["weighed"]
+    assert (weighed["confidence"], weighed["warning_lists"]) == (90, ["Public resolvers"])
+    assert "Public resolvers" in weighed["text"]
+    for page in (f"/alerts/{alert['id']}", f"/objects/{common['id']}"):
+        with signed_in(node) as browser:
+            assert "Public resolvers" in browser.get(page).text
+
+    node.operator.call("DELETE", "/api/v1/warning-lists", None, {"name": "Public resolvers"})
+    node.source("more").send([connection("8.8.8.8")])
+    until(lambda: count(node, common["id"]) == 2, "it is told again")
+    assert alerts(node, common["id"])[0]["level"] == "critical"
+    assert node.operator.call("PUT", "/api/v1/warning-lists/reserved", None, {})["total"] == 2
