@@ -75,9 +75,10 @@ def values_of(fields: dict[str, Any]) -> dict[tuple[str, ...], list[Any]]:
         held = (fields.get(name, []) for name in names)
         return [value for one in held for value in (one if isinstance(one, list) else [one])]
 
+    nested = [fields["process"]["command_line"]] if "process" in fields else []
     return {
         MUTEX: some("MutexName"),
-        LINE: [one for one in some("CommandLine") if one],
+        LINE: [one for one in (*some("CommandLine"), *nested) if one],
         PID: some("ProcessId"),
         ADDRESS: some("SourceIp", "DestinationIp"),
         SOURCE: some("SourceIp"),
@@ -102,6 +103,8 @@ def _event(choose: Choose) -> tuple[int, dict[str, Any]]:
     fields: dict[str, Any] = {"MutexName": _one(choose, NAMES)}
     if choose(2):
         fields["CommandLine"] = _one(choose, LINES)
+        if choose(4) == 3:  # as ECS writes it
+            fields["process"] = {"command_line": fields.pop("CommandLine")}
     if choose(2):
         fields["ProcessId"] = choose(3) + 1 if choose(3) else [1, 3]
     if choose(3):

@@ -23,7 +23,8 @@ from istmo.detect.indicators.comparisons import (
     make_comparison,
 )
 from istmo.detect.indicators.moments import Moment, Tracker, is_timeless, make_tracker
-from istmo.detect.indicators.properties import PROPERTIES, Value
+from istmo.detect.indicators.properties import PROPERTIES, Value, read_property
+from istmo.detect.sigma.expressions import search
 
 MOST_ASKED: Final = 256
 """Patterns that must be asked of every event which carries the property, as no value anchors them."""
@@ -33,6 +34,9 @@ MOST_TOLD_FIELDS: Final = 4
 LONGEST_REMEMBERED: Final = 120
 MOST_VALUES_KEPT: Final = 20_000
 LONGEST_PLAN: Final = 1 << 20
+
+_Present = tuple[str, tuple[str, ...], bool]
+"""A property, the fields of an event that carry it, and whether it may lie deeper in it."""
 
 
 class Watch:
@@ -114,10 +118,11 @@ class Watches:
         self.by_row: dict[int, Watch] = {}
         self._equal: dict[str, dict[Value, set[int]]] = {}
         self._asked: dict[str, dict[int, list[Stands]]] = {}
+        self._filters: dict[str, _Filter] = {}
         self._always: set[int] = set()
         self._asked_rows: set[int] = set()
-        self._present: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._came_to: dict[tuple[str, Value], tuple[int, ...]] = {}
+        self._present: dict[tuple[str, ...], tuple[_Present, ...]] = {}
+        self._came_to: dict[tuple[str, str], tuple[int, ...]] = {}
         self._remembering: OrderedDict[int, int] = OrderedDict()
         self._moments = 0
         self._in_time: dict[int, Tracker] = {}
@@ -186,6 +191,7 @@ class Watches:
             elif kind == "?":
                 self._asked_rows.add(row)
                 if name:
+                    self._filters.pop(name, None)
                     self._asked.setdefault(name, {}).setdefault(row, []).append(value)
                 else:
                     self._always.add(row)
@@ -212,6 +218,7 @@ class Watches:
                     if not self._equal[name]:
                         del self._equal[name]
             elif kind == "?" and name and row in self._asked.get(name, {}):
+                self._filters.pop(name, None)
                 del self._asked[name][row]
                 if not self._asked[name]:
                     del self._asked[name]
@@ -229,37 +236,49 @@ class Watches:
         present = self._present.get(names)
         if present is None:
             present = self._note(names)
-        for property in present:
-            for _, value in event.values(property):
-                rows = self._came_to.get((property, value))
-                if rows is None:
-                    rows = self._look(property, value)
-                found.update(rows)
+        for property, flat, is_nested in present:
+            if is_nested:
+                for _, value in event.values(property):
+                    found.update(self._look(property, value))
+                continue
+            for name in flat:
+                text = event.fields[name]
+                rows = self._came_to.get((property, text)) if type(text) is str else None
+                found.update(self._read(property, name, text) if rows is None else rows)
         return found
 
-    def _note(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        there = {part for name in names for part in (name, name.partition(".")[0])}
-        watched = dict.fromkeys((*self._equal, *self._asked))
-        present = tuple(
-            one
-            for one in watched
-            if any(field in there or field.partition(".")[0] in there for field in PROPERTIES[one].fields)
-        )
+    def _note(self, names: tuple[str, ...]) -> tuple[_Present, ...]:
+        there = frozenset(names)
+        present: list[_Present] = []
+        for one in dict.fromkeys((*self._equal, *self._asked)):
+            fields = PROPERTIES[one].fields
+            flat = tuple(field for field in fields if field in there)
+            is_nested = any("." in field and field.partition(".")[0] in there for field in fields)
+            if flat or is_nested:
+                present.append((one, flat, is_nested))
         if len(self._present) >= 512:  # whoever sends events chooses the names
             self._present.clear()
         if sum(map(len, names)) <= 8192:
-            self._present[names] = present
-        return present
+            self._present[names] = tuple(present)
+        return tuple(present)
+
+    def _read(self, property: str, name: str, held: Any) -> tuple[int, ...]:
+        """The rows that one field comes to as this property: remembered by its text."""
+        values = read_property(property, {name: held})
+        rows = tuple({row for _, value in values for row in self._look(property, value)})
+        if type(held) is str and len(held) <= 1024:
+            if len(self._came_to) >= MOST_VALUES_KEPT:
+                self._came_to.clear()
+            self._came_to[property, held] = rows
+        return rows
 
     def _look(self, property: str, value: Value) -> tuple[int, ...]:
         rows = set(self._equal.get(property, {}).get(value, ()))
-        for row, asked in self._asked.get(property, {}).items():
-            if any(one.is_true_of(value) for one in asked):
-                rows.add(row)
-        if len(self._came_to) >= MOST_VALUES_KEPT:
-            self._came_to.clear()
-        if not isinstance(value, str) or len(value) <= 1024:
-            self._came_to[property, value] = tuple(rows)
+        if property in self._asked:
+            found = self._filters.get(property)
+            if found is None:
+                found = self._filters[property] = _Filter(self._asked[property])
+            rows.update(found.rows(value))
         return tuple(rows)
 
     def judge(self, row: int, event: Event, found: Found, at: int, id: str) -> Told | None:
@@ -287,6 +306,26 @@ class Watches:
         self._in_time[row].clear()
         self._moments -= held
         self._counts["forgotten"] += held
+
+
+class _Filter:
+    """Comparisons of one property that have to be asked: most values are told by one look that none holds."""
+
+    def __init__(self, asked: Mapping[int, list[Stands]]) -> None:
+        self._texts = [(row, one) for row, some in asked.items() for one in some if one.expression]
+        self._others = [(row, one) for row, some in asked.items() for one in some if not one.expression]
+        expressions = dict.fromkeys(one.expression for _, one in self._texts if one.expression)
+        self._may_hold = search(list(expressions)) if len(expressions) > 1 else None
+
+    def rows(self, value: Value) -> Iterator[int]:
+        """The patterns of which some comparison holds for this value."""
+        for row, one in self._others:
+            if one.is_true_of(value):
+                yield row
+        if self._may_hold is None or (isinstance(value, str) and self._may_hold(value)):
+            for row, one in self._texts:
+                if one.is_true_of(value):
+                    yield row
 
 
 NOTHING_FOUND: Final[Mapping[tuple[str, str], list[tuple[str, str]]]] = {}
