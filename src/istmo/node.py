@@ -17,6 +17,7 @@ from istmo.detect.service import Detect
 from istmo.detect.silences import Silences
 from istmo.detect.stories import Stories
 from istmo.detect.supervise import Supervisor
+from istmo.detect.warned import Warned
 from istmo.federation.service import Federation
 from istmo.identity.service import Identity
 from istmo.intel.service import Intel
@@ -85,6 +86,7 @@ def create_node(settings: Settings, clock: Clock) -> Node:
     identity = Identity(store, clock, settings.space)
     ledger = Ledger(store, keys, settings.member, clock, settings.log_files)
     federation = Federation(store, ledger, keys, settings, clock)
+    warned = Warned(store)
     intel = Intel(
         store,
         ledger,
@@ -92,8 +94,9 @@ def create_node(settings: Settings, clock: Clock) -> Node:
         clock,
         members=lambda: names_of_members(federation, settings),
         acknowledgements=federation.acks,
+        warned=warned.lists_of,
     )
-    stories = Stories(settings.member, clock, intel, intel)
+    stories = Stories(settings.member, clock, intel, intel, lambda: warned.current)
     link = WorkerLink(
         store,
         settings,
@@ -111,6 +114,7 @@ def create_node(settings: Settings, clock: Clock) -> Node:
         members=federation.members,
         link=link,
         indicators=intel,
+        warned=warned,
     )
     respond = Respond(
         store, ledger, clock, federation.members, _Alerts(detect), _Objects(intel), settings.space

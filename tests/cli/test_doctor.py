@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from istmo.cli import doctor
 from istmo.detect.eventstore.closing import close_segment
 from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.lines import compose
@@ -229,3 +230,11 @@ def test_a_folder_without_a_node_is_told_what_to_do(tmp_path: Path) -> None:
     done = istmo("doctor", "--data", tmp_path / "nothing", "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"]["code"] == "settings.no_node"
+
+
+def test_patterns_that_had_to_forget_are_a_warning() -> None:
+    counts = {"patterns": 3, "remembered": 40, "displaced": 7, "forgotten": 0, "given_up": 0}
+    well = doctor._patterns(counts)
+    assert (well.state, well.key) == ("ok", "patterns.ok")
+    assert doctor._patterns(counts | {"forgotten": 12}).key == "patterns.bad"
+    assert doctor._patterns(counts | {"given_up": 1}).key == "patterns.bad"

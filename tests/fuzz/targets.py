@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from detect.indicators.pattern_cases import expected, found, make_case
 from istmo.clock import ManualClock
 from istmo.detect.eventstore.lines import read_event
 from istmo.detect.indicators import Matcher
@@ -48,8 +49,10 @@ from istmo.detect.sigma.expressions import check_expression, search
 from istmo.detect.sigma.pipelines import apply_pipelines, read_pipeline
 from istmo.detect.sigma.problems import Refused
 from istmo.detect.sigma.values import Expression
+from istmo.detect.warnings import Warnings, compile_list, read_warning_list
 from istmo.detect.wire import WireSource
 from istmo.errors import IstmoError
+from istmo.model.patterns import read_pattern
 from istmo.settings import Limits
 
 from .searching import SEEDS as QUERIES
@@ -281,6 +284,32 @@ def correlations(data: bytes) -> None:
     correlator.snapshot()
 
 
+def patterns(data: bytes) -> None:
+    """A STIX pattern as it is published, fed with events; and one made of the bytes, held to the oracle."""
+    text, _, rest = data.partition(b"\0")
+    with suppress(IstmoError):
+        read = read_pattern(text.decode("utf-8", "replace"))
+        matcher = Matcher(lambda: 0)
+        matcher.put("indicator--x", read.terms, None, read.plan)
+        assert matcher.plan("indicator--x") == read.plan
+        for number, at in enumerate(rest[:40]):
+            matcher.match(FIELDS | {"MutexName": "m", "ProcessId": at % 3}, at * 1_000_000, f"0-{number}")
+    chosen = iter(data)
+    case = make_case(lambda below: next(chosen, 0) % below)
+    ours = found(case)
+    assert ours is None or ours == expected(case), case.text
+
+
+def warning_lists(data: bytes) -> None:
+    """A warning list; values of every kind are looked for on it."""
+    with suppress(IstmoError):
+        read = read_warning_list(data)
+        lists = Warnings([compile_list(read)])
+        for kind in sorted(read.kinds):
+            for value in (*read.entries[:5], "192.0.2.7", "2001:db8::/32", "http://[::1]:8/a", "a@b.example"):
+                lists.find(kind, value)
+
+
 def _asked(event: NormalEvent) -> None:
     """What a hunt asks every event: its time, its host, rules and indicators."""
     assert event.time is None or event.time.tzinfo is not None
@@ -311,6 +340,8 @@ TARGETS: dict[str, Target] = {
         bodies,
         correlations,
         queries,
+        patterns,
+        warning_lists,
     )
 }
 _SYSLOG = b"<38>Mar  1 09:00:00 web1 sshd[24200]: Invalid user op from 192.0.2.9\n"
@@ -380,6 +411,23 @@ SEEDS: dict[str, list[bytes]] = {
     "chunks": [
         b"\x10\x1e\x0f12345678\x00\x02{{{{\x10\x1e\x0f12345678\x01\x02}}}}",
         b"\x0c\x78\x9cK\x04\x00\x00b\x00b\x00\x00\x00",
+    ],
+    "warning_lists": [
+        b'{"name":"a","type":"cidr","list":["192.0.2.0/24","2001:db8::/32"],"matching_attributes":["ip-src"]}',
+        b'{"name":"b","type":"hostname","list":["b.example"],"version":1}',
+        b'{"name":"c","type":"string","list":["192.0.2.7","::1"],"matching_attributes":["domain|ip"]}',
+        b'{"name":"d","type":"regex","list":["/^a+b/i","(x"],"matching_attributes":["url"]}',
+        b'{"name":"e","type":"substring","list":["exam",""]}',
+    ],
+    "patterns": [
+        b"([mutex:name = 'm' AND process:pid > 1] FOLLOWEDBY [process:command_line LIKE '%uno%'])"
+        b" WITHIN 5 SECONDS"
+        b"\0\1\2\3\4\5\6",
+        b"[ipv4-addr:value ISSUBSET '192.0.2.0/24' OR file:hashes.'SHA-256' IN ('00')] REPEATS 2 TIMES AND "
+        b"[file:name MATCHES '^(a|b){1,3}'] START t'2026-03-01T00:00:00Z' STOP t'2026-03-02T00:00:00.5Z'\0\1",
+        b"[domain-name:value = 'evil.example'] OR [url:value != 'http://a/' AND NOT EXISTS mutex:name]\0\1",
+        bytes(range(60)),
+        bytes(range(200, 100, -1)),
     ],
     "correlations": [
         CORRELATION.format(

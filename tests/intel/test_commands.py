@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,21 @@ def test_publish_with_yes_and_json_is_for_programs(served: Served, hn: Node, wri
     again = served.run("publish", file, "--audience", "region", "--tlp", "green")
     assert again.exit_code == 0, "nothing left to ask about"
     assert hn.log_size() == 1
+
+
+def test_values_that_stand_on_a_warning_list_are_named(
+    served: Served, hn: Node, write: Any, language: str
+) -> None:
+    def warned(values: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, ...]]:
+        return {one: ("Public resolvers",) for one in values if one == ("ipv4", "8.8.8.8")}
+
+    hn.intel._warned = warned
+    raw = bundle(indicator(pattern="[ipv4-addr:value IN ('8.8.8.8', '203.0.113.5')]"))
+    shown = served.run("publish", write("b.json", raw), "--audience", "region", "--tlp", "green", "--yes")
+    assert shown.exit_code == 0, shown.output
+    told = CATALOGUE.text(language, "console.publish.warned", value="8.8.8.8", lists="Public resolvers")
+    assert told in " ".join(shown.output.split())
+    assert "203.0.113.5" not in shown.output
 
 
 def test_retract_tells_to_how_many_it_goes(served: Served, hn: Node, language: str) -> None:

@@ -262,6 +262,8 @@ BODIES: dict[str, object] = {
     "/api/v1/sources/{source_id}/kept": _only({"keep_days": 90}, {"keep_days": -1}),
     "/api/v1/sources/{source_id}": _only({"networks": ["10.66.0.0/16"]}, {"form": SECRET_WORD}),
     "/api/v1/value-lists/{name}": _only({"values": []}),
+    "/api/v1/warning-lists/reserved": _only({}),
+    "/api/v1/warning-lists": _only({"name": "", "type": "cidr", "list": ["x"]}, b"[]"),
     "/api/v1/tokens": _only(
         {"name": "x", "scopes": ["read"], "account": SECRET_WORD}, {"name": "", "scopes": []}
     ),

@@ -151,6 +151,7 @@ def test_real_answers_keep_to_the_document(
         ("/api/v1/hunts", {}),
         ("/api/v1/hunts/{hunt_id}", {"hunt_id": scene.hunt}),
         ("/api/v1/hunts/{hunt_id}/runs", {"hunt_id": scene.hunt}),
+        ("/api/v1/warning-lists", {}),
         ("/api/v1/sources", {}),
         ("/api/v1/sources/{source_id}", {"source_id": scene.source}),
         ("/api/v1/cases", {}),

@@ -167,6 +167,8 @@ def check_running(settings: Settings) -> Iterator[Finding]:
             yield _kept(client.get("/api/v1/events/kept"))
             if counts := node["worker"]["correlations"]:
                 yield _correlations(counts)
+            if counts := node["worker"]["patterns"]:
+                yield _patterns(counts)
             yield _slow_rules(client.get("/api/v1/rules", slow="true"))
             yield _hunts(client.get("/api/v1/hunts", failing="true")["items"])
             yield from _sources(client.get("/api/v1/sources")["items"])
@@ -203,6 +205,15 @@ def _correlations(counts: dict[str, int]) -> Finding:
     is_bad = bool(forgotten or counts["late"])
     code = "correlations.bad" if is_bad else "correlations.ok"
     return Finding("correlations", "warn" if is_bad else "ok", code, told | {"forgotten": forgotten})
+
+
+def _patterns(counts: dict[str, int]) -> Finding:
+    """Whether patterns over time could remember what they need."""
+    told = {"n": counts["patterns"], "events": counts["remembered"]}
+    told |= {name: counts[name] for name in ("forgotten", "given_up")}
+    is_bad = bool(counts["forgotten"] or counts["given_up"])
+    code = "patterns.bad" if is_bad else "patterns.ok"
+    return Finding("patterns", "warn" if is_bad else "ok", code, told)
 
 
 def _slow_rules(found: dict[str, Any]) -> Finding:

@@ -39,6 +39,7 @@ COMMANDS = {
     "hunt": ("istmo.detect.commands_hunt", "detect.command.hunt"),
     "rules": ("istmo.detect.commands_rules", "detect.command.rules"),
     "lists": ("istmo.detect.commands_lists", "detect.command.lists"),
+    "warning-lists": ("istmo.detect.commands_warning", "detect.command.warning_lists"),
     "source": ("istmo.detect.commands_source", "detect.command.source"),
     "events": ("istmo.detect.commands_kept", "detect.command.events"),
     "search": ("istmo.detect.commands", "detect.command.search"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from istmo.detect.explaining import explain, explain_silence
+from istmo.detect.explaining import explain, explain_silence, explain_weighed
 from istmo.detect.objects import (
     Alert,
     Correlated,
@@ -19,6 +19,7 @@ from istmo.detect.objects import (
     Silence,
     Story,
     ValueList,
+    Weighed,
 )
 from istmo.detect.shapes import (
     AlertShape,
@@ -33,6 +34,7 @@ from istmo.detect.shapes import (
     StoryShape,
     UnusableRule,
     ValueListShape,
+    WeighedShape,
 )
 from istmo.detect.stories import from_micros
 from istmo.detect.wire import Tally, WireRow
@@ -69,11 +71,12 @@ def alert_json(alert: Alert) -> AlertShape:
 
 def story_json(story: Story, asker: Asker, catalogue: Catalogue) -> StoryShape:
     """An alert with its timeline and evidence."""
-    seen, silence = story.alert.correlation, story.alert.silence
+    seen, silence, weighed = story.alert.correlation, story.alert.silence, story.alert.weighed
     return {
         **alert_json(story.alert),
         "correlation": None if seen is None else correlation_json(seen, asker, catalogue),
         "silence": None if silence is None else silence_json(silence, asker, catalogue),
+        "weighed": None if weighed is None else weighed_json(weighed, asker, catalogue),
         "evidence": [evidence_json(one) for one in story.evidence],
         "timeline": [{"hour": _time(hour), "count": count} for hour, count in story.hours],
         "by_host": [{"host": host, "count": count} for host, count in story.hosts],
@@ -104,6 +107,16 @@ def silence_json(silence: Silence, asker: Asker, catalogue: Catalogue) -> Silenc
         "hourly": silence.hourly,
         "ended": _micros(silence.ended),
         "text": " ".join(explain_silence(catalogue, asker.language, silence, asker.zone)),
+    }
+
+
+def weighed_json(weighed: Weighed, asker: Asker, catalogue: Catalogue) -> WeighedShape:
+    """What the level of an indicator's alert was made of."""
+    return {
+        "confidence": weighed.confidence,
+        "types": list(weighed.types),
+        "warning_lists": list(weighed.lists),
+        "text": " ".join(explain_weighed(catalogue, asker.language, weighed)),
     }
 
 

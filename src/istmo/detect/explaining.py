@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from istmo.detect.objects import Correlated, Silence
+from istmo.detect.levels import band
+from istmo.detect.objects import Correlated, Silence, Weighed
 from istmo.detect.stories import from_micros
 from istmo.kit import times
 from istmo.kit.i18n import Catalogue
@@ -27,6 +28,25 @@ def explain(catalogue: Catalogue, language: str, seen: Correlated) -> list[str]:
         told.append(catalogue.text(language, "detect.correlation.group", group=group))
     if seen.matches > 1:
         told.append(catalogue.text(language, "detect.correlation.again", n=seen.matches))
+    return told
+
+
+def explain_weighed(catalogue: Catalogue, language: str, weighed: Weighed) -> list[str]:
+    """Sentences: how sure the indicator's author is, of what kind it is, and which warning lists say less."""
+
+    def say(key: str, **params: str | int) -> str:
+        return catalogue.text(language, f"detect.weighed.{key}", **params)
+
+    sure = catalogue.text(language, f"detect.confidence.{band(weighed.confidence)}")
+    told = [
+        say("unsaid", band=sure)
+        if weighed.confidence is None
+        else say("confidence", confidence=weighed.confidence, band=sure)
+    ]
+    if weighed.types:
+        told.append(say("types", types=", ".join(weighed.types)))
+    if weighed.lists:
+        told.append(say("lists", lists=", ".join(weighed.lists)))
     return told
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from istmo.detect.eventstore.lines import StoredEvent
 from istmo.detect.eventstore.times import event_micros
-from istmo.detect.indicators import Hit
+from istmo.detect.indicators import PATTERN, Hit
 from istmo.detect.normalise import NormalEvent
 from istmo.detect.wire import INDICATORS, SIGMA, WireHit
+
+MOST_TERMS: Final = 100
 
 
 def indicator_hits(
@@ -16,9 +19,15 @@ def indicator_hits(
 ) -> list[WireHit]:
     """One hit for each indicator, with every field that carried one of its values."""
     by_id: dict[str, dict[str, str]] = {}
+    terms: dict[str, dict[tuple[str, str], None]] = {}
     for hit in found:
         by_id.setdefault(hit.id, {})[hit.field] = hit.value
-    return [_hit(INDICATORS, id_, event, normal, fields, is_stored) for id_, fields in by_id.items()]
+        if hit.kind != PATTERN:
+            terms.setdefault(hit.id, {})[hit.kind, hit.term] = None
+    return [
+        _hit(INDICATORS, id_, event, normal, fields, is_stored, list(terms.get(id_, ()))[:MOST_TERMS])
+        for id_, fields in by_id.items()
+    ]
 
 
 def rule_hit(
@@ -35,6 +44,7 @@ def _hit(
     normal: NormalEvent,
     fields: dict[str, str],
     is_stored: bool,
+    terms: list[tuple[str, str]] | None = None,
 ) -> WireHit:
     return WireHit(
         detector=detector,
@@ -47,4 +57,5 @@ def _hit(
         stored=is_stored,
         received=event.received,
         source=event.source,
+        terms=terms or [],
     )

@@ -42,8 +42,6 @@ class Level(StrEnum):
 
 
 LEVELS = tuple(Level)
-INDICATOR_LEVEL = Level.HIGH
-"""An indicator says no level of its own: somebody took the trouble to share it."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +100,18 @@ class Silence:
 
 
 @dataclass(frozen=True)
+class Weighed:
+    """What the level of an indicator's alert was made of (``levels``). Plain values: kept as JSON."""
+
+    confidence: int | None = None
+    """0 to 100, as its author says."""
+    types: list[str] = field(default_factory=list)
+    """Of ``indicator-type-ov``, or words of its author's own."""
+    lists: list[str] = field(default_factory=list)
+    """The warning lists on which values stand that were hit."""
+
+
+@dataclass(frozen=True)
 class Alert:
     """One story: every match of one subject, folded into one row.
 
@@ -145,6 +155,8 @@ class Alert:
     """Where a correlation found it."""
     silence: Silence | None = None
     """Where it is about a source that fell silent."""
+    weighed: Weighed | None = None
+    """Where it is about an indicator."""
 
 
 @dataclass(frozen=True)
@@ -289,6 +301,24 @@ class ValueList:
 
 
 @dataclass(frozen=True)
+class KeptWarningList:
+    """A warning list, without its entries."""
+
+    name: str
+    type: str
+    """``cidr``, ``hostname``, ``string``, ``substring`` or ``regex``."""
+    description: str
+    version: str
+    kinds: tuple[str, ...]
+    """The kinds of values that it is about."""
+    entries: int
+    unusable: int
+    """Entries that are left out, since they are not of the list's type."""
+    changed: datetime
+    changed_by: str
+
+
+@dataclass(frozen=True)
 class WorkerNotice:
     """Something that the worker wants an administrator to know."""
 
@@ -323,6 +353,9 @@ class WorkerState:
     """Indicators whose hunt through stored events is still running; None as above."""
     correlations: Mapping[str, int] = field(default_factory=dict)
     """What correlations remember and have let go of, by name (``Counts`` and sizes)."""
+    patterns: Mapping[str, int] = field(default_factory=dict)
+    """What patterns over time remember and have let go of, by name; empty where there are none, and for
+    whoever may not know of them all."""
     notices: tuple[WorkerNotice, ...] = field(default=())
 
 
@@ -359,6 +392,10 @@ class Watched(Protocol):
     def owner(self) -> str: ...
     @property
     def name(self) -> str: ...
+    @property
+    def confidence(self) -> int | None: ...
+    @property
+    def types(self) -> Sequence[str]: ...
 
 
 class IndicatorSource(Protocol):

@@ -339,9 +339,10 @@ class Outgoing:
             stored = positions.positions(connection)
             judged = positions.judged(connection, wire.SIGMA)
             state = positions.state(connection, wire.SIGMA)
+            patterns = positions.state(connection, wire.INDICATORS)
         members = sorted({self._member, *self._members()})
-        channel.send(Welcome(stored, self._member, members, judged, state))
-        del state
+        channel.send(Welcome(stored, self._member, members, judged, state, patterns))
+        del state, patterns
         goal: dict[str, int] = {}
         # One after the other, each freed before the next: all of it at once is large.
         with self._store.read() as connection:

@@ -33,6 +33,15 @@ class AlertShape(TypedDict):
     version: int
 
 
+class WeighedShape(TypedDict):
+    """What the level of an indicator's alert was made of; ``text`` says it in words."""
+
+    confidence: int | None
+    types: list[str]
+    warning_lists: list[str]
+    text: str
+
+
 class AlertList(TypedDict):
     """A page of alerts; ``next`` is the cursor of the following one, ``total`` may be unknown."""
 
@@ -105,6 +114,7 @@ class StoryShape(AlertShape):
 
     correlation: CorrelationShape | None
     silence: SilenceShape | None
+    weighed: WeighedShape | None
     evidence: list[EvidenceShape]
     timeline: list[HourCount]
     by_host: list[HostCount]
@@ -211,11 +221,14 @@ class ValueListList(TypedDict):
 
 
 class ObjectDetection(TypedDict):
-    """``state``: live, waiting, stopping, off; ``hunt_problem``: what the look back could not do."""
+    """``state``: live, waiting, stopping, off; ``hunt_problem``: what the look back could not do; ``level``:
+    of its hits; ``warning_lists``: of its values those that stand on some, with the lists' names."""
 
     id: str
     state: str
     hunt_problem: str | None
+    level: str | None
+    warning_lists: dict[str, list[str]]
 
 
 class CountProblem(TypedDict):

@@ -9,10 +9,10 @@ it is: the next hit opens a new alert that refers to it. A hit that is stored al
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection
@@ -20,8 +20,8 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from istmo.clock import Clock
 from istmo.detect import wire
+from istmo.detect.levels import highest
 from istmo.detect.objects import (
-    INDICATOR_LEVEL,
     Alert,
     Correlated,
     Evidence,
@@ -29,9 +29,13 @@ from istmo.detect.objects import (
     Level,
     SightingSink,
     Status,
+    Watched,
+    Weighed,
 )
 from istmo.detect.records import alerts as alert_records
 from istmo.detect.records import positions, rules
+from istmo.detect.warnings import Warnings
+from istmo.detect.weighing import weigh, with_those_before
 from istmo.detect.wire import Position, WireHit, WireMatch, WireState
 from istmo.errors import IstmoError
 from istmo.model.ids import new_id
@@ -65,16 +69,23 @@ class Heading:
     origin: str
     audience: frozenset[str] | None
     owner: str = ""
+    weighed: Weighed | None = None
 
 
 class Stories:
     """Folds hits into alerts, inside the transaction of the caller."""
 
     def __init__(
-        self, member: str, clock: Clock, indicators: IndicatorSource, sightings: SightingSink
+        self,
+        member: str,
+        clock: Clock,
+        indicators: IndicatorSource,
+        sightings: SightingSink,
+        warnings: Callable[[], Warnings] = Warnings,
     ) -> None:
+        """``warnings``: the warning lists that are in force."""
         self._member, self._clock = member, clock
-        self._indicators, self._sightings = indicators, sightings
+        self._indicators, self._sightings, self._warnings = indicators, sightings, warnings
 
     def store(
         self,
@@ -128,13 +139,14 @@ class Stories:
     def _fold_subject(self, tx: Transaction, detector: str, subject: str, hits: list[WireHit]) -> int:
         if detector == wire.SIGMA:
             return self._fold_rule(tx, subject, hits)
-        heading = self._indicator_heading(tx.connection, subject)
-        if heading is None:
+        watched = next(iter(self._indicators.detectable(tx.connection, [subject])), None)
+        if watched is None:
             # Taken back while these were under way: nobody is to act on it any more.
             return 0
         hits = self._new_hits(tx.connection, subject, hits)
         if not hits:
             return 0
+        heading = self._indicator_heading(watched, hits)
         found = alert_records.open_stories(tx.connection, INDICATOR, subject)
         self._tell(tx, INDICATOR, subject, heading, found[0] if found else None, hits, {})
         times = [from_micros(hit.time) for hit in hits]
@@ -224,7 +236,9 @@ class Stories:
         correlated: Correlated | None = None,
     ) -> None:
         """``named``: what tells this story from others about the same subject."""
-        more = {} if correlated is None else {"correlation": asdict(correlated)}
+        more: dict[str, Any] = {} if correlated is None else {"correlation": asdict(correlated)}
+        if heading.weighed is not None:
+            more["weighed"] = asdict(with_those_before(heading.weighed, alert))
         now = self._clock.now()
         times = [from_micros(hit.time) for hit in hits]
         stored = sum(hit.stored for hit in hits)
@@ -272,6 +286,8 @@ class Stories:
                     "tlp": int(strictest(alert.tlp, heading.tlp)),
                     "audience": None if audience is None else sorted(audience),
                     "title": heading.title,
+                    # One hit that asks for more raises a story; those that ask for less lower none.
+                    "level": highest(alert.level, heading.level),
                     "first_seen": min(alert.first_seen, *times),
                     "last_seen": max(alert.last_seen, *times),
                     "count": alert.count + len(hits),
@@ -308,18 +324,18 @@ class Stories:
         alert_records.add_hours(connection, row, hours, MOST_HOURS, is_new=is_new)
         alert_records.add_hosts(connection, row, hosts, MOST_HOSTS, is_new=is_new)
 
-    def _indicator_heading(self, connection: Connection, subject: str) -> Heading | None:
-        for found in self._indicators.detectable(connection, [subject]):
-            values = ", ".join(term.value for term in list(found.terms)[:3])
-            return Heading(
-                title=_text(found.name or values, 300),
-                level=INDICATOR_LEVEL,
-                tlp=found.tlp,
-                origin=found.origin,
-                audience=frozenset(found.audience),
-                owner=found.owner,
-            )
-        return None
+    def _indicator_heading(self, found: Watched, hits: list[WireHit]) -> Heading:
+        values = ", ".join(term.value for term in list(found.terms)[:3])
+        level, weighed = weigh(found, hits, self._warnings())
+        return Heading(
+            title=_text(found.name or values, 300),
+            level=level,
+            tlp=found.tlp,
+            origin=found.origin,
+            audience=frozenset(found.audience),
+            owner=found.owner,
+            weighed=weighed,
+        )
 
     def _rule_heading(self, connection: Connection, subject: str) -> Heading:
         rule = rules.find_rules(connection, [subject]).get(subject)

@@ -31,7 +31,7 @@ import threading
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 LONGEST: Final = 64 << 20
 """Bytes that one message may have; senders split lists well below it."""
@@ -122,6 +122,8 @@ class WireHit(Struct, frozen=True):
     """Found by a hunt in what was there already."""
     received: int = 0
     source: str = ""
+    terms: list[tuple[str, str]] = field(default_factory=list)
+    """Of an indicator: the values that were found, by kind; none where a whole pattern holds."""
 
 
 class WireMatch(Struct, frozen=True):
@@ -220,7 +222,8 @@ class Welcome(Struct, tag=True, frozen=True):
     """``positions`` by detector (a missing one: from the beginning); who we are, for ``policy``.
 
     ``judged`` and ``state``: up to when correlations were judged at the position of ``sigma``, and what
-    they remembered at a position at or before that one.
+    they remembered at a position at or before that one. ``patterns``: what patterns remembered at or before
+    the position of ``indicators``.
     """
 
     positions: dict[str, Position]
@@ -228,6 +231,7 @@ class Welcome(Struct, tag=True, frozen=True):
     members: list[str]
     judged: int = BEFORE
     state: StoredState | None = None
+    patterns: StoredState | None = None
 
 
 class PutIndicators(Struct, tag=True, frozen=True):
@@ -514,6 +518,8 @@ class Stats(Struct, tag=True, frozen=True):
     """Bytes that a day brings at the present rate; 0 where it is not known yet."""
     room: int = 0
     """Bytes that there is still room for, on the disk or within the budget."""
+    patterns: dict[str, int] = {}
+    """What patterns over time remember and have let go of; empty without any."""
 
 
 INTAKE_DENIED: Final = "detect.intake_denied"

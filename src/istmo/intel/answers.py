@@ -106,6 +106,7 @@ def planned_json(item: Planned, words: Words) -> PlannedObject:
             for one in item.verdicts
         ],
         "not_detected": words.key(pattern.not_detected) if pattern else None,
+        "warning_lists": {value: list(names) for value, names in item.warned.items()},
     }
 
 

@@ -29,10 +29,16 @@ def tell_counts(teller: Teller, key: str, plan: dict[str, Any], **params: Any) -
 
 
 def tell_problems(teller: Teller, plan: dict[str, Any]) -> None:
-    """A line for each object that was refused, and for each problem in the bundle."""
+    """A line for each object that was refused, for each problem in the bundle, and for values that are too
+    common to be alarmed by."""
     refused = [item for item in plan["items"] if item["problem"]]
     lines = [(item["id"], item["problem"]["text"]) for item in refused]
     lines += [(_place(one, plan), one["text"]) for one in plan["problems"]]
+    lines += [
+        (item["name"], say("console.publish.warned", value=value, lists=", ".join(lists)))
+        for item in plan["items"]
+        for value, lists in item.get("warning_lists", {}).items()
+    ]
     tell_lines(teller, lines)
 
 

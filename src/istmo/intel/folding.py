@@ -67,6 +67,8 @@ class Folding:
                 "terms": [[term.kind, term.value] for term in pattern.terms] if pattern else [],
                 "plan": pattern.plan if pattern else None,
                 "not_detected": pattern.not_detected if pattern else None,
+                "confidence": _confidence(found),
+                "types": _types(found),
                 "definition": dict(found.data) if found.type == "marking-definition" else None,
                 "search": _search_text(found),
                 "size": len(found.raw),
@@ -164,6 +166,19 @@ def read_retraction(entry: Entry, limits: Limits) -> Retraction:
         entry.sequence,
         entry.received,
     )
+
+
+def _confidence(found: StixObject) -> int | None:
+    value = found.data.get("confidence")
+    return value if type(value) is int and 0 <= value <= 100 else None
+
+
+def _types(found: StixObject) -> list[str] | None:
+    """What kind of indicator it is. A few: more would only be noise."""
+    values = found.data.get("indicator_types")
+    if not isinstance(values, list):
+        return None
+    return [_storable(one)[:60] for one in values[:10] if isinstance(one, str)] or None
 
 
 def _storable(text: str) -> str:

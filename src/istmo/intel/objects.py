@@ -122,6 +122,10 @@ class Detectable:
     name: str
     audience: tuple[str, ...]
     owner: str
+    confidence: int | None = None
+    """0 to 100, where its author says it."""
+    types: tuple[str, ...] = ()
+    """``indicator_types``."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,8 @@ class Planned:
     verdicts: tuple[Verdict, ...] = ()
     sequence: int = 0
     """Of the envelope, once published."""
+    warned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Its values that stand on warning lists of this node, with the lists' names: hits of them say little."""
 
     def refuse(self, code: str, **params: Any) -> None:
         """Keep it back; ``code`` is a catalogue key."""

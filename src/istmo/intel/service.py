@@ -33,6 +33,16 @@ REGION = "region"
 """As an audience: every present member."""
 
 
+MOST_LOOKED_UP = 1000
+"""Values of one bundle that are looked for on warning lists."""
+
+Warned = Callable[[Iterable[tuple[str, str]]], Mapping[tuple[str, str], tuple[str, ...]]]
+
+
+def _never_warned(_: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
+    return {}
+
+
 class Intel(Reading):
     """The sharing room of one node."""
 
@@ -46,8 +56,11 @@ class Intel(Reading):
         members: Callable[[], Mapping[str, str]],
         acknowledgements: Acknowledgements,
         sighting_interval: float = INTERVAL,
+        warned: Warned = _never_warned,
     ) -> None:
+        """``warned``: of values (kind and normal form) those that stand on warning lists, with the lists."""
         super().__init__(store, ledger, settings, clock, members=members, acknowledgements=acknowledgements)
+        self._warned = warned
         self._sightings = Sightings(store, ledger, clock, settings.space, interval=sighting_interval)
         folding = Folding(ledger.member_id, settings.limits)
         ledger.on(STIX, folding.fold_object)
@@ -106,6 +119,7 @@ class Intel(Reading):
         bundle = parse_bundle(raw, self._settings.limits)
         with self._store.write() as tx:
             plan = plan_import(tx.connection, bundle, tlp=tlp, context=self._context())
+            self._warn(plan)
             self._append(tx, principal, plan, "import")
             self._record(tx, principal, Action.OBJECT_IMPORT, plan)
         return plan
@@ -134,7 +148,18 @@ class Intel(Reading):
                 self._require(
                     decide(principal, Action.OBJECT_PUBLISH, resource, context), Action.OBJECT_PUBLISH
                 )
+        self._warn(plan)
         return plan
+
+    def _warn(self, plan: Plan) -> None:
+        """Tell of values that are too common; of the first ones of a large bundle."""
+        left = MOST_LOOKED_UP
+        for item in plan.items:
+            terms = item.object.pattern.terms[:left] if item.object.pattern is not None else ()
+            if terms:
+                left -= len(terms)
+                found = self._warned((one.kind, one.value) for one in terms)
+                item.warned = {value: names for (_, value), names in found.items()}
 
     def _members_named(self, names: list[str]) -> frozenset[str]:
         if not names:

@@ -31,7 +31,10 @@ class Verdict(TypedDict):
 
 
 class PlannedObject(TypedDict):
-    """One object of a publication. ``outcome``: publish, already, refused; ``sequence``: once signed."""
+    """One object of a publication. ``outcome``: publish, already, refused; ``sequence``: once signed.
+
+    ``warning_lists``: its values that stand on some, with the lists' names.
+    """
 
     id: str
     type: str
@@ -43,6 +46,7 @@ class PlannedObject(TypedDict):
     problem: Told | None
     sees: list[Verdict]
     not_detected: Told | None
+    warning_lists: dict[str, list[str]]
 
 
 class BundleProblem(TypedDict):

@@ -84,6 +84,8 @@ _OTHERS: Final = {
         "process:creator_user_ref.account_login": "account",
         "windows-registry-key:creator_user_ref.account_login": "account",
         "network-traffic:protocols.*": "traffic:protocol",
+        "network-traffic:src_ref.type": "traffic:source_type",
+        "network-traffic:dst_ref.type": "traffic:destination_type",
         "mac-addr:value": "mac",
         "network-traffic:src_ref.resolves_to_refs.*.value": "mac",
         "x509-certificate:serial_number": "certificate:serial",
@@ -121,6 +123,21 @@ _OTHERS: Final = {
         "autonomous-system:number": "as:number",
     },
 }
+
+
+PLACED: Final = frozenset(
+    {
+        "answers",
+        "email:from",
+        "email:to",
+        "process:image",
+        "process:parent_image",
+        "traffic:source",
+        "traffic:destination",
+    }
+)
+"""Properties of which a value counts in their own fields alone: a side of a connection, a sender. Others
+count wherever they are found."""
 
 
 def _way(text: str) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ import re2  # type: ignore[import-untyped]
 
 from istmo.errors import InvalidInput
 from istmo.model import pattern_tree as tree
-from istmo.model.observables import Property, Sort, find_property
+from istmo.model.observables import PLACED, Property, Sort, find_property
 from istmo.model.pattern_grammar import Bytes
 from istmo.model.pattern_tree import Comparison, Operator
 from istmo.model.values import host_kind, is_defanged, normalise
@@ -38,9 +38,18 @@ FEWEST_LETTERS: Final = 3
 WIDEST: Final = {"ipv4": 8, "ipv6": 16}
 """The shortest prefix served: one indicator for half of the internet would bury every other alert."""
 TELLS_LITTLE: Final = frozenset(
-    {"traffic:protocol", "traffic:source_port", "traffic:destination_port", "http:method", "file:mime_type"}
+    {
+        "traffic:protocol",
+        "traffic:source_port",
+        "traffic:destination_port",
+        "traffic:source_type",
+        "traffic:destination_type",
+        "http:method",
+        "file:mime_type",
+    }
 )
 """Properties of which one value is in many events: never the only thing that a pattern asks."""
+_TYPES: Final = {"ipv4-addr": "ipv4", "ipv6-addr": "ipv6", "domain-name": "domain"}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ORDERS: Final = (
     Operator.LESS,
@@ -91,14 +100,21 @@ def serve(pattern: tree.Observation) -> Served:
         served.terms.update(dict.fromkeys(_terms(comparison)))
     served.is_anything = True
     if not _is_simple(whole, seen):
-        served.plan = json.dumps({"seen": seen, "whole": whole}, ensure_ascii=False, separators=(",", ":"))
+        served.plan = plan_text(seen, whole)
     return served
 
 
+def plan_text(seen: list[Any], whole: Any) -> str:
+    """A plan as it is kept and sent."""
+    return json.dumps({"seen": seen, "whole": whole}, ensure_ascii=False, separators=(",", ":"))
+
+
 def _is_simple(whole: Any, seen: list[Any]) -> bool:
-    """Whether any one of the terms is a match: then they say all."""
+    """Whether any one of the terms is a match, wherever it is found: then they say all."""
     return all(node[0] in ("o", "or") for node in _nodes(whole)) and all(
-        node[0] in ("t", "|") for comparison in seen for node in _nodes(comparison)
+        node[0] == "|" or (node[0] == "t" and node[3] not in PLACED)
+        for comparison in seen
+        for node in _nodes(comparison)
     )
 
 
@@ -180,7 +196,9 @@ def _micros(instant: datetime) -> int:
 def _expression(one: tree.Expression, served: Served) -> list[Any]:
     match one:
         case tree.Both(parts):
-            return ["&", *(_expression(part, served) for part in parts)]
+            nodes = [_expression(part, served) for part in parts]
+            needed = [node for node in nodes if not _is_said(node, nodes)]
+            return needed[0] if len(needed) == 1 else ["&", *needed]
         case tree.Either(parts):
             found, reasons = [], []
             for part in parts:
@@ -194,6 +212,15 @@ def _expression(one: tree.Expression, served: Served) -> list[Any]:
             return found[0] if len(found) == 1 else ["|", *found]
         case Comparison():
             return _comparison(one, served)
+
+
+def _is_said(node: list[Any], beside: list[list[Any]]) -> bool:
+    """Whether a type is asked for that a value beside it has: so do many feeds of addresses."""
+    match node:
+        case ["c", str(name), "=", False, [str(type)]] if name.endswith("_type") and type in _TYPES:
+            side = name.removesuffix("_type")
+            return any(one[0] == "t" and one[1] == _TYPES[type] and one[3] == side for one in beside)
+    return False
 
 
 def _comparison(one: Comparison, served: Served) -> list[Any]:

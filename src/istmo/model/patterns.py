@@ -9,11 +9,12 @@ is valid but cannot be served is kept, with the reason.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from istmo.model import pattern_grammar as grammar
-from istmo.model.observables import PROPERTIES, Sort
-from istmo.model.pattern_plans import Refused, Term, read_term, serve
+from istmo.model.observables import PLACED, PROPERTIES, Sort
+from istmo.model.pattern_plans import MOST_OBSERVATIONS, Refused, Term, plan_text, read_term, serve
 from istmo.model.pattern_tree import Observation, Operator
 
 __all__ = ["Pattern", "Term", "read_pattern", "unescape"]
@@ -72,15 +73,44 @@ def _served(text: str, found: Observation) -> Pattern:
     )
 
 
-def _term(path: tuple[str, ...], operator: str, value: str) -> Term | None:
-    """The term of one comparison, if there is one."""
-    found = PROPERTIES.get(path)
-    if found is None or found.sort is not Sort.TERM:
-        return None
-    try:
-        return read_term(found.term, Operator(operator), value)
-    except Refused:
-        return None
+@dataclass
+class _Scanned:
+    """What the strict scanner has found so far."""
+
+    terms: dict[Term, None] = field(default_factory=dict)
+    seen: list[Any] = field(default_factory=list)
+    """The comparisons of each observation, as a plan has them."""
+    is_placed: bool = False
+    """Whether a value counts in some fields alone: then the terms do not say all."""
+
+    def add(self, path: tuple[str, ...], operator: str, value: str) -> list[Any] | None:
+        """The node of one value, if it is served."""
+        found = PROPERTIES.get(path)
+        if found is None or found.sort is not Sort.TERM:
+            return None
+        try:
+            term = read_term(found.term, Operator(operator), value)
+        except Refused:
+            return None
+        self.terms[term] = None
+        self.is_placed |= found.name in PLACED
+        return ["t", *term, found.name]
+
+    def end(self, comparisons: list[Any]) -> None:
+        self.seen.append(_either(comparisons))
+
+    def pattern(self, text: str) -> Pattern | None:
+        if not self.is_placed:
+            return Pattern(text, tuple(self.terms))
+        if len(self.seen) > MOST_OBSERVATIONS:
+            return None
+        whole = [["o", number] for number in range(len(self.seen))]
+        plan = plan_text(self.seen, whole[0] if len(whole) == 1 else ["or", *whole])
+        return Pattern(text, tuple(self.terms), plan=plan)
+
+
+def _either(nodes: list[Any]) -> Any:
+    return nodes[0] if len(nodes) == 1 else ["|", *nodes]
 
 
 # The strict scanner. Blanks are plain spaces and keywords stand free, so that it accepts less than
@@ -106,10 +136,10 @@ def _scan(text: str) -> Pattern | None:
     """The pattern, if it is a list of served comparisons joined by OR and all values are good."""
     if not text.startswith("[") or len(text) > MAX_SCANNED:
         return None
-    terms: dict[Term, None] = {}
+    scanned, comparisons = _Scanned(), list[Any]()
     place = 1
     while True:
-        after = _scan_comparison(text, place, terms)
+        after = _scan_comparison(text, place, scanned, comparisons)
         if after is None:
             return None
         if joined := _OR.match(text, after):
@@ -118,34 +148,40 @@ def _scan(text: str) -> Pattern | None:
         end = _END.match(text, after)
         if end is None:
             return None
+        scanned.end(comparisons)
+        comparisons = []
         if end.end() == len(text):
-            return Pattern(text, tuple(terms))
+            return scanned.pattern(text)
         following = _NEXT.match(text, end.end())
         if following is None:
             return None
         place = following.end()
 
 
-def _scan_comparison(text: str, place: int, terms: dict[Term, None]) -> int | None:
+def _scan_comparison(text: str, place: int, scanned: _Scanned, comparisons: list[Any]) -> int | None:
     left = _LEFT.match(text, place)
     if left is None:
         return None
     path = (left[1], *left[2].replace("'", "").split("."))
     operator = left[3] or left[4] or left[5]
     place = left.end()
+    nodes: list[Any] = []
     while True:
         value = _VALUE.match(text, place)
         if value is None:
             return None
-        term = _term(path, operator, unescape(value[1]))
-        if term is None:
+        node = scanned.add(path, operator, unescape(value[1]))
+        if node is None:
             return None
-        terms[term] = None
+        nodes.append(node)
         place = value.end()
-        if operator != "IN":
-            return place
-        if comma := _COMMA.match(text, place):
-            place = comma.end()
-            continue
-        close = _CLOSE.match(text, place)
-        return close.end() if close else None
+        if operator == "IN":
+            if comma := _COMMA.match(text, place):
+                place = comma.end()
+                continue
+            close = _CLOSE.match(text, place)
+            if close is None:
+                return None
+            place = close.end()
+        comparisons.append(_either(nodes))
+        return place

@@ -34,7 +34,13 @@ async def detection(
         if not intel.may_know(asker.now(), object_id):
             raise NotFound("intel.no_object", object=object_id[:120])
         found = detect.detection(object_id)
-        return {"id": object_id, "state": found.state, "hunt_problem": found.hunt_problem}
+        return {
+            "id": object_id,
+            "state": found.state,
+            "hunt_problem": found.hunt_problem,
+            "level": found.level or None,
+            "warning_lists": {value: list(names) for value, names in found.warned.items()},
+        }
 
     def rings(change: Change) -> bool:
         return object_id in change.data["indicators"]

@@ -53,6 +53,7 @@ def node(
             "sigma_lag": worker.sigma_lag,
             "hunting": worker.hunting,
             "correlations": dict(worker.correlations),
+            "patterns": dict(worker.patterns),
             "notices": [
                 {"code": one.code, "params": dict(one.params), "at": instants.format(one.at)}
                 for one in worker.notices

@@ -9,6 +9,7 @@ from litestar.types import ControllerRouterHandler
 
 from istmo.detect import api as detect_api
 from istmo.detect import api_kept as detect_api_kept
+from istmo.detect import api_warning as detect_api_warning
 from istmo.detect import pages as detect_pages
 from istmo.federation import api as federation_api
 from istmo.federation import pages as federation_pages
@@ -39,6 +40,7 @@ def open_rooms() -> Rooms:
             *intel_api.routes,
             *detect_api.routes,
             *detect_api_kept.routes,
+            *detect_api_warning.routes,
             *respond_api.routes,
             *federation_api.routes,
         ],

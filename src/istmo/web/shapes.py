@@ -20,7 +20,9 @@ class WorkerShape(TypedDict):
     """The detection worker. ``state``: ready, starting, away; None for whoever may not know a number.
 
     ``correlations``: groups and events that they remember now; events that were ``late``, had no group or a
-    time in the future, and what was forgotten or judged early for room, since they began.
+    time in the future, and what was forgotten or judged early for room, since they began. ``patterns``: those
+    over time that are in force, the events that they have ``remembered``, and those that newer ones have
+    ``displaced``, that were ``forgotten`` for room, and searches that were ``given_up``.
     """
 
     state: str
@@ -36,6 +38,7 @@ class WorkerShape(TypedDict):
     sigma_lag: int
     hunting: int | None
     correlations: dict[str, int]
+    patterns: dict[str, int]
     notices: list[NoticeShape]
 
 

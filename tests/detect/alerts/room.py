@@ -25,6 +25,7 @@ from istmo.detect.link import WorkerLink
 from istmo.detect.service import Detect
 from istmo.detect.stories import Stories
 from istmo.detect.unix_socket import SOCKET
+from istmo.detect.warned import Warned
 from istmo.detect.wire import INDICATORS, SIGMA, SOURCES, Live, Position, Ready, WireHit
 from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
@@ -61,6 +62,8 @@ class Watch:
     audience: tuple[str, ...] = (HERE, THERE)
     owner: str = ""
     name: str = "Servidor de mando"
+    confidence: int | None = None
+    types: tuple[str, ...] = ("malicious-activity",)
 
 
 @dataclass
@@ -134,12 +137,20 @@ def open_room(
     store = Store(url)
     migrations.upgrade(store)
     shelf = Shelf(store)
-    stories = Stories(HERE, clock, shelf, shelf)
+    warned = Warned(store)
+    stories = Stories(HERE, clock, shelf, shelf, lambda: warned.current)
     link = WorkerLink(
         store, settings, clock, member=HERE, members=lambda: [HERE, THERE], indicators=shelf, stories=stories
     )
     detect = Detect(
-        store, settings, clock, member=HERE, members=lambda: [HERE, THERE], link=link, indicators=shelf
+        store,
+        settings,
+        clock,
+        member=HERE,
+        members=lambda: [HERE, THERE],
+        link=link,
+        indicators=shelf,
+        warned=warned,
     )
     return Room(settings, clock, store, shelf, stories, link, detect)
 

@@ -40,14 +40,14 @@ class Event:
     """One event as comparisons see it: its properties are read once."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
-        self._fields = fields
+        self.fields = fields
         self._read: dict[str, tuple[tuple[str, Value], ...]] = {}
 
     def values(self, property: str) -> tuple[tuple[str, Value], ...]:
         """The values of a property, each with its field."""
         found = self._read.get(property)
         if found is None:
-            found = self._read[property] = read_property(property, self._fields)
+            found = self._read[property] = read_property(property, self.fields)
         return found
 
 
@@ -86,7 +86,14 @@ class Stands(Comparison):
 
     def __init__(self, property: str, operator: str, is_negated: bool, values: Sequence[Any]) -> None:
         self.property, self._is_negated = property, is_negated
-        self._test = _test(property, operator, values)
+        self.expression: Expression | None = None
+        """What is found in whatever holds; None where no regular expression says so."""
+        if operator in ("LIKE", "MATCHES"):
+            expression = _text_expression(property, operator, values[0])
+            self._test = _text_test(expression)
+            self.expression = None if is_negated else expression
+        else:
+            self._test = _test(property, operator, values)
         self._equal: frozenset[Value] = frozenset()
         if operator in ("=", "IN") and not is_negated:
             self._equal = frozenset(_folded(property, values))
@@ -192,8 +199,6 @@ def _test(property: str, operator: str, values: Sequence[Any]) -> Test:
     if operator in ("=", "IN"):
         wanted = frozenset(_folded(property, values))
         return lambda value: value in wanted
-    if operator in ("LIKE", "MATCHES"):
-        return _text_test(property, operator, values[0])
     if operator in ("ISSUBSET", "ISSUPERSET"):
         return _range_test(operator, values)
     (bound,) = _folded(property, values[:1])
@@ -208,7 +213,7 @@ def _test(property: str, operator: str, values: Sequence[Any]) -> Test:
     return tests[operator]
 
 
-def _text_test(property: str, operator: str, pattern: Any) -> Test:
+def _text_expression(property: str, operator: str, pattern: Any) -> Expression:
     if not isinstance(pattern, str) or PROPERTIES[property].fold is fold_number:
         raise ValueError("not a text")
     # What is folded to lower case is compared whatever the case of the pattern.
@@ -220,7 +225,10 @@ def _text_test(property: str, operator: str, pattern: Any) -> Test:
             pattern = fold_name(pattern)
         marks = {"%": ".*", "_": "."}
         pattern = rf"\A{''.join(marks.get(one) or re.escape(one) for one in fold_text(pattern))}\z"
-    expression = Expression(fold_text(pattern), flags)
+    return Expression(fold_text(pattern), flags)
+
+
+def _text_test(expression: Expression) -> Test:
     try:
         check_expression(expression)
         found = search([expression])

@@ -15,6 +15,9 @@ from typing import Any, Final, NamedTuple
 
 from istmo.detect.indicators.comparisons import Event
 from istmo.detect.indicators.fields import Role, role_of
+from istmo.detect.indicators.memory import pack_memory, take_up
+from istmo.detect.indicators.placed import placed_plan, placed_term
+from istmo.detect.indicators.properties import carries
 from istmo.detect.indicators.readers import READERS, Reader
 from istmo.detect.indicators.roster import Roster
 from istmo.detect.indicators.tables import KINDS, Key, Tables, Term, key_of, text_of
@@ -125,6 +128,8 @@ class Matcher:
         self._until = array("q")
         self._tables = Tables()
         self._watches = Watches()
+        self._places: dict[int, str] = {}
+        """By row, of those whose values count in the fields of one property alone."""
         self.forget()
 
     def __len__(self) -> int:
@@ -142,6 +147,25 @@ class Matcher:
         """Whether some pattern looks at when events happened: then ``match`` must be told."""
         return self._watches.has_moments
 
+    @property
+    def watches(self) -> Watches:
+        """The patterns that are in."""
+        return self._watches
+
+    def remember(self) -> bytes:
+        """What patterns remember of events (``memory``)."""
+        return pack_memory(self._watches, self._in_time())
+
+    def recall(self, data: bytes) -> set[int]:
+        """Take up what was remembered; the rows of patterns that were not there then.
+
+        Raises MemoryUnreadable.
+        """
+        return take_up(self._watches, self._in_time(), data)
+
+    def _in_time(self) -> dict[int, str]:
+        return {row: self._roster.id(row) for row, _ in self._watches.in_time()}
+
     def put(
         self, id: str, terms: Iterable[tuple[str, str]], until: int | None = None, plan: str | None = None
     ) -> tuple[tuple[str, str], ...]:
@@ -153,8 +177,12 @@ class Matcher:
         """
         held: dict[tuple[str, Key], None] = {}
         unusable: list[tuple[str, str]] = []
-        watch = None if plan is None else self._watch(id, plan)
-        if watch is not None:
+        watch, place = None, ""
+        placed = None if plan is None else placed_term(plan)
+        if placed is not None:
+            place, terms = placed[0], (placed[1],)
+        elif plan is not None:
+            watch = self._watch(id, plan)
             terms = watch.terms
         for kind, value in terms:
             key = key_of(Term(kind, value)) if kind in KINDS else None
@@ -170,7 +198,7 @@ class Matcher:
         if row is not None:
             self.drop(id)
         if held or watch is not None:
-            self._settle(id, list(held), end, watch)
+            self._settle(id, list(held), end, watch, place)
         return tuple(unusable)
 
     def _watch(self, id: str, plan: str) -> Watch:
@@ -183,7 +211,9 @@ class Matcher:
             raise
         return watch
 
-    def _settle(self, id: str, held: list[tuple[str, Key]], until: int, watch: Watch | None) -> None:
+    def _settle(
+        self, id: str, held: list[tuple[str, Key]], until: int, watch: Watch | None, place: str
+    ) -> None:
         row = self._roster.add(id)
         if row == len(self._keys):
             self._keys.append(None)
@@ -198,6 +228,8 @@ class Matcher:
         self._until[row] = until
         if watch is not None:
             self._watches.add(row, watch)
+        if place:
+            self._places[row] = place
         self.forget()
 
     def drop(self, id: str) -> bool:
@@ -209,13 +241,18 @@ class Matcher:
             self._tables.remove(kind, key, row)
         self._keys[row] = None
         self._watches.remove(row)
+        self._places.pop(row, None)
         self.forget()
         return True
 
     def plan(self, id: str) -> str | None:
         """The plan that an indicator is in with, if any."""
         row = self._roster.row(id)
-        watch = None if row is None else self._watches.get(row)
+        if row is None:
+            return None
+        if row in self._places:
+            return placed_plan(self._places[row], self.terms(id))
+        watch = self._watches.get(row)
         return None if watch is None else watch.plan
 
     def terms(self, id: str) -> tuple[Term, ...]:
@@ -245,13 +282,15 @@ class Matcher:
             value = fields[name]
             if type(value) is str:
                 found = memory.young.get(value)
+                if found is _NOTHING:  # nearly always
+                    continue
                 if found is None:
                     found = memory.look(self._tables, value)
                 if found:
                     self._tell(found, name, value, hits)
             elif value is not None and isinstance(value, (list, dict)):
                 self._match_inside(name, memory, value, hits, 0)
-        if self._watches:
+        if self._watches.by_row:
             return self._judge(fields, names, at, event, hits)
         return list(hits)
 
@@ -268,8 +307,11 @@ class Matcher:
             else:
                 told.append(hit)
         seen = Event(fields)
+        rows = self._watches.candidates(seen, names)
+        if not rows and not found:
+            return told
         now = self._now()
-        for row in sorted(self._watches.candidates(seen, names).union(found)):
+        for row in sorted(rows.union(found)):
             if now >= self._until[row]:
                 continue
             by = self._watches.judge(row, seen, found.get(row, NOTHING_FOUND), at, event)
@@ -316,7 +358,7 @@ class Matcher:
     def _tell(self, found: _Remembered, field: str, value: str, hits: dict[Hit, None]) -> None:
         now = self._now()
         for row, kind, key, piece in found:
-            if now < self._until[row]:
+            if now < self._until[row] and (row not in self._places or carries(self._places[row], field)):
                 told = value if len(value) <= LONGEST_TOLD else piece[:LONGEST_TOLD]
                 hits[Hit(self._roster.id(row), kind, text_of(kind, key), field, told)] = None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable, Iterator
 from itertools import combinations
+from operator import lt
 from typing import Any, Final, NamedTuple
 
 FEWEST_KEPT: Final = 64
@@ -69,15 +70,27 @@ class Tracker:
 
     def __init__(self, joint: Joint, kept: list[int]) -> None:
         self._joint, self._most = joint, kept
-        self._kept: list[list[Moment]] = [[] for _ in kept]
+        self.kept: list[list[Moment]] = [[] for _ in kept]
+        """By observation, in the order of time."""
+        self.displaced = 0
+        """Events that later ones of the same observation took the place of …"""
+        self.given_up = 0
+        """… and searches that ended because there were too many sets to try."""
 
     def __len__(self) -> int:
-        return sum(map(len, self._kept))
+        return sum(map(len, self.kept))
 
     def clear(self) -> None:
         """Forget every event."""
-        for some in self._kept:
+        for some in self.kept:
             some.clear()
+
+    def recall(self, kept: list[list[Moment]]) -> bool:
+        """Remember these again; False where they are not of this pattern."""
+        if len(kept) != len(self._most) or any(map(lt, self._most, map(len, kept))):
+            return False
+        self.kept = [sorted(some) for some in kept]
+        return True
 
     def feed(self, moments: dict[int, Moment]) -> tuple[Moment, ...] | None:
         """One more event, by the observations that hold for it: the events, this one among them, that make
@@ -85,19 +98,21 @@ class Tracker:
         new = next(iter(moments.values()))
         known = False
         for number, moment in moments.items():
-            some = self._kept[number]
+            some = self.kept[number]
             if any(one.event == moment.event for one in some):
                 known = True
                 continue
             insort(some, moment)
             if len(some) > self._most[number]:
                 del some[0]
+                self.displaced += 1
         if known:
             return None
         try:
-            search = _Search(self._kept, new.event, new.time)
+            search = _Search(self.kept, new.event, new.time)
             found = next(self._joint(search, ALWAYS, frozenset(), True), None)
         except _Exhausted:
+            self.given_up += 1
             return None
         return None if found is None else found.moments
 

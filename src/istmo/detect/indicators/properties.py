@@ -111,6 +111,14 @@ def fold_end(text: str) -> Value | None:
     return fold_address(text) or fold_domain(text)
 
 
+def fold_end_type(text: str) -> str | None:
+    """What an end of a connection is, as STIX names it."""
+    address = fold_address(text)
+    if address is not None:
+        return "ipv6-addr" if ":" in address else "ipv4-addr"
+    return None if fold_domain(text) is None else "domain-name"
+
+
 def fold_digest(kind: str) -> Fold:
     """One kind of digest, out of ``SHA256=…`` or bare."""
 
@@ -172,6 +180,8 @@ PROPERTIES: Final[Mapping[str, Property]] = {
     "email:body": _p("email.body mail_body"),
     "traffic:source": _p(_SOURCE, fold_end, is_only_there=True),
     "traffic:destination": _p(f"{_DESTINATION} {_NAMES}", fold_end, is_only_there=True),
+    "traffic:source_type": _p(_SOURCE, fold_end_type),
+    "traffic:destination_type": _p(f"{_DESTINATION} {_NAMES}", fold_end_type),
     "traffic:source_port": _p("SourcePort src_port id.orig_p id_orig_p source.port spt", fold_number),
     "traffic:destination_port": _p(
         "DestinationPort DestPort dst_port dest_port id.resp_p id_resp_p destination.port dpt", fold_number

@@ -23,7 +23,8 @@ from istmo.detect.indicators.comparisons import (
     make_comparison,
 )
 from istmo.detect.indicators.moments import Moment, Tracker, is_timeless, make_tracker
-from istmo.detect.indicators.properties import PROPERTIES, Value
+from istmo.detect.indicators.properties import PROPERTIES, Value, read_property
+from istmo.detect.sigma.expressions import search
 
 MOST_ASKED: Final = 256
 """Patterns that must be asked of every event which carries the property, as no value anchors them."""
@@ -33,6 +34,9 @@ MOST_TOLD_FIELDS: Final = 4
 LONGEST_REMEMBERED: Final = 120
 MOST_VALUES_KEPT: Final = 20_000
 LONGEST_PLAN: Final = 1 << 20
+
+_Present = tuple[str, tuple[str, ...], bool]
+"""A property, the fields of an event that carry it, and whether it may lie deeper in it."""
 
 
 class Watch:
@@ -111,33 +115,62 @@ class Watches:
     """The patterns that are in, by row, and how an event comes to one of them."""
 
     def __init__(self) -> None:
-        self._by_row: dict[int, Watch] = {}
+        self.by_row: dict[int, Watch] = {}
         self._equal: dict[str, dict[Value, set[int]]] = {}
         self._asked: dict[str, dict[int, list[Stands]]] = {}
+        self._filters: dict[str, _Filter] = {}
         self._always: set[int] = set()
         self._asked_rows: set[int] = set()
-        self._present: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._came_to: dict[tuple[str, Value], tuple[int, ...]] = {}
+        self._present: dict[tuple[str, ...], tuple[_Present, ...]] = {}
+        self._came_to: dict[tuple[str, str], tuple[int, ...]] = {}
         self._remembering: OrderedDict[int, int] = OrderedDict()
         self._moments = 0
-        self._in_time = 0
+        self._in_time: dict[int, Tracker] = {}
         """Patterns that look at when things happened."""
-        self.forgotten = 0
-        """Events that were let go of because all patterns together remembered too many."""
-
-    def __len__(self) -> int:
-        return len(self._by_row)
+        self._counts = {"displaced": 0, "forgotten": 0, "given_up": 0}
+        self.resting: set[int] | None = None
+        """While events are shown again that were seen before: patterns that were not there then."""
+        self.changes = 0
+        """Grows whenever what is remembered may have changed otherwise than by events …"""
+        self.fed = 0
+        """… and by them."""
 
     def __contains__(self, row: int) -> bool:
-        return row in self._by_row
+        return row in self.by_row
 
     def get(self, row: int) -> Watch | None:
-        return self._by_row.get(row)
+        return self.by_row.get(row)
 
     @property
     def has_moments(self) -> bool:
         """Whether some pattern looks at when things happened."""
-        return self._in_time > 0
+        return bool(self._in_time)
+
+    def in_time(self) -> Iterator[tuple[int, Watch]]:
+        """The patterns that look at when things happened, by row."""
+        return ((row, self.by_row[row]) for row in self._in_time)
+
+    def remembering(self) -> Iterator[tuple[int, Tracker]]:
+        """Those that remember something now, the one that waited longest first."""
+        return ((row, self._in_time[row]) for row in self._remembering)
+
+    def recall(self, row: int, kept: list[list[Moment]]) -> None:
+        """Let one remember these events again."""
+        if self._in_time[row].recall(kept):
+            self._note_held(row, self._in_time[row])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What patterns remember, and what they had to let go of; empty where none looks at time."""
+        if not self._in_time:
+            return {}
+        sizes = {"patterns": len(self._in_time), "remembered": self._moments}
+        trackers = self._in_time.values()
+        return sizes | {
+            "displaced": self._counts["displaced"] + sum(one.displaced for one in trackers),
+            "forgotten": self._counts["forgotten"],
+            "given_up": self._counts["given_up"] + sum(one.given_up for one in trackers),
+        }
 
     def check_room(self, watch: Watch) -> None:
         """Raises ValueError where one more pattern of this sort would make every event too dear."""
@@ -146,14 +179,19 @@ class Watches:
 
     def add(self, row: int, watch: Watch) -> None:
         """A pattern of its own row."""
-        self._by_row[row] = watch
-        self._in_time += watch.tracker is not None
+        self.by_row[row] = watch
+        if watch.tracker is not None:
+            self._in_time[row] = watch.tracker
+            self.changes += 1
+            if self.resting is not None:
+                self.resting.add(row)
         for kind, name, value in watch.anchors():
             if kind == "=":
                 self._equal.setdefault(name, {}).setdefault(value, set()).add(row)
             elif kind == "?":
                 self._asked_rows.add(row)
                 if name:
+                    self._filters.pop(name, None)
                     self._asked.setdefault(name, {}).setdefault(row, []).append(value)
                 else:
                     self._always.add(row)
@@ -161,10 +199,15 @@ class Watches:
 
     def remove(self, row: int) -> None:
         """The pattern of a row, with all that it remembers."""
-        watch = self._by_row.pop(row, None)
+        watch = self.by_row.pop(row, None)
         if watch is None:
             return
-        self._in_time -= watch.tracker is not None
+        if self._in_time.pop(row, None) is not None and watch.tracker is not None:
+            self.changes += 1
+            self._counts["displaced"] += watch.tracker.displaced
+            self._counts["given_up"] += watch.tracker.given_up
+            if self.resting is not None:
+                self.resting.discard(row)
         self._moments -= self._remembering.pop(row, 0)
         for kind, name, value in watch.anchors():
             if kind == "=":
@@ -175,6 +218,7 @@ class Watches:
                     if not self._equal[name]:
                         del self._equal[name]
             elif kind == "?" and name and row in self._asked.get(name, {}):
+                self._filters.pop(name, None)
                 del self._asked[name][row]
                 if not self._asked[name]:
                     del self._asked[name]
@@ -192,59 +236,96 @@ class Watches:
         present = self._present.get(names)
         if present is None:
             present = self._note(names)
-        for property in present:
-            for _, value in event.values(property):
-                rows = self._came_to.get((property, value))
-                if rows is None:
-                    rows = self._look(property, value)
-                found.update(rows)
+        for property, flat, is_nested in present:
+            if is_nested:
+                for _, value in event.values(property):
+                    found.update(self._look(property, value))
+                continue
+            for name in flat:
+                text = event.fields[name]
+                rows = self._came_to.get((property, text)) if type(text) is str else None
+                found.update(self._read(property, name, text) if rows is None else rows)
         return found
 
-    def _note(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        there = {part for name in names for part in (name, name.partition(".")[0])}
-        watched = dict.fromkeys((*self._equal, *self._asked))
-        present = tuple(
-            one
-            for one in watched
-            if any(field in there or field.partition(".")[0] in there for field in PROPERTIES[one].fields)
-        )
+    def _note(self, names: tuple[str, ...]) -> tuple[_Present, ...]:
+        there = frozenset(names)
+        present: list[_Present] = []
+        for one in dict.fromkeys((*self._equal, *self._asked)):
+            fields = PROPERTIES[one].fields
+            flat = tuple(field for field in fields if field in there)
+            is_nested = any("." in field and field.partition(".")[0] in there for field in fields)
+            if flat or is_nested:
+                present.append((one, flat, is_nested))
         if len(self._present) >= 512:  # whoever sends events chooses the names
             self._present.clear()
         if sum(map(len, names)) <= 8192:
-            self._present[names] = present
-        return present
+            self._present[names] = tuple(present)
+        return tuple(present)
+
+    def _read(self, property: str, name: str, held: Any) -> tuple[int, ...]:
+        """The rows that one field comes to as this property: remembered by its text."""
+        values = read_property(property, {name: held})
+        rows = tuple({row for _, value in values for row in self._look(property, value)})
+        if type(held) is str and len(held) <= 1024:
+            if len(self._came_to) >= MOST_VALUES_KEPT:
+                self._came_to.clear()
+            self._came_to[property, held] = rows
+        return rows
 
     def _look(self, property: str, value: Value) -> tuple[int, ...]:
         rows = set(self._equal.get(property, {}).get(value, ()))
-        for row, asked in self._asked.get(property, {}).items():
-            if any(one.is_true_of(value) for one in asked):
-                rows.add(row)
-        if len(self._came_to) >= MOST_VALUES_KEPT:
-            self._came_to.clear()
-        if not isinstance(value, str) or len(value) <= 1024:
-            self._came_to[property, value] = tuple(rows)
+        if property in self._asked:
+            found = self._filters.get(property)
+            if found is None:
+                found = self._filters[property] = _Filter(self._asked[property])
+            rows.update(found.rows(value))
         return tuple(rows)
 
     def judge(self, row: int, event: Event, found: Found, at: int, id: str) -> Told | None:
         """Ask one pattern."""
-        watch = self._by_row[row]
+        watch = self.by_row[row]
+        if self.resting is not None and row in self.resting:
+            return None
         told = watch.judge(event, found, at, id)
         if watch.tracker is not None:
-            held = len(watch.tracker)
-            self._moments += held - self._remembering.pop(row, 0)
-            if held:
-                self._remembering[row] = held
-            while self._moments > MOST_MOMENTS and len(self._remembering) > 1:
-                self._forget_one()
+            self.fed += 1
+            self._note_held(row, watch.tracker)
         return told
 
-    def _forget_one(self) -> None:
+    def _note_held(self, row: int, tracker: Tracker) -> None:
+        held = len(tracker)
+        self._moments += held - self._remembering.pop(row, 0)
+        if held:
+            self._remembering[row] = held
+        while self._moments > MOST_MOMENTS and len(self._remembering) > 1:
+            self.forget_one()
+
+    def forget_one(self) -> None:
+        """Let the pattern that waited longest forget its events, to make room."""
         row, held = self._remembering.popitem(last=False)
-        tracker = self._by_row[row].tracker
-        if tracker is not None:
-            tracker.clear()
+        self._in_time[row].clear()
         self._moments -= held
-        self.forgotten += held
+        self._counts["forgotten"] += held
+
+
+class _Filter:
+    """Comparisons of one property that have to be asked: most values are told by one look that none holds."""
+
+    def __init__(self, asked: Mapping[int, list[Stands]]) -> None:
+        self._texts = [(row, one) for row, some in asked.items() for one in some if one.expression]
+        self._others = [(row, one) for row, some in asked.items() for one in some if not one.expression]
+        expressions = dict.fromkeys(one.expression for _, one in self._texts if one.expression)
+        self._may_hold = search(list(expressions)) if len(expressions) > 1 else None
+
+    def rows(self, value: Value) -> Iterator[int]:
+        """The patterns of which some comparison holds for this value."""
+        for row, one in self._others:
+            if one.is_true_of(value):
+                yield row
+        if self._may_hold is None or (isinstance(value, str) and self._may_hold(value)):
+            for row, one in self._texts:
+                if one.is_true_of(value):
+                    yield row
 
 
 NOTHING_FOUND: Final[Mapping[tuple[str, str], list[tuple[str, str]]]] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from litestar import Request, Response, get
 
-from istmo.detect.explaining import explain, explain_silence
+from istmo.detect.explaining import explain, explain_silence, explain_weighed
 from istmo.detect.objects import Alert, AlertFilter, CloseReason, Evidence, Level, Rule, Status, TakenBack
 from istmo.detect.objects_hunt import SavedHunt
 from istmo.detect.service import Detect
@@ -106,6 +106,7 @@ def show_alert(
         if alert.silence
         else "",
         hunt=_hunt(asker, detect, alert),
+        weighed=explain_weighed(faces.catalogue, asker.language, alert.weighed) if alert.weighed else [],
         may_read_sources=faces.may(asker.principal, Action.SOURCE_READ),
         retraction=taken_back(asker.principal, alert.subject) if alert.detector == "indicator" else None,
         hunt_problem=detect.detection(alert.subject).hunt_problem if alert.detector == "indicator" else None,

@@ -36,6 +36,7 @@ from istmo.detect.objects import (
     Level,
     Silence,
     Status,
+    Weighed,
 )
 from istmo.model.markings import Tlp
 from istmo.store.columns import BigId, Instant, Json
@@ -71,6 +72,7 @@ alerts = Table(
     Column("grouped", String(32), nullable=False, server_default=""),
     Column("correlation", Json, nullable=True),
     Column("silence", Json, nullable=True),
+    Column("weighed", Json, nullable=True),
     Index("ix_alerts_detector_subject", "detector", "subject"),
     Index("ix_alerts_updated_row", "updated", "row"),
 )
@@ -431,4 +433,5 @@ def _alert(row: Any) -> Alert:
         version=row.version,
         correlation=None if row.correlation is None else Correlated(**row.correlation),
         silence=None if row.silence is None else Silence(**row.silence),
+        weighed=None if row.weighed is None else Weighed(**row.weighed),
     )

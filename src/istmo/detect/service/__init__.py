@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
 from istmo.clock import Clock
 from istmo.detect import wire
+from istmo.detect.levels import level_of
 from istmo.detect.link import WorkerLink
 from istmo.detect.objects import IndicatorSource, WorkerState
 from istmo.detect.objects_kept import Kept
@@ -22,7 +23,9 @@ from istmo.detect.service.rules import Rules
 from istmo.detect.service.saved_hunts import SavedHunts
 from istmo.detect.service.sources import Sources
 from istmo.detect.service.value_lists import ValueLists
+from istmo.detect.service.warning_lists import WarningLists
 from istmo.detect.stories import to_micros
+from istmo.detect.warned import Warned
 from istmo.detect.wire import WireRow
 from istmo.errors import InvalidInput
 from istmo.model.ids import is_id
@@ -35,6 +38,8 @@ _TOLD_SECONDS: Final = 2.0
 
 
 LONGEST_FIELD: Final = 200
+MOST_LOOKED_UP: Final = 200
+"""Values of one indicator that are looked for on warning lists when somebody asks about it."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,13 @@ class Detection:
     to be watched for, and the worker has not yet said so), ``off``."""
     hunt_problem: str | None
     """The code of why a hunt did not see every stored event; None where it did."""
+    level: str = ""
+    """Of its hits, but where warning lists say otherwise; empty where it is not watched for."""
+    warned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Its values that stand on warning lists, with the lists' names."""
 
 
-class Detect(Alerts, Rules, ValueLists, Sources, Retention, SavedHunts):
+class Detect(Alerts, Rules, ValueLists, WarningLists, Sources, Retention, SavedHunts):
     """The watching room of one node. Thread-safe; one instance a node."""
 
     def __init__(
@@ -61,9 +70,11 @@ class Detect(Alerts, Rules, ValueLists, Sources, Retention, SavedHunts):
         members: Callable[[], Iterable[str]],
         link: WorkerLink,
         indicators: IndicatorSource,
+        warned: Warned | None = None,
     ) -> None:
         """``members``: the region's present members. ``link`` is started and stopped by the node."""
         super().__init__(store, settings, clock, member, members)
+        self.warned = warned or Warned(store)
         self._link, self._indicators = link, indicators
         self._measured: tuple[float, int] | None = None
 
@@ -193,6 +204,7 @@ class Detect(Alerts, Rules, ValueLists, Sources, Retention, SavedHunts):
             sigma_lag=stats.behind.get(wire.SIGMA, 0),
             hunting=self._link.hunting if counts_all else None,
             correlations=stats.correlations,
+            patterns=stats.patterns if counts_all else {},
             notices=self._link.notices,
         )
 
@@ -214,13 +226,16 @@ class Detect(Alerts, Rules, ValueLists, Sources, Retention, SavedHunts):
         if not is_id(indicator, "indicator"):
             return Detection("off", None)
         with self._store.read() as connection:
-            is_wanted = bool(self._indicators.detectable(connection, [indicator]))
+            found = next(iter(self._indicators.detectable(connection, [indicator])), None)
             problem = positions.hunt_problem(connection, indicator)
-        if is_wanted:
+        if found is not None:
             state = "live" if self._link.has_acknowledged(indicator) else "waiting"
         else:
             state = "off" if self._link.has_dropped(indicator) else "stopping"
-        return Detection(state, problem)
+            return Detection(state, problem)
+        lists = self.warned.lists_of((one.kind, one.value) for one in list(found.terms)[:MOST_LOOKED_UP])
+        warned = {value: names for (_, value), names in lists.items()}
+        return Detection(state, problem, str(level_of(found.confidence, found.types)), warned)
 
 
 def _with_its_bound(found: Generator[WireRow | wire.Problem], most: int) -> Generator[WireRow | wire.Problem]:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from istmo.detect.levels import level_of
+from istmo.detect.objects import Level
 from istmo.errors import InvalidInput, IstmoError, NotFound, TooLarge
 from istmo.model.patterns import Pattern, read_pattern
 from istmo.model.values import recognise
@@ -23,6 +25,8 @@ class ReadIndicator(NamedTuple):
     title: str
     terms: tuple[tuple[str, str], ...]
     plan: str | None = None
+    level: Level = Level.HIGH
+    """Whoever hunts for a list of values means each of them."""
 
 
 class IndicatorFile(NamedTuple):
@@ -70,10 +74,17 @@ def _bundle(text: str, path: Path) -> IndicatorFile:
             id_ = str(one.get("id", ""))
             terms = tuple((term.kind, term.value) for term in pattern.terms)
             title = str(one.get("name") or (terms[0][1] if terms else pattern.text))[:256]
-            found[id_] = ReadIndicator(id_, title, terms, pattern.plan)
+            found[id_] = ReadIndicator(id_, title, terms, pattern.plan, _level(one))
         else:
             unusable += 1
     return IndicatorFile(tuple(found.values()), unusable)
+
+
+def _level(indicator: dict[str, Any]) -> Level:
+    confidence, types = indicator.get("confidence"), indicator.get("indicator_types")
+    is_said = type(confidence) is int and 0 <= confidence <= 100
+    kinds = [one for one in types if isinstance(one, str)] if isinstance(types, list) else []
+    return level_of(confidence if is_said else None, kinds)
 
 
 def _pattern(indicator: dict[str, Any]) -> Pattern | None:

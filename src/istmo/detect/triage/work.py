@@ -32,7 +32,6 @@ BATCH_EVENTS: Final = 400
 BATCH_BYTES: Final = 4 << 20
 STEP: Final = 200
 """Events between two looks at whether somebody wants it to end."""
-INDICATOR_LEVEL: Final = "high"
 Heard = Callable[[int], object]
 _PLACE: Final = attrgetter("place", "form")
 
@@ -52,7 +51,7 @@ class Work:
         self._finds_in_lines = not hunt.indicators and self._finder.can_find_in_lines
         self._places: set[str] = set()
         """Of the part in work, those of which some line was counted."""
-        self._titles = {one.id: one.title for one in hunt.indicators}
+        self._titles = {one.id: (one.title, str(one.level)) for one in hunt.indicators}
         for one in hunt.indicators:
             with suppress(ValueError):  # too many that no value anchors: the others are looked for
                 self._matcher.put(one.id, one.terms, None, one.plan)
@@ -169,7 +168,7 @@ class Work:
             at = 0 if event.time is None else to_micros(event.time)
             hits = self._matcher.match(event.fields, at, f"{line.place}:{line.number}")
             for id_, matched in _by_indicator(hits):
-                group = Group("indicator", id_, self._titles[id_], INDICATOR_LEVEL)
+                group = Group("indicator", id_, *self._titles[id_])
                 row = _row(group, line, event, matched)
                 into.add(group, row)
                 if self._hunt.keeps_rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -16,8 +16,9 @@ from istmo.detect.eventstore.log import Block, EventLog
 from istmo.detect.eventstore.times import event_micros, to_micros
 from istmo.detect.hits import indicator_hits
 from istmo.detect.indicators import Matcher
-from istmo.detect.wire import INDICATORS, Hits, Position, Problem, WireHit, WireIndicator
+from istmo.detect.wire import INDICATORS, Hits, Position, Problem, StoredState, WireHit, WireIndicator
 from istmo.detect.worker.link import Connection, LinkLost
+from istmo.detect.worker.pattern_memory import PatternMemory
 
 log = structlog.get_logger(__name__)
 
@@ -35,11 +36,14 @@ class IndicatorStage:
         self._log = event_log
         self._clock = clock
         self.matcher = Matcher(lambda: to_micros(clock.now()))
+        self._memory = PatternMemory(self.matcher, clock)
         self._follower = Follower(event_log, Position())
         self._wake = asyncio.Event()
         self._since: OrderedDict[str, tuple[WireIndicator, Position]] = OrderedDict()
         self.position = Position()
         """Every event before it has been matched, in this conversation."""
+        self._again_upto = Position()
+        """Events before it are shown again to patterns that remember, and nothing of them is told."""
         self._told = Position()
 
     def wake(self) -> None:
@@ -89,14 +93,21 @@ class IndicatorStage:
         terms: list[tuple[str, str]] = list(self.matcher.terms(id_))
         return WireIndicator(id_, terms, None, self.matcher.plan(id_)), self.position
 
-    async def follow(self, position: Position, connection: Connection) -> None:
-        """Match everything from ``position`` on, until the connection is lost."""
-        self._follower.seek(position)
-        self.position = self._told = position
+    async def follow(
+        self, position: Position, connection: Connection, memory: StoredState | None = None
+    ) -> None:
+        """Match everything from ``position`` on, until the connection is lost; patterns over time go on from
+        what they remembered at or before it."""
+        self._follower.seek(self._memory.resume(position, memory))
+        self.position = self._told = self._again_upto = position
         told_at = self._clock.monotonic()
         try:
             while True:
                 self._wake.clear()
+                if self._memory.is_resuming and self._follower.position >= self._again_upto:
+                    self._memory.finish_resuming()
+                    continue
+                await self._store_what_changed(connection)
                 block = await self._next()
                 if block is not None:
                     await self._match(block, connection)
@@ -127,8 +138,11 @@ class IndicatorStage:
             return
 
     async def _match(self, block: Block, connection: Connection) -> None:
-        events = block.events
+        events: Sequence[StoredEvent] = block.events
+        if self._memory.is_resuming:
+            events = await self._show_again(events)
         for start in range(0, len(events), _PORTION):
+            await self._store_what_changed(connection)
             hits = [hit for event in events[start : start + _PORTION] for hit in self._hits(event)]
             done = start + _PORTION
             self.position = _before(events[done]) if done < len(events) else block.end
@@ -136,7 +150,23 @@ class IndicatorStage:
                 await self._tell(connection, hits)
             if done < len(events):
                 await asyncio.sleep(0)
-        self.position = block.end
+        self.position = max(self.position, block.end)
+
+    async def _show_again(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+        """Patterns remember what they had been shown before; the events that come after that."""
+        number = next((n for n, one in enumerate(events) if _before(one) >= self._again_upto), len(events))
+        for place, event in enumerate(events[:number]):
+            self._hits(event)
+            if place % _PORTION == _PORTION - 1:
+                await asyncio.sleep(0)
+        if number < len(events):
+            self._memory.finish_resuming()
+        return events[number:]
+
+    async def _store_what_changed(self, connection: Connection) -> None:
+        """Patterns that came or went: what is remembered is stored before the next event."""
+        while self._memory.is_due:
+            await self._tell(connection, [])
 
     def _hits(self, event: StoredEvent) -> list[WireHit]:
         """One bad event never stops the others."""
@@ -153,7 +183,8 @@ class IndicatorStage:
 
     async def _tell(self, connection: Connection, hits: list[WireHit]) -> None:
         self._told = self.position
-        await connection.send(Hits(INDICATORS, self.position, hits))
+        state = self._memory.state()
+        await connection.send(Hits(INDICATORS, self.position, hits, state=state))
 
 
 def _before(event: StoredEvent) -> Position:

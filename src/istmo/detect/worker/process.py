@@ -96,6 +96,7 @@ class Worker:
         self._positions: dict[str, Position] = {}
         self._judged = BEFORE
         self._state: StoredState | None = None
+        self._patterns: StoredState | None = None
         self._following: asyncio.Task[None] | None = None
         self._was_full = self._had_failed = False
         self._close_after = 0.0
@@ -226,6 +227,7 @@ class Worker:
             case Welcome(positions=positions, member=member, members=members):
                 self._positions = positions
                 self._judged, self._state = message.judged, message.state
+                self._patterns = message.patterns
                 # An indicator put from here on is live from there on, and hunted for up to there.
                 self._stage.position = positions.get(INDICATORS, Position())
                 self._sources.introduce(member, members)
@@ -258,7 +260,8 @@ class Worker:
         self._sigma.follow(start, self._judged, state)
         if self._following is None:
             start = self._positions.get(INDICATORS, Position())
-            self._following = asyncio.create_task(self._stage.follow(start, connection))
+            patterns, self._patterns = self._patterns, None
+            self._following = asyncio.create_task(self._stage.follow(start, connection, patterns))
         self._pool.keep_one(_CALM_SECONDS)
 
     def _stats(self, request: int) -> Stats:
@@ -276,6 +279,7 @@ class Worker:
             indicators=len(self._stage.matcher),
             rules=self._sigma.rules,
             correlations=self._sigma.correlations,
+            patterns=self._stage.matcher.watches.counts,
             intake="detect.disk_full" if self._log.is_full else "open",
             oldest=self._tending.oldest(),
             sources=bytes_by_source(self._log.shelf.all()),

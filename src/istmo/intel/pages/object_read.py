@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from litestar import Request, Response, get, post
@@ -36,6 +36,12 @@ class Watch(Protocol):
 
     @property
     def hunt_problem(self) -> str | None: ...
+
+    @property
+    def level(self) -> str: ...
+
+    @property
+    def warned(self) -> Mapping[str, tuple[str, ...]]: ...
 
 
 ROWS = 50

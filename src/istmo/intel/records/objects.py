@@ -61,6 +61,8 @@ objects = Table(
     Column("terms", Json, nullable=False),
     Column("plan", Text, nullable=True),
     Column("not_detected", String(64), nullable=True),
+    Column("confidence", SmallInteger, nullable=True),
+    Column("types", Json, nullable=True),
     Column("definition", Json, nullable=True),
     Column("search", Text, nullable=False),
     Column("size", Integer, nullable=False),
@@ -115,6 +117,8 @@ _TO_WATCH = (
     objects.c.name,
     objects.c.audience,
     objects.c.owner,
+    objects.c.confidence,
+    objects.c.types,
 )
 
 
@@ -290,6 +294,8 @@ def _to_watch(row: Any) -> Detectable:
         name=row.name,
         audience=tuple(row.audience),
         owner=row.owner,
+        confidence=row.confidence,
+        types=tuple(row.types or ()),
     )
 
 

@@ -108,6 +108,7 @@ def upgrade() -> None:
         sa.Column("grouped", sa.String(length=32), server_default="", nullable=False),
         sa.Column("correlation", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("silence", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("weighed", sa.JSON(none_as_null=True), nullable=True),
         sa.PrimaryKeyConstraint("row", name=op.f("pk_alerts")),
         sa.UniqueConstraint("id", name=op.f("uq_alerts_id")),
     )
@@ -353,6 +354,8 @@ def upgrade() -> None:
         sa.Column("terms", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("plan", sa.Text(), nullable=True),
         sa.Column("not_detected", sa.String(length=64), nullable=True),
+        sa.Column("confidence", sa.SmallInteger(), nullable=True),
+        sa.Column("types", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("definition", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("search", sa.Text(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
@@ -669,6 +672,22 @@ def upgrade() -> None:
         sa.Column("changed", istmo.store.columns.Instant(), nullable=False),
         sa.Column("changed_by", sa.String(length=96), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_value_lists")),
+    )
+    op.create_table(
+        "warning_lists",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("type", sa.String(length=16), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("version", sa.String(length=40), nullable=False),
+        sa.Column("kinds", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("unusable", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=32), nullable=False),
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("changed", istmo.store.columns.Instant(), nullable=False),
+        sa.Column("changed_by", sa.String(length=96), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_warning_lists")),
     )
     op.create_table(
         "api_tokens",
