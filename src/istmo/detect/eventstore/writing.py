@@ -223,5 +223,5 @@ def understand(line: bytes) -> tuple[StoredEvent | None, NormalEvent | None]:
     try:
         return event, normalise(event.data)
     except Exception:
-        log.exception("event_not_normalised", event=event.id)
+        log.exception("event_not_normalised", place=event.id)
         return event, None
