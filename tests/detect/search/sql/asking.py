@@ -11,6 +11,10 @@ from istmo.detect.aside.sql_queries import sql_rows
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.wire import Position, Problem
 
+from ..test_find import all_seen, fill  # noqa: TID252 - works with and without tests as a package
+
+__all__ = ["EVERYTHING", "all_seen", "ask", "fill", "gathered", "job", "rows"]
+
 EVERYTHING = Position(1 << 40)
 
 

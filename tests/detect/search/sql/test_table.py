@@ -21,8 +21,7 @@ from istmo.detect.stories import from_micros
 from istmo.detect.wire import Position
 from istmo.model import instants
 
-from ..test_find import all_seen, fill
-from .asking import ask, rows
+from .asking import all_seen, ask, fill, rows
 
 FIELDS = ("Image", "Data", "payload", "istmo.clock", "EventID")
 SELECT = (
