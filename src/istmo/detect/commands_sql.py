@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from istmo.detect.commands_rule_hunt import asked_times
 from istmo.errors import InvalidInput
 from istmo.kit.cli import Teller
 
@@ -27,7 +28,7 @@ def ask_by_sql(teller: Teller, statement: str, start: str, end: str, limit: int 
             yield line
 
     with teller.client() as node:
-        times = {"from": start or None, "to": end or None}
+        times = asked_times(start, end)
         lines = rows(node.stream_post("/api/v1/events/sql", statement.encode(), limit=limit, **times))
         if teller.json:
             for line in lines:

@@ -95,6 +95,8 @@ class Pool:
                     self._give_back(process)
                 else:
                     await _end(process)
+                    if self._keeping is not None and not self._idle and not self._is_closed:
+                        self.keep_one()
         yield answer
 
     def _room_for(self, job: Job) -> asyncio.Semaphore:
