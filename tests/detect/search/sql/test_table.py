@@ -17,6 +17,7 @@ from istmo.detect.eventstore.rewriting import rewrite
 from istmo.detect.eventstore.texts import texts_of
 from istmo.detect.eventstore.times import CLOCK, clock_trouble, to_micros
 from istmo.detect.normalise import normalise
+from istmo.detect.search.sql.table import EventTable
 from istmo.detect.stories import from_micros
 from istmo.detect.wire import Position
 from istmo.model import instants
@@ -158,6 +159,21 @@ def test_damaged_columns_cost_nothing(tmp_path: Path) -> None:
     folder.columns_path(third).unlink()
     asked = "SELECT count(DISTINCT Text), count(DISTINCT Image) FROM events"
     assert rows(folder, asked) == [[60, 60]]
+
+
+def test_a_segment_that_is_let_go_of_meanwhile_costs_its_own_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = fill(tmp_path, [process(n) for n in range(30)])
+    put_into = EventTable.put_into
+
+    def late(table: EventTable, connect_to: Any) -> Any:
+        folder.remove(folder.closed()[:1])
+        monkeypatch.undo()
+        return put_into(table, connect_to)
+
+    monkeypatch.setattr(EventTable, "put_into", late)
+    assert rows(folder, "SELECT count(Image), min(Image) FROM events") == [[23, "10.exe"]]
 
 
 def test_a_damaged_frame_costs_its_own_events_where_lines_are_read_and_is_told(tmp_path: Path) -> None:

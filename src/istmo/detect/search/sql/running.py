@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from queue import Empty, Full, Queue
@@ -130,15 +131,20 @@ class SqlQuery:
                 yield found
         finally:
             self._is_left = True
-            if self._connection is not None:
-                self._connection.interrupt()
+            self._interrupt()
 
     def _hurry(self) -> None:
         late = time.monotonic() - self._end
-        if late > 0 and self._connection is not None:
-            self._connection.interrupt()
+        if late > 0:
+            self._interrupt()
         if late > GRACE:
             raise Stuck
+
+    def _interrupt(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            with suppress(duckdb_().Error):  # it may just have been closed
+                connection.interrupt()
 
     def _check(self) -> None:
         if self._is_left or time.monotonic() > self._end:
@@ -193,10 +199,12 @@ class SqlQuery:
                 return
             except duckdb_().Error as error:
                 self._check()
-                without |= table.damaged() if _is_about_files(error) else frozenset()
-                if attempt == _AGAIN or self.columns or not _is_about_files(error):
+                is_ours = _is_about_files(error) and attempt < _AGAIN and not self.columns
+                damaged = table.damaged() if is_ours else frozenset()
+                if not damaged:
                     raise _refusal(error, table.known.values()) from None
-                log.warning("sql_asked_again", problem=str(error)[:200])
+                log.warning("sql_asked_again", segments=len(damaged), problem=str(error)[:200])
+                without |= damaged
             finally:
                 table.close()
 
@@ -282,7 +290,6 @@ def _is_about_files(error: Exception) -> bool:
         duckdb.OutOfMemoryException,
         duckdb.OutOfRangeException,
         duckdb.ParserException,
-        duckdb.PermissionException,
     )
     return not isinstance(error, asked)
 
