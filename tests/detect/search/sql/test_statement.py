@@ -113,6 +113,35 @@ def test_everything_else_is_refused_by_its_name(parser: DuckDBPyConnection, code
     assert refused.value.code == code, refused.value
 
 
+OUT = "x) FROM read_text('/etc/passwd') --"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'SELECT a COLLATE "{0}" FROM events',
+        'SELECT CAST(a AS "{0}") FROM events',
+        'SELECT CAST(a AS STRUCT("{0}" INT)) FROM events',
+        'SELECT struct_pack("{0}" := 1)',
+        'SELECT * FROM events AS "{0}"("{0}")',
+        'SELECT list_transform([1], lambda "{0}": 1)',
+        'SELECT * EXCLUDE ("{0}") FROM events',
+        'SELECT * RENAME (a AS "{0}") FROM events',
+        'SELECT * REPLACE (1 AS "{0}") FROM events',
+        'SELECT sum(a) OVER "{0}" FROM events WINDOW "{0}" AS (ORDER BY b)',
+        'SELECT * FROM events JOIN events b USING ("{0}")',
+        'WITH t("{0}") AS (SELECT 1) FROM t',
+        'SELECT "{0}".*, 1 AS "{0}" FROM events "{0}"',
+        "SELECT $$ {0} $$, '{1}', DATE '{1}', {{'{1}': 1}}, map {{'{1}': 1}}",
+    ],
+)
+def test_a_name_stays_a_name_when_the_statement_is_written_anew(
+    parser: DuckDBPyConnection, text: str
+) -> None:
+    found = read_statement(parser, text.format(OUT, OUT.replace("'", "''")))
+    assert read_statement(parser, found.text).text == found.text
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -220,3 +220,30 @@ def test_nothing_is_left_in_the_folder(tmp_path: Path) -> None:
     before = sorted(path.name for path in tmp_path.rglob("*"))
     rows(folder, "SELECT event FROM events")
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+LETTERS = ["\u0130", "i", "\u212a", "k", "\u017f", "s", "\u01c5", "Ñ", "ñ", "\U0001f41f", "\x00a", "", " "]
+WORDS = ["rowid", "events", "ID", "select", "filename", "file_row_number", "c0", "odd", "segment", "x" * 300]
+ODD = [*LETTERS, *WORDS, "a.b", "*", 'a"b', "';--"]
+
+
+def test_names_that_senders_make_up_are_names(tmp_path: Path) -> None:
+    folder = fill(tmp_path, [orjson.dumps({name: "x", "n": n}) for n, name in enumerate(ODD * 2)])
+    columns, told, problem = ask(folder, "SELECT * FROM events")
+    assert problem is None and len(told) == 2 * len(ODD)
+    names = {name.lower() for name, _ in columns}
+    assert {"a.b", "*", 'a"b', "rowid", "events", "segment", "';--", "filename"} <= names
+    assert rows(folder, 'SELECT count("a""b"), count(rowid), count("segment"), count("Ñ") FROM events') == [
+        [2, 2, 2, 4]
+    ]
+    assert {name for (name, *_) in rows(folder, "DESCRIBE events")} >= {"a.b", "*"}
+
+
+def test_more_fields_than_an_answer_may_have_are_told_and_can_still_be_listed_and_asked_for(
+    tmp_path: Path,
+) -> None:
+    folder = fill(tmp_path, [orjson.dumps({f"f{n}-{k}": "x" for k in range(50)}) for n in range(30)])
+    problem = ask(folder, "SELECT * FROM events")[2]
+    assert problem is not None and problem.code == "detect.sql_too_wide"
+    assert len(rows(folder, "DESCRIBE events")) == 5 + 1500
+    assert rows(folder, "SELECT count(*) FROM events WHERE \"f7-7\" = 'x'") == [[1]]

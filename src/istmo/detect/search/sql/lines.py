@@ -13,12 +13,15 @@ from typing import Any, Final
 import orjson
 
 from istmo.detect.eventstore.columns import CLOSING_MEMORY, LONGEST_ROW, SEPARATOR, connect, write_columns
+from istmo.detect.eventstore.disk import DiskFull, has_room
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.lines import place_of_id
 from istmo.detect.eventstore.texts import texts_of
 from istmo.detect.eventstore.times import CLOCK, clock_trouble, event_micros
 from istmo.detect.eventstore.writing import understand
 
+_LOOK_BYTES: Final = 8 << 20
+"""After so many it is asked again whether there is room: whoever asks takes none that events need."""
 EVENT: Final = "event"
 """The column of the whole event, as it came."""
 
@@ -39,12 +42,12 @@ class LineRows:
         self._numbers: dict[str, int] = {}
         self.fields: dict[str, str] = {}
         """Fields that were met, by their names in lower case."""
-        self.count = self._bytes = 0
+        self.count = self._bytes = self._unsure = 0
 
     def add(self, line: bytes, start: int | None, end: int | None) -> bool:
         """Take a stored line, where its event happened in that time; False where it cannot be read.
 
-        Raises TooLarge.
+        Raises TooLarge, DiskFull.
         """
         event, normal = understand(line)
         if event is None:
@@ -71,6 +74,11 @@ class LineRows:
         self._bytes += len(whole)
         if self._bytes > self._most:
             raise TooLarge
+        self._unsure += len(whole)
+        if self._unsure > _LOOK_BYTES:
+            self._unsure = 0
+            if not has_room(self._folder.segments, 2 * _LOOK_BYTES):
+                raise DiskFull(self._folder.root)
         self._rows.write(whole)
         self.count += 1
         return True

@@ -25,7 +25,7 @@ from istmo.detect.search.find import OutOfTime
 from istmo.detect.search.sql.lines import EVENT
 from istmo.detect.search.sql.lines import TooLarge as TooManyLines
 from istmo.detect.search.sql.statement import read_statement
-from istmo.detect.search.sql.table import FIXED, EventTable
+from istmo.detect.search.sql.table import FIXED, MOST_COLUMNS, EventTable
 from istmo.detect.search.sql.telling import told_of
 from istmo.detect.search.stored import Unreadable
 from istmo.detect.wire import Position
@@ -39,7 +39,6 @@ log = structlog.get_logger(__name__)
 MEMORY: Final = "256MB"
 MOST_BYTES: Final = 32 << 20
 """Of all rows together, as JSON."""
-MOST_COLUMNS: Final = 1000
 GRACE: Final = 5.0
 """Seconds past its end after which a statement that does not heed the interruption is left to be killed."""
 _PORTION_BYTES: Final = 256 << 10

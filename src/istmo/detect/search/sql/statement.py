@@ -85,6 +85,8 @@ class Statement:
     """What it calls columns, its own among them, in lower case."""
     is_all: bool
     """It asks for all columns that there are."""
+    is_description: bool = False
+    """It asks which columns there are, and for no event."""
 
 
 def read_statement(connection: DuckDBPyConnection, text: str) -> Statement:
@@ -103,7 +105,9 @@ def read_statement(connection: DuckDBPyConnection, text: str) -> Statement:
     judge.look(tree)
     written = connection.execute("SELECT json_deserialize_sql(?::JSON)", [orjson.dumps(tree).decode()])
     (again,) = written.fetchone() or ("",)
-    return Statement(str(again), frozenset(judge.names), judge.is_all)
+    # Should the parser ever write something else than it read, what it wrote is what runs.
+    judge.look(_parse(connection, str(again)))
+    return Statement(str(again), frozenset(judge.names), judge.is_all, _is_description(tree))
 
 
 def _parse(connection: DuckDBPyConnection, text: str) -> dict[str, Any]:
@@ -119,6 +123,13 @@ def _parse(connection: DuckDBPyConnection, text: str) -> dict[str, Any]:
     if len(tree.get("statements", ())) != 1:
         raise InvalidInput("detect.sql_not_one")
     return tree
+
+
+def _is_description(tree: dict[str, Any]) -> bool:
+    """Whether a statement is a DESCRIBE and nothing beside."""
+    node = tree["statements"][0]["node"]
+    table = node.get("from_table") or {}
+    return table.get("type") == "SHOW_REF" and table.get("show_type") == "DESCRIBE"
 
 
 @dataclass(frozen=True)

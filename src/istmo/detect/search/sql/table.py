@@ -20,6 +20,7 @@ from istmo.detect.search.sql.lines import EVENT, LineRows
 from istmo.detect.search.sql.statement import TABLE, Statement
 from istmo.detect.search.stored import Unreadable, line_at, open_closed, read_ahead
 from istmo.detect.wire import Position
+from istmo.errors import InvalidInput
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -32,6 +33,7 @@ FIXED: Final = {
     "host": "nullif(host, '')",
 }
 """What every event has, by name, and how it is made of a segment's columns."""
+MOST_COLUMNS: Final = 1000
 MOST_LINE_BYTES: Final = 256 << 20
 """Of rows made of events that are read line by line."""
 _LONGEST_NAME: Final = 200
@@ -73,6 +75,7 @@ class EventTable:
         self._folder, self._upto, self._check = folder, upto, check
         self._start, self._end = start, end
         self._names, self._is_all = statement.names - FIXED.keys(), statement.is_all
+        self._is_description = statement.is_description
         self._without_columns = without_columns
         self._lines = LineRows(folder, self._names, is_all=self._is_all, most_bytes=MOST_LINE_BYTES)
         self._already: frozenset[int] = frozenset()
@@ -98,6 +101,7 @@ class EventTable:
             connection.close()
         for low, name in self._lines.fields.items():
             self.known.setdefault(low, name)
+        self._bound_width()
         for low in _SHADOWED & self._names:
             self.known.setdefault(low, low)
 
@@ -132,11 +136,19 @@ class EventTable:
     def _meet(self, index: Index) -> None:
         for name in (*index.columns, *index.others):
             self.known.setdefault(name.lower(), name)
+        self._bound_width()
+
+    def _bound_width(self) -> None:
+        """Before anything is read for it."""
+        if self._is_all and not self._is_description and len(self.known) > MOST_COLUMNS:
+            raise InvalidInput("detect.sql_too_wide", limit=MOST_COLUMNS)
 
     # --- closed segments -----------------------------------------------------------------------
 
     def _closed(self, connection: DuckDBPyConnection, closed: Closed, reader: FrameReader) -> None:
         index = reader.index
+        if self._is_description:
+            return
         if (self._start is not None and index.last < self._start) or (
             self._end is not None and index.first >= self._end
         ):
