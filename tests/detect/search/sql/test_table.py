@@ -239,6 +239,15 @@ def test_names_that_senders_make_up_are_names(tmp_path: Path) -> None:
     assert {name for (name, *_) in rows(folder, "DESCRIBE events")} >= {"a.b", "*"}
 
 
+def test_a_description_within_a_question_hides_no_event(tmp_path: Path) -> None:
+    folder = fill(tmp_path, [process(n) for n in range(30)])
+    for asked in (
+        "SELECT (SELECT count(*) FROM events) FROM (DESCRIBE events) LIMIT 1",
+        "SELECT any_value((SELECT count(*) FROM events)) FROM (DESCRIBE SELECT Image FROM events)",
+    ):
+        assert rows(folder, asked) == [[30]]
+
+
 def test_more_fields_than_an_answer_may_have_are_told_and_can_still_be_listed_and_asked_for(
     tmp_path: Path,
 ) -> None:

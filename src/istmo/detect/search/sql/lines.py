@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from istmo.detect.eventstore.columns import CLOSING_MEMORY, LONGEST_ROW, SEPARATOR, connect, write_columns
-from istmo.detect.eventstore.disk import DiskFull, has_room
+from istmo.detect.eventstore.disk import has_room
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.lines import place_of_id
 from istmo.detect.eventstore.texts import texts_of
@@ -47,7 +47,7 @@ class LineRows:
     def add(self, line: bytes, start: int | None, end: int | None) -> bool:
         """Take a stored line, where its event happened in that time; False where it cannot be read.
 
-        Raises TooLarge, DiskFull.
+        Raises TooLarge, also where the disk has no room for it.
         """
         event, normal = understand(line)
         if event is None:
@@ -78,7 +78,7 @@ class LineRows:
         if self._unsure > _LOOK_BYTES:
             self._unsure = 0
             if not has_room(self._folder.segments, 2 * _LOOK_BYTES):
-                raise DiskFull(self._folder.root)
+                raise TooLarge
         self._rows.write(whole)
         self.count += 1
         return True

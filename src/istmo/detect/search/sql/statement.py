@@ -128,8 +128,11 @@ def _parse(connection: DuckDBPyConnection, text: str) -> dict[str, Any]:
 def _is_description(tree: dict[str, Any]) -> bool:
     """Whether a statement is a DESCRIBE and nothing beside."""
     node = tree["statements"][0]["node"]
-    table = node.get("from_table") or {}
-    return table.get("type") == "SHOW_REF" and table.get("show_type") == "DESCRIBE"
+    table, chosen = node.get("from_table") or {}, node.get("select_list") or ()
+    is_bare = [one.get("class") for one in chosen] == ["STAR"] and not any(
+        node.get(part) for part in ("where_clause", "having", "qualify", "modifiers", "group_expressions")
+    )
+    return is_bare and table.get("type") == "SHOW_REF" and table.get("show_type") == "DESCRIBE"
 
 
 @dataclass(frozen=True)
