@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,7 +23,7 @@ from click.testing import CliRunner, Result
 from cli.running import new_node, started
 from istmo.cli.main import istmo
 from istmo.kit.client import NodeClient
-from istmo.settings import FILE, Limits, load_settings
+from istmo.settings import FILE, Limits, Settings, load_settings, save_settings
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGES = {"en": DOCS / "search.md", "es": DOCS / "search.es.md"}
@@ -315,9 +316,21 @@ def test_the_words_about_values_hold(node: Running) -> None:
     assert row == [1500, 3, len(EVERYTHING - WITH_IMAGE), node.source, 3]
 
 
+def test_whoever_leaves_stops_a_statement(node: Running) -> None:
+    endless = "SELECT count(*) FROM range(1000000000000) a, range(1000) b WHERE a.range * b.range % 7 = 3"
+    http = node.client._http
+    with http.stream("POST", "/api/v1/events/sql", content=endless.encode()) as answer:
+        assert next(answer.iter_raw()).strip() == b"", "it is told that it goes on"
+        busy = http.post("/api/v1/events/sql", content=b"SELECT 1")
+        assert busy.status_code == 503, "one runs at a time"
+    left = time.monotonic()
+    while http.post("/api/v1/events/sql", content=b"SELECT 1").status_code == 503:
+        assert time.monotonic() - left < 15, "long before its time would have been up"
+
+
 def test_the_settings_are_ones_that_there_are(tmp_path: Path) -> None:
     ((_, text),) = blocks("en", "toml")
-    new_node(tmp_path / "node")
-    (tmp_path / "node" / FILE).write_text((tmp_path / "node" / FILE).read_text() + "\n" + text)
-    kept = load_settings(tmp_path / "node").retention
+    save_settings(Settings(data=tmp_path, name="Prueba", country="GT"))
+    (tmp_path / FILE).write_text((tmp_path / FILE).read_text() + "\n" + text)
+    kept = load_settings(tmp_path).retention
     assert (kept.keep_days, kept.budget_bytes) == (365, 200_000_000_000)

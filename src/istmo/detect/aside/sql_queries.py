@@ -19,6 +19,8 @@ MOST_MEMORY: Final = 1 << 30
 MOST_FILE: Final = 1 << 30
 """Bytes of a file: the largest is that of events that are read line by line."""
 
+MOST_FILES: Final = 65_536
+
 
 def confine() -> None:
     """Bound this process for good, before it reads what somebody wrote."""
@@ -32,6 +34,10 @@ def confine() -> None:
         _, hard = resource.getrlimit(what)
         own = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
         resource.setrlimit(what, (own, own))
+    # DuckDB keeps the files of a table open, one a segment.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
 
 
 def sql_rows(folder: EventFolder, job: FindBySql) -> Iterator[Found]:
