@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import orjson
+import pytest
 
 from istmo.detect import wire
 from istmo.settings import Limits
@@ -42,14 +43,24 @@ def test_one_statement_at_a_time_and_one_that_is_called_off_makes_room(rig: Rig)
     assert end_of(rig, 903)[1].problem is None
 
 
-def test_a_statement_has_the_seconds_and_the_rows_of_the_settings(make_rig: Callable[..., Rig]) -> None:
-    rig = make_rig(limits=Limits(search_seconds=1, search_rows=5))
+@pytest.fixture
+def limited(make_rig: Callable[..., Rig], limits: Limits) -> Rig:
+    rig = make_rig(limits=limits)
     rig.start()
     rig.accept()
-    rig.say(wire.AskSql(901, ENDLESS))
-    assert end_of(rig, 901)[1].problem == wire.Problem("", "detect.sql_cut_short", {"seconds": 1})
-    rig.say(wire.AskSql(902, "FROM range(100)", limit=50))
-    parts, last = end_of(rig, 902)
+    return rig
+
+
+@pytest.mark.parametrize("limits", [Limits(search_seconds=1)])
+def test_a_statement_has_the_seconds_of_the_settings(limited: Rig) -> None:
+    limited.say(wire.AskSql(901, ENDLESS))
+    assert end_of(limited, 901)[1].problem == wire.Problem("", "detect.sql_cut_short", {"seconds": 1})
+
+
+@pytest.mark.parametrize("limits", [Limits(search_rows=5)])
+def test_a_statement_has_the_rows_of_the_settings(limited: Rig) -> None:
+    limited.say(wire.AskSql(901, "FROM range(100)", limit=50))
+    parts, last = end_of(limited, 901)
     assert sum(len(part.rows) for part in parts) == 5
     assert last.problem == wire.Problem("", "detect.sql_cut_rows", {"limit": 5})
 

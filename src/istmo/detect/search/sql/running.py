@@ -231,6 +231,7 @@ class SqlQuery:
     def _hand_on(self, some: list[tuple[Any, ...]], rows: Any, nested: list[int]) -> None:
         count = size = held_bytes = 0
         held: list[bytes] = []
+        told_at = time.monotonic()
         try:
             while some:
                 for row in some:
@@ -244,9 +245,9 @@ class SqlQuery:
                     held.append(line)
                     held_bytes += len(line)
                     count += 1
-                if held_bytes >= _PORTION_BYTES:
+                if held_bytes >= _PORTION_BYTES or time.monotonic() - told_at >= _TELL_SECONDS:
                     self._give(held)
-                    held, held_bytes = [], 0
+                    held, held_bytes, told_at = [], 0, time.monotonic()
                 some = rows.fetchmany(_AT_ONCE)
         finally:
             if held:
