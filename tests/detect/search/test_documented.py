@@ -123,6 +123,7 @@ WORDS = r"""
     * ? = := "" > >= < <= AND OR NOT from: to: limit 15m 1h 1d id time received source host event events
     Image CommandLine DestinationIp TargetFilename SELECT DESCRIBE SUMMARIZE WITH ILIKE NULL TIMESTAMP done
     TRY_CAST(DestinationPort|AS|INTEGER) unnest(string_split(Hashes,|chr(10))) ?rule=ID istmo.toml
+    --rules all /api/v1/hunts GET POST PUT DELETE version /api/v1/hunts/{id} …/run …/switch …/runs hunt
     istmo|search|QUERY GET|/api/v1/events/search?q=QUERY istmo|source|list|--json
 """
 """What stands in code letters and is no example; ``|`` for a space."""
@@ -149,9 +150,9 @@ class Running:
         return text.replace("SOURCE", self.source)
 
     def run(self, line: str) -> Result:
-        _, *words = shlex.split(line)
+        _, *words = shlex.split(line, comments=True)
         options = ["--data", str(self.folder), *([] if "--json" in words else ["--json"])]
-        place = 2 if words[0] == "source" else 1
+        place = 2 if words[0] in ("source", "hunts") else 1
         return CliRunner().invoke(istmo, [*words[:place], *options, *words[place:]])
 
     def rows(self, line: str) -> list[Any]:
@@ -202,7 +203,7 @@ def test_both_languages_show_the_same_examples() -> None:
 
 
 def test_nothing_stands_there_that_is_not_run() -> None:
-    commands = {line for _, block in blocks("en", "sh") for line in block.splitlines()}
+    commands = set(commands_of_the_page())
     requests = {block.splitlines()[0] for _, block in blocks("en", "http")}
     limits = {f"limits.{one.name}" for one in fields(Limits)}
     known = {*FINDS, *(word.replace("|", " ") for word in WORDS.split()), *commands, *requests, *limits}
@@ -216,6 +217,12 @@ def test_a_query_finds_what_the_page_says(node: Running, query: str) -> None:
     found = list(node.client.stream("/api/v1/events/search", q=node.fill_in(query), limit=100))
     assert found[-1]["done"] and found[-1]["problem"] is None
     assert {NAMES[int(row["id"].partition("-")[2])] for row in found[:-1]} == FINDS[query]
+
+
+def commands_of_the_page() -> list[str]:
+    """Without the remarks behind them."""
+    lines = [line for _, block in blocks("en", "sh") for line in block.splitlines()]
+    return [line.partition("  #")[0].rstrip() for line in lines]
 
 
 def told_by(rows: list[Any]) -> Any:
@@ -234,7 +241,7 @@ def test_every_command_does_what_the_page_says(
     monkeypatch.chdir(tmp_path)
     ((_, rule),) = blocks("en", "yaml")
     (tmp_path / "rule.yml").write_text(rule)
-    lines = [line for _, block in blocks("en", "sh") for line in block.splitlines()]
+    lines = [line for line in commands_of_the_page() if not line.startswith("istmo hunts")]
     told: dict[str, Any] = {}
     for line in lines:
         if line.startswith("istmo search --rules all"):
@@ -265,6 +272,24 @@ def test_every_command_does_what_the_page_says(
     (kept,) = told[next(asked)]["sources"]
     assert (kept["keep_days"], kept["budget_bytes"]) == (90, 20_000_000_000)
     assert not list(asked)
+
+
+def test_every_saved_hunt_does_what_the_page_says(
+    node: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ((_, rule),) = blocks("en", "yaml")
+    (tmp_path / "rule.yml").write_text(rule)
+    lines = [line for line in commands_of_the_page() if line.startswith("istmo hunts")]
+    told = {}
+    for line in lines:
+        if line.startswith("istmo hunts import"):
+            assert node.run("istmo hunts delete whoami").exit_code == 0
+        done = node.run(line)
+        assert done.exit_code == 0, (line, done.output)
+        told[line.split()[2] + line.split()[3] if "list" not in line else "list"] = done.stdout
+    assert {one["name"] for one in orjson.loads(told["list"])["items"]} == {"whoami", "accounts"}
+    assert "whoami.exe" in (tmp_path / "hunt.yml").read_text()
 
 
 def test_every_request_answers_what_the_page_says(node: Running) -> None:
