@@ -73,7 +73,7 @@ events = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, suppress_health_check=list(HealthCheck))
 @given(st.lists(events, min_size=1, max_size=25))
 def test_rows_are_those_of_a_look_at_every_event(
     tmp_path_factory: pytest.TempPathFactory, stored: list[dict[str, Any]]
