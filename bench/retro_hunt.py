@@ -23,6 +23,7 @@ import orjson
 from measure import finish
 from store_volume import build, replayed
 
+from istmo.detect.eventstore.columns import column_name
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.lines import parse
@@ -64,7 +65,12 @@ def bare(root: Path, kept: Path, name: str) -> Told:
         with FrameReader(folder.raw_path(closed)) as reader:
             names = [one.lower() for one in reader.index.columns]
         if field.lower() in names:
-            columns.append((str(folder.columns_path(closed)), f"c{names.index(field.lower())}"))
+            columns.append(
+                (
+                    str(folder.columns_path(closed)),
+                    column_name(reader.index.columns[names.index(field.lower())]),
+                )
+            )
     began = time.monotonic()
     connection = duckdb.connect(config={"threads": 1})
     found = 0

@@ -302,8 +302,10 @@ def test_house_invariant_7_no_password_token_or_code_rests_in_folder_or_log(
 
 # --- 9: SQL and HTTP keep to their rooms ---------------------------------------------------------------
 
-SQL_ROOMS = re.compile(r"^(store|ledger)/|(^|/)records(\.py$|/)|^detect/eventstore/columns\.py$")
-"""``columns.py`` is the event store's: DuckDB over its own Parquet files, no table of the node."""
+SQL_ROOMS = re.compile(
+    r"^(store|ledger)/|(^|/)records(\.py$|/)|^detect/(eventstore/columns|search/sql/running)\.py$"
+)
+"""The last two are the event store's: DuckDB over its own Parquet files, no table of the node."""
 HTTP_ROOMS = re.compile(r"^(web|kit)/|(^|/)pages/|(^|/)api(_\w+)?\.py$|^federation/wire\.py$")
 TYPES_OF_SQL = {"Connection", "DataError", "IntegrityError"}
 """A service hands a connection on and tells a clash; it writes no statement."""

@@ -59,3 +59,10 @@ def test_an_empty_file_does_not_mean_all_rules(tmp_path: Path) -> None:
     done = run("search", "--rules", str(tmp_path / "empty.yml"), "--url", "http://127.0.0.1:1")
     assert done.exit_code == 1 and "empty.yml" in done.stderr
     assert run("search", "--rules", "nothing.yml", "--url", "http://127.0.0.1:1").exit_code == 1
+
+
+def test_a_date_will_do_and_what_is_no_time_is_refused(rules: str) -> None:
+    with answering(lines()) as url:
+        assert run("search", "--rules", rules, "--from", "2026-03-02", "--url", url).exit_code == 0
+        refused = run("search", "--rules", rules, "--to", "mañana", "--url", url)
+    assert refused.exit_code == 1 and "mañana" in refused.stderr

@@ -36,7 +36,7 @@ _EVENTS = (
 
 
 @cache
-def _stores() -> tuple[EventFolder, EventFolder]:
+def stores() -> tuple[EventFolder, EventFolder]:
     """The same events as they are written, and at rest."""
     root = Path(tempfile.mkdtemp(prefix="istmo-fuzz-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
@@ -56,7 +56,7 @@ def queries(data: bytes) -> None:
     with suppress(InvalidInput):
         query = parse_query(text)
         rows, told = [], []
-        for folder in _stores():
+        for folder in stores():
             rows.append(
                 [row.event_id for some in Finder(folder, query, 100, _END, 60).rows() for row in some]
             )

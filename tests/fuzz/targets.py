@@ -57,6 +57,8 @@ from istmo.settings import Limits
 
 from .searching import SEEDS as QUERIES
 from .searching import queries
+from .statements import SEEDS as STATEMENTS
+from .statements import statements
 
 LIMITS = Limits()
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -342,6 +344,7 @@ TARGETS: dict[str, Target] = {
         queries,
         patterns,
         warning_lists,
+        statements,
     )
 }
 _SYSLOG = b"<38>Mar  1 09:00:00 web1 sshd[24200]: Invalid user op from 192.0.2.9\n"
@@ -353,6 +356,7 @@ _NESTED = (
 )
 SEEDS: dict[str, list[bytes]] = {
     "queries": QUERIES,
+    "statements": STATEMENTS,
     "rules": [RULE.format(id=ID.format(1)).encode()],
     "expressions": [
         b"^(a+)+$\0aaaa",

@@ -230,6 +230,8 @@ _hunts = _only({"name": "x", "text": SECRET_WORD, "version": 9}, {"name": "x", "
 _HUNTED_RULE = f"detection: {{s: [{SECRET_WORD}], condition: s}}\n"
 HUNTED = f"title: x\nlogsource: {{product: windows}}\n{_HUNTED_RULE}".encode()
 
+SELECTED = f"SELECT count(*) FROM events WHERE host = '{SECRET_WORD}'".encode()
+
 BODIES: dict[str, object] = {
     "/alerts/{id}/status": _STATUSES,
     "/api/v1/accounts": _accounts,
@@ -239,6 +241,7 @@ BODIES: dict[str, object] = {
     "/api/v1/cases/{case_id}/entries": _entries,
     "/api/v1/cases/{case_id}/share": _SHARES,
     "/api/v1/events/hunt": _only(b"title: [", HUNTED),
+    "/api/v1/events/sql": _only(b"SELECT", b"SELECT * FROM events", SELECTED),
     "/api/v1/hunts": _only({"name": SECRET_WORD, "text": "("}, {"name": "", "text": SECRET_WORD}),
     "/api/v1/hunts/{hunt_id}": _hunts,
     "/api/v1/hunts/{hunt_id}/run": _only({"limit": 5}),

@@ -9,7 +9,7 @@ from litestar import delete, get, post, put
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from istmo.detect import api_hunt, api_saved_hunts, api_source
+from istmo.detect import api_hunt, api_saved_hunts, api_source, api_sql
 from istmo.detect.answers import (
     alert_json,
     count_told,
@@ -276,6 +276,7 @@ routes = [
     *api_source.routes,
     *api_hunt.routes,
     *api_saved_hunts.routes,
+    *api_sql.routes,
     list_alerts,
     show_alert,
     set_alert_status,

@@ -14,6 +14,7 @@ import orjson
 from istmo.clock import SystemClock
 from istmo.detect.commands_follow import follow
 from istmo.detect.commands_rule_hunt import hunt_by_rules
+from istmo.detect.commands_sql import ask_by_sql
 from istmo.detect.ingesting import TOKEN, Outcome, Sender
 from istmo.detect.reading import FORMS, JSON, FileProblem, Found, LineLogs, open_events, open_stream
 from istmo.errors import InvalidInput, IstmoError
@@ -188,6 +189,7 @@ def _refused(code: str, limits: Limits | None) -> dict[str, str]:
 @option("--top", type=LIMIT, default=20, show_default=True, help="detect.command.search.top")
 @option("--histogram", default="", metavar="15m|1h|1d", help="detect.command.search.histogram")
 @option("--rules", default="", metavar="FILE|all", help="detect.command.search.rules")
+@option("--sql", default="", metavar="SELECT…", help="detect.command.search.sql")
 @told
 def search(
     teller: Teller,
@@ -199,11 +201,20 @@ def search(
     top: int,
     histogram: str,
     rules: str,
+    sql: str,
 ) -> None:
     """Stored events, newest first: a line each, as they are found; status 1 where they are not all.
 
-    With ``--by`` or ``--histogram`` they are counted instead; with ``--rules`` Sigma rules say which ones.
+    With ``--by`` or ``--histogram`` they are counted instead; with ``--rules`` Sigma rules say which ones,
+    with ``--sql`` a SELECT.
     """
+    if sql:
+        if query or by or histogram or rules:
+            raise InvalidInput("detect.sql_no_query")
+        source = click.get_current_context().get_parameter_source("limit")
+        is_given = source is not click.core.ParameterSource.DEFAULT
+        ask_by_sql(teller, sql, start, end, limit if is_given else None)
+        return
     if rules:
         if query or by or histogram:
             raise InvalidInput("detect.rule_hunt_no_query")

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from istmo.detect.normalise.times import read_time
 from istmo.errors import InvalidInput, NotFound
 from istmo.kit.cli import Teller
+from istmo.model import instants
 
 IN_FORCE: Final = "all"
 """In place of a file: the node's own rules, those that are in force."""
@@ -17,7 +19,7 @@ def hunt_by_rules(teller: Teller, rules: str, start: str, end: str, limit: int) 
     """Matches as they are found, then the sums; status 1 where something was not seen or not used."""
     text = b"" if rules == IN_FORCE else _read(Path(rules))
     with teller.client() as node:
-        times = {"from": start or None, "to": end or None}
+        times = asked_times(start, end)
         tell_matches(teller, node.stream_post("/api/v1/events/hunt", text, limit=limit, **times))
 
 
@@ -40,6 +42,17 @@ def tell_matches(teller: Teller, rows: Iterable[dict[str, Any]]) -> None:
         teller.note("detect.search.cut_short", message=last["problem"]["text"])
     if last["problem"] or last["left_out"]:
         raise SystemExit(1)
+
+
+def asked_times(start: str, end: str) -> dict[str, str | None]:
+    """Times as the query language takes them, as the machine interface does. Raises InvalidInput."""
+    told: dict[str, str | None] = {}
+    for name, text in (("from", start), ("to", end)):
+        found = read_time(text) if text else None
+        if text and found is None:
+            raise InvalidInput("detect.hunt_not_a_time", text=text[:100])
+        told[name] = None if found is None else instants.format(found[0])
+    return told
 
 
 def _tell_sums(teller: Teller, last: dict[str, Any]) -> None:

@@ -33,6 +33,7 @@ from istmo.detect.unix_socket import SOCKET, listen
 from istmo.detect.wire import (
     INTAKE_DENIED,
     AskKeeping,
+    AskSql,
     AskStats,
     Cancel,
     Channel,
@@ -50,6 +51,7 @@ from istmo.detect.wire import (
     Rows,
     RuleHits,
     Search,
+    SqlRows,
     Stats,
     Stretch,
     Tally,
@@ -81,12 +83,15 @@ _CUT_SHORT: Final = (
 """Problems of an answer that is good as far as it goes, also where it holds no row at all."""
 _SILENT_SECONDS: Final = 60.0
 """A hunt by rules that says nothing for so long is given up: it reads its rules, then tells every second."""
+_SQL_PATIENCE: Final = 3.0
+"""Seconds for which an answer is held back: until then a statement that cannot be run is refused as such."""
 _SEND_SECONDS: Final = 30
 """A worker that reads nothing for so long is given up: it dials again when it lives."""
 
 
-Answer = Rows | Tally | RuleHits | Stats
+Answer = Rows | Tally | RuleHits | SqlRows | Stats
 _Part = TypeVar("_Part")
+_Stream = TypeVar("_Stream", RuleHits, SqlRows)
 
 
 class WorkerLink:
@@ -303,26 +308,49 @@ class WorkerLink:
         calls the hunt off.
         """
         request, answers = self._ask(asked)
-        parts = self._parts(request, answers)
+        parts = self._parts(request, answers, RuleHits, "detect.search_cut_short")
         first = next(parts)
         if first.problem is not None and first.problem.code not in _CUT_SHORT:
             parts.close()
             raise Unavailable(first.problem.code, **first.problem.params)
         return _with_first(first, parts)
 
-    def _parts(self, request: int, answers: SimpleQueue[Answer | None]) -> Generator[RuleHits]:
+    def sql(self, sql: str, start: int | None, end: int | None, limit: int) -> Generator[SqlRows]:
+        """What one SELECT over stored events gives, as it comes; the last part is ``done``, and has a problem
+        where that is not all.
+
+        Raises before the first part InvalidInput for a statement that cannot be run, Unavailable
+        ("detect.worker_away", "detect.search_busy"); one that takes long tells it in the last part. Closing
+        it calls the statement off.
+        """
+        request, answers = self._ask(lambda number: AskSql(number, sql, start, end, limit))
+        parts = self._parts(request, answers, SqlRows, "detect.sql_cut_short")
+        patience = self._clock.monotonic() + _SQL_PATIENCE
+        first = next(parts)
+        while not (first.columns or first.done) and self._clock.monotonic() < patience:
+            first = next(parts)
+        if first.problem is not None and not first.columns and not _is_partial(first.problem):
+            parts.close()
+            kind = InvalidInput if first.problem.code.startswith("detect.sql_") else Unavailable
+            raise kind(first.problem.code, **first.problem.params)
+        return _with_first(first, parts)
+
+    def _parts(
+        self, request: int, answers: SimpleQueue[Answer | None], kind: type[_Stream], late: str
+    ) -> Generator[_Stream]:
+        """The parts of one answer; ``late`` is the problem of one that says nothing for too long."""
         is_done = False
         try:
             while not is_done:
                 try:
                     found = answers.get(timeout=_SILENT_SECONDS)
                 except Empty:
-                    problem = wire.Problem("", "detect.search_cut_short", {"seconds": int(_SILENT_SECONDS)})
-                    yield RuleHits(request, True, problem=problem)
+                    problem = wire.Problem("", late, {"seconds": int(_SILENT_SECONDS)})
+                    yield kind(request, True, problem=problem)
                     return
-                if not isinstance(found, RuleHits):
+                if not isinstance(found, kind):
                     is_done = True
-                    yield RuleHits(request, True, problem=wire.Problem("", "detect.worker_away", {}))
+                    yield kind(request, True, problem=wire.Problem("", "detect.worker_away", {}))
                     return
                 is_done = found.done
                 yield found
@@ -356,7 +384,7 @@ class WorkerLink:
                 self._say(Cancel(request))
 
     def _ask(
-        self, message: Callable[[int], AskStats | Search | Count | HuntRules]
+        self, message: Callable[[int], AskStats | Search | Count | HuntRules | AskSql]
     ) -> tuple[int, SimpleQueue[Answer | None]]:
         request = self._outgoing.next_request()
         answers: SimpleQueue[Answer | None] = SimpleQueue()
@@ -373,7 +401,7 @@ class WorkerLink:
         with self._lock:
             self._answers.pop(request, None)
 
-    def _say(self, message: AskStats | Search | Count | HuntRules | Cancel) -> bool:
+    def _say(self, message: AskStats | Search | Count | HuntRules | AskSql | Cancel) -> bool:
         with self._lock:
             channel = self._channel
         if channel is None:
@@ -468,7 +496,7 @@ class WorkerLink:
                 self._hear_live(channel, message)
             case HuntHits():
                 self._hear_hunt(message)
-            case Rows() | Tally() | RuleHits() | Stats():
+            case Rows() | Tally() | RuleHits() | SqlRows() | Stats():
                 request = message.request
                 with self._lock:
                     answers = self._answers.get(request)
@@ -529,6 +557,11 @@ class WorkerLink:
             code = "detect.hunt_failed" if has_failed else problem.code if problem is not None else None
             self._incoming.put(Hunted(digests, code))
         self._outgoing.finish_hunt(message.request, again=again)
+
+
+def _is_partial(problem: wire.Problem) -> bool:
+    """Whether an answer with this problem is good as far as it goes."""
+    return problem.code in _CUT_SHORT or problem.code.startswith(("detect.sql_cut_", "detect.sql_unreadable"))
 
 
 def _with_first(first: _Part | None, rest: Generator[_Part]) -> Generator[_Part]:

@@ -268,5 +268,5 @@ def _with_fields(hits: list[WireHit], query: str) -> list[WireHit]:
             try:
                 one.fields.update(quoted_fields(query, orjson.loads(one.raw)))
             except ValueError:
-                log.warning("event_not_quoted", event=one.event_id)
+                log.warning("event_not_quoted", place=one.event_id)
     return hits

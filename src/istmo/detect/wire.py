@@ -333,6 +333,16 @@ class HuntRules(Struct, tag=True, frozen=True):
     scheduled: bool = False
 
 
+class AskSql(Struct, tag=True, frozen=True):
+    """One SELECT over stored events. ``start`` (included) and ``end`` (excluded) in µs since 1970."""
+
+    request: int
+    sql: str
+    start: int | None = None
+    end: int | None = None
+    limit: int = 1000
+
+
 class Cancel(Struct, tag=True, frozen=True):
     """Stop a hunt or a search; it still answers with ``done``."""
 
@@ -464,6 +474,19 @@ class RuleHits(Struct, tag=True, frozen=True):
     problem: Problem | None = None
 
 
+class SqlRows(Struct, tag=True, frozen=True):
+    """Part of the answer to ``AskSql``; the last one is ``done``.
+
+    ``columns`` (name, type) come once, before the first row or with it; a row is a JSON array.
+    """
+
+    request: int
+    done: bool
+    columns: list[tuple[str, str]] = []
+    rows: list[bytes] = []
+    problem: Problem | None = None
+
+
 class Counted(Struct, tag=True, frozen=True):
     """What sources sent since the last message of this kind (lost counts at a crash are not replayed)."""
 
@@ -545,6 +568,7 @@ ToWorker = (
     | Search
     | Count
     | HuntRules
+    | AskSql
     | Keeping
     | Cancel
     | AskStats
@@ -558,6 +582,7 @@ ToWeb = (
     | Rows
     | Tally
     | RuleHits
+    | SqlRows
     | Counted
     | Lags
     | AskKeeping

@@ -14,6 +14,7 @@ from istmo.detect.aside.jobs import (
     CloseSegment,
     CountEvents,
     FindByRules,
+    FindBySql,
     FindHits,
     FindRows,
     Found,
@@ -23,6 +24,7 @@ from istmo.detect.aside.jobs import (
     read_job,
 )
 from istmo.detect.aside.rule_hunts import rule_hits
+from istmo.detect.aside.sql_queries import confine, sql_rows
 from istmo.detect.eventstore.closing import close_segment
 from istmo.detect.eventstore.disk import is_full
 from istmo.detect.eventstore.folder import Closed, EventFolder
@@ -58,6 +60,8 @@ def answers(folder: EventFolder, job: Job) -> Iterator[Found]:
             yield from _hits(folder, job)
         case FindByRules():
             yield from rule_hits(folder, job)
+        case FindBySql():
+            yield from sql_rows(folder, job)
 
 
 def _rewrite(folder: EventFolder, job: Rewrite) -> Found:
@@ -152,6 +156,8 @@ def main() -> None:
     folder = EventFolder(Path(sys.argv[1]))
     while (job := read_job(sys.stdin.buffer)) is not None:
         try:
+            if isinstance(job, FindBySql):
+                confine()
             for answer in answers(folder, job):
                 sys.stdout.buffer.write(encode(answer))
                 sys.stdout.buffer.flush()

@@ -7,7 +7,17 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Struct
 
-from istmo.detect.wire import Position, Problem, RuleHits, Tally, WireHit, WireIndicator, WireRow, WireRule
+from istmo.detect.wire import (
+    Position,
+    Problem,
+    RuleHits,
+    SqlRows,
+    Tally,
+    WireHit,
+    WireIndicator,
+    WireRow,
+    WireRule,
+)
 
 _LENGTH = 4
 
@@ -76,6 +86,17 @@ class FindByRules(Struct, tag=True, frozen=True):
     scheduled: bool = False
 
 
+class FindBySql(Struct, tag=True, frozen=True):
+    """One SELECT over the table ``events``. Times in µs; ``limit``: rows that are given."""
+
+    sql: str
+    start: int | None
+    end: int | None
+    limit: int
+    upto: Position
+    seconds: float
+
+
 class Found(Struct, tag=True, frozen=True):
     """Part of an answer; the last one is ``done``."""
 
@@ -84,10 +105,11 @@ class Found(Struct, tag=True, frozen=True):
     hits: list[WireHit] = []
     tally: Tally | None = None
     by_rules: RuleHits | None = None
+    table: SqlRows | None = None
     problem: Problem | None = None
 
 
-Job = CloseSegment | Rewrite | FindRows | CountEvents | FindHits | FindByRules
+Job = CloseSegment | Rewrite | FindRows | CountEvents | FindHits | FindByRules | FindBySql
 
 _encoder = msgspec.msgpack.Encoder()
 _jobs: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)

@@ -15,7 +15,16 @@ from typing import Final
 
 import structlog
 
-from istmo.detect.aside.jobs import FindByRules, FindHits, FindRows, Found, Job, decode_answer, encode
+from istmo.detect.aside.jobs import (
+    FindByRules,
+    FindBySql,
+    FindHits,
+    FindRows,
+    Found,
+    Job,
+    decode_answer,
+    encode,
+)
 from istmo.detect.wire import Problem
 
 log = structlog.get_logger(__name__)
@@ -27,6 +36,8 @@ MOST_SCHEDULED: Final = 1
 """What nobody waits for: saved hunts that run by themselves, one after another."""
 IDLE_SECONDS: Final = 20.0
 _LONGEST: Final = 256 << 20
+_SQL_GRACE: Final = 10.0
+"""Seconds past its own bound after which a process that runs SQL is ended from here."""
 
 
 class Pool:
@@ -63,24 +74,29 @@ class Pool:
                     raise RuntimeError("a process aside without pipes")
                 process.stdin.write(encode(job))
                 await process.stdin.drain()
+                longest = job.seconds + _SQL_GRACE if isinstance(job, FindBySql) else None
+                end = None if longest is None else asyncio.get_running_loop().time() + longest
                 while not is_done:
-                    head = await process.stdout.readexactly(4)
-                    length = int.from_bytes(head, "big")
-                    if length > _LONGEST:
-                        raise ConnectionError("an answer past all measure")
-                    answer = decode_answer(await process.stdout.readexactly(length))
+                    async with asyncio.timeout_at(end):
+                        answer = await _next_answer(process.stdout)
                     is_done = answer.done
                     if not is_done:
                         yield answer
+            except TimeoutError:
+                log.error("sql_ended")
+                answer = Found(True, problem=_cut_short(job))
             except (asyncio.IncompleteReadError, ConnectionError) as error:
                 log.error("aside_died", job=type(job).__name__, problem=repr(error))
                 answer = Found(True, problem=Problem("", "detect.aside_failed", {}))
             finally:
                 self._busy.discard(process)
-                if is_done:
+                # What ran SQL that somebody wrote is confined for good, and is trusted with nothing else.
+                if is_done and not isinstance(job, FindBySql):
                     self._give_back(process)
                 else:
                     await _end(process)
+                    if self._keeping is not None and not self._idle and not self._is_closed:
+                        self.keep_one()
         yield answer
 
     def _room_for(self, job: Job) -> asyncio.Semaphore:
@@ -133,6 +149,18 @@ class Pool:
             process.stdin.close()  # it ends by itself at the end of its input
         if self._keeping is not None and not self._idle and not self._is_closed:
             self.keep_one()
+
+
+def _cut_short(job: Job) -> Problem:
+    seconds = int(job.seconds) if isinstance(job, FindBySql) else 0
+    return Problem("", "detect.sql_cut_short", {"seconds": seconds})
+
+
+async def _next_answer(pipe: asyncio.StreamReader) -> Found:
+    length = int.from_bytes(await pipe.readexactly(4), "big")
+    if length > _LONGEST:
+        raise ConnectionError("an answer past all measure")
+    return decode_answer(await pipe.readexactly(length))
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -1,14 +1,16 @@
-"""The columns of a closed segment: Parquet through DuckDB, and nothing else in istmo touches either.
+"""The columns of a closed segment: Parquet through DuckDB. Beside this, ``search.sql`` alone touches either.
 
-Fields rest in columns ``c0``, ``c1`` … in the order of the segment's index: names come from events,
-so they never become part of a statement, and ``Payload`` and ``payload`` stay apart. Beside them:
-``line``, ``frame``, ``time`` (event time, µs), ``received`` (µs), ``host``, ``source`` and ``odd``
-(true where normalising failed, so that the columns say nothing).
+Fields rest in columns named by a digest of the field's name (``column_name``): names come from events, so
+they never become part of a statement, and ``Payload`` and ``payload`` stay apart. The same field has the
+same column in every segment, so that many files are read as one table. Beside them: ``line``, ``frame``,
+``segment`` and ``place`` (the event's place in the log: its id), ``time`` (event time, µs), ``received``
+(µs), ``host``, ``source`` and ``odd`` (true where normalising failed, so that the columns say nothing).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 FIXED: Final = {
     "line": "BIGINT",
     "frame": "INTEGER",
+    "segment": "BIGINT",
+    "place": "BIGINT",
     "time": "BIGINT",
     "received": "BIGINT",
     "host": "VARCHAR",
@@ -39,6 +43,11 @@ Candidate = tuple[int, int, int]
 """(time, line, frame) of an event that may be meant."""
 
 
+def column_name(field: str) -> str:
+    """The column of a field. Where two fields would have the same one, a segment has it for one of them."""
+    return "c" + blake2b(field.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+
+
 class TooWide(Exception):
     """So many columns of so much text do not fit into the memory that writing may take."""
 
@@ -47,9 +56,9 @@ class ColumnsUnreadable(Exception):
     """A Parquet file is damaged, is not there, or does not say what its segment's index says."""
 
 
-def connect(folder: Path, memory: str = "100MB") -> DuckDBPyConnection:
-    """A connection that sees ``folder`` and nothing else of the machine."""
-    connection: DuckDBPyConnection = _duckdb().connect(
+def connect(folder: Path, memory: str = "100MB", files: Sequence[Path] = ()) -> DuckDBPyConnection:
+    """A connection that sees ``folder`` and ``files``, and nothing else of the machine."""
+    connection: DuckDBPyConnection = duckdb_().connect(
         ":memory:",
         config={
             "memory_limit": memory,
@@ -58,7 +67,9 @@ def connect(folder: Path, memory: str = "100MB") -> DuckDBPyConnection:
             "autoload_known_extensions": "false",
         },
     )
-    connection.execute(f"SET allowed_directories = [{_quoted(folder)}]")
+    connection.execute(f"SET allowed_directories = [{quoted(folder)}]")
+    if files:
+        connection.execute(f"SET allowed_paths = [{', '.join(map(quoted, files))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET preserve_insertion_order = false")  # each row says its line
     connection.execute("SET lock_configuration = true")
@@ -68,28 +79,29 @@ def connect(folder: Path, memory: str = "100MB") -> DuckDBPyConnection:
 def write_columns(
     connection: DuckDBPyConnection,
     rows: Path,
-    columns: Sequence[int],
+    columns: Mapping[int, str],
     target: Path,
     *,
     is_odd: bool = False,
 ) -> int:
     """Turn newline JSON (fixed names, and fields by number) into Parquet; the number of rows.
 
-    ``is_odd`` marks every row as one of which the columns say nothing. Raises TooWide.
+    ``columns``: what those fields that get one have for a column. ``is_odd`` marks every row as one of which
+    the columns say nothing. Raises TooWide.
     """
     read = FIXED | {str(number): "VARCHAR" for number in columns}
     fixed = ", ".join("true AS odd" if is_odd and name == "odd" else name for name in FIXED)
-    chosen = fixed + "".join(f', "{old}" AS c{new}' for new, old in enumerate(columns))
+    chosen = fixed + "".join(f', "{number}" AS {name}' for number, name in columns.items())
     given = ", ".join(f"'{name}': '{kind}'" for name, kind in read.items())
     # Every piece of this statement is ours: numbers, fixed names, and paths below the data folder.
     statement = f"""
-        COPY (SELECT {chosen} FROM read_json({_quoted(rows)}, columns = {{{given}}},
+        COPY (SELECT {chosen} FROM read_json({quoted(rows)}, columns = {{{given}}},
               format = 'newline_delimited', maximum_object_size = {LONGEST_ROW}))
-        TO {_quoted(target)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP},
-            STRING_DICTIONARY_PAGE_SIZE_LIMIT 131072)"""  # noqa: S608
+        TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP},
+            STRING_DICTIONARY_PAGE_SIZE_LIMIT 131072, USE_TMP_FILE false)"""  # noqa: S608
     try:
         (count,) = connection.execute(statement).fetchone() or (0,)
-    except _duckdb().OutOfMemoryException as error:
+    except duckdb_().OutOfMemoryException as error:
         raise TooWide from error
     return int(count)
 
@@ -105,13 +117,13 @@ def find_candidates(
     cursor = connection.cursor()
     try:
         cursor.execute(
-            f"""SELECT time, line, frame FROM read_parquet({_quoted(path)}) WHERE odd OR ({condition})
+            f"""SELECT time, line, frame FROM read_parquet({quoted(path)}) WHERE odd OR ({condition})
                 ORDER BY time DESC, line DESC LIMIT {int(most)}""",  # noqa: S608
             list(values),
         )
         while portion := cursor.fetchmany(2048):
             yield portion
-    except _duckdb().Error as error:
+    except duckdb_().Error as error:
         raise ColumnsUnreadable(str(error)) from error
 
 
@@ -131,7 +143,7 @@ def count_by(
     ``column`` is a column's name, ``NULL`` or empty; ``bucket`` in microseconds, 0 for no stretches. As for
     ``find_candidates`` every piece of SQL is ours. Raises ColumnsUnreadable.
     """
-    events = f"FROM read_parquet({_quoted(path)}) WHERE ({condition})"
+    events = f"FROM read_parquet({quoted(path)}) WHERE ({condition})"
     given = list(values)
     try:
         has = f"count({column})" if column not in ("", "NULL") else "0"
@@ -150,7 +162,7 @@ def count_by(
                 f"SELECT time - time % {int(bucket)}, count(*) {events} GROUP BY 1",
                 given,
             ).fetchall()
-    except _duckdb().Error as error:
+    except duckdb_().Error as error:
         raise ColumnsUnreadable(str(error)) from error
     return int(total), int(total - having), by_value, by_time
 
@@ -158,14 +170,15 @@ def count_by(
 def count_rows(connection: DuckDBPyConnection, path: Path) -> int:
     """How many rows a Parquet file says that it has: only its footer is read. Raises ColumnsUnreadable."""
     try:
-        found = connection.execute(f"SELECT num_rows FROM parquet_file_metadata({_quoted(path)})")  # noqa: S608
+        found = connection.execute(f"SELECT num_rows FROM parquet_file_metadata({quoted(path)})")  # noqa: S608
         (count,) = found.fetchone() or (0,)
-    except _duckdb().Error as error:
+    except duckdb_().Error as error:
         raise ColumnsUnreadable(str(error)) from error
     return int(count)
 
 
-def _duckdb() -> Any:
+def duckdb_() -> Any:
+    """DuckDB itself."""
     # Loaded by the process that first reads or writes columns: a hunt through what is still in the
     # write-ahead needs none, and begins a third of a second earlier with 30 MB less.
     import duckdb  # noqa: PLC0415
@@ -173,5 +186,6 @@ def _duckdb() -> Any:
     return duckdb
 
 
-def _quoted(path: Path) -> str:
+def quoted(path: Path) -> str:
+    """A path as it stands in a statement."""
     return "'" + str(path).replace("'", "''") + "'"

@@ -53,7 +53,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
 class Index(msgspec.Struct, frozen=True):
     """What is known of a closed segment without reading it.
 
-    ``columns`` are the fields that have a Parquet column (``c0``, ``c1`` … in this order);
+    ``columns`` are the fields that have a Parquet column (``columns.column_name``);
     ``others`` the fields that have none; ``lists`` those that held several values somewhere.
     ``odd`` counts lines of which no columns could be made. Times are event times in µs. ``sources``
     by the sources' ids; a line that cannot be read belongs to none of them.

@@ -6,6 +6,7 @@ Columns are always made from the lines: they say what the lines say, and never m
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ from istmo.detect.eventstore.columns import (
     MOST_COLUMNS,
     SEPARATOR,
     TooWide,
+    column_name,
     connect,
     write_columns,
 )
 from istmo.detect.eventstore.disk import digest_of, sync_file, sync_folder
 from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.frames import FrameWriter, Index, Part
-from istmo.detect.eventstore.lines import StoredEvent, parse
+from istmo.detect.eventstore.lines import StoredEvent, parse, place_of_id
 from istmo.detect.eventstore.texts import texts_of
 from istmo.detect.eventstore.times import CLOCK, clock_trouble, event_micros
 from istmo.detect.normalise import NormalEvent, normalise
@@ -62,6 +64,9 @@ class SegmentColumns:
         row["time"] = row["received"] = 0
         if event is not None:
             row["received"], row["source"] = event.received, event.source
+            with suppress(ValueError):  # a damaged line may still be one event
+                place = place_of_id(event.id)
+                row["segment"], row["place"] = place.segment, place.line
             self._count(event, size)
             row["time"] = event.received if normal is None else event_micros(normal, event.received)
             first, last = self._times or (row["time"], row["time"])
@@ -113,9 +118,17 @@ class SegmentColumns:
         return found
 
     def chosen(self, most: int) -> list[int]:
-        """The fields that get a column: the most frequent."""
+        """The fields that get a column: the most frequent, and one of those that would have the same."""
         by_count = sorted(range(len(self._seen)), key=lambda number: -self._seen[number])
-        return sorted(by_count[:most])
+        taken: dict[str, int] = {}
+        for number, column in self.columns(by_count[:most]).items():
+            taken.setdefault(column, number)
+        return sorted(taken.values())
+
+    def columns(self, numbers: Iterable[int]) -> dict[int, str]:
+        """What fields have for columns."""
+        names = list(self._numbers)
+        return {number: column_name(names[number]) for number in numbers}
 
     def names(self, numbers: list[int]) -> list[str]:
         by_number = {number: name for name, number in self._numbers.items()}
@@ -153,7 +166,7 @@ def write_segment(folder: EventFolder, target: Closed, lines: Iterable[Placed]) 
         with half_raw.open("wb") as raw_file, rows.open("wb") as rows_file:
             frames = FrameWriter(raw_file)
             for place, line in lines:
-                event, normal = _understand(line)
+                event, normal = understand(line)
                 row = gathered.row(frames.lines, len(frames.frames), event, normal, len(line))
                 frames.add(line, place)
                 rows_file.write(row + b"\n")
@@ -184,7 +197,7 @@ def _write_columns(
         for most in (MOST_COLUMNS, FEWER_COLUMNS, 0):
             chosen = gathered.chosen(most)
             try:
-                written = write_columns(connection, rows, chosen, target, is_odd=not most)
+                written = write_columns(connection, rows, gathered.columns(chosen), target, is_odd=not most)
                 break
             except TooWide:
                 if not most:
@@ -198,8 +211,10 @@ def _write_columns(
     return chosen
 
 
-def _understand(line: bytes) -> tuple[StoredEvent | None, NormalEvent | None]:
-    """One bad event never stops the others: it rests as a line, and the columns call it odd."""
+def understand(line: bytes) -> tuple[StoredEvent | None, NormalEvent | None]:
+    """A stored line as an event, and the event by Sigma's names; None for what cannot be made of it.
+
+    One bad event never stops the others: it rests as a line, and the columns call it odd."""
     try:
         event = parse(line)
     except ValueError:
@@ -208,5 +223,5 @@ def _understand(line: bytes) -> tuple[StoredEvent | None, NormalEvent | None]:
     try:
         return event, normalise(event.data)
     except Exception:
-        log.exception("event_not_normalised", event=event.id)
+        log.exception("event_not_normalised", place=event.id)
         return event, None

@@ -6,6 +6,7 @@ kinds of question are left to the events themselves.
 
 from __future__ import annotations
 
+from istmo.detect.eventstore.columns import column_name
 from istmo.detect.eventstore.frames import Index
 from istmo.detect.search.query import NUMBER, And, FieldIs, FieldRange, Node, Not, Or, Query, Text, network_of
 
@@ -37,12 +38,12 @@ def column_of(name: str, index: Index) -> str | None:
         return name
     if index.odd or name == "id" or any(other.lower() == name for other in index.others):
         return None
-    columns = [number for number, field in enumerate(index.columns) if field.lower() == name]
+    columns = [field for field in index.columns if field.lower() == name]
     if not columns:
         return "NULL"
-    if len(columns) > 1 or index.columns[columns[0]] in index.lists:
+    if len(columns) > 1 or columns[0] in index.lists:
         return None
-    return f"c{columns[0]}"
+    return column_name(columns[0])
 
 
 def _exact(node: Node, index: Index, values: list[object]) -> str | None:

@@ -11,6 +11,7 @@ from typing import Final
 
 import orjson
 
+from istmo.detect.eventstore.columns import column_name
 from istmo.detect.eventstore.frames import Index
 from istmo.detect.eventstore.lines import place_of_id
 from istmo.detect.search.query import (
@@ -93,9 +94,9 @@ def _of_columns(written: str, index: Index, condition: Callable[[str, bool], str
         return condition(name, False)
     if any(other.lower() == name for other in index.others):
         return _ALL
-    columns = [number for number, field in enumerate(index.columns) if field.lower() == name]
+    columns = [field for field in index.columns if field.lower() == name]
     lists = {field for field in index.lists if field.lower() == name}
-    parts = [condition(f"c{number}", index.columns[number] in lists) for number in columns]
+    parts = [condition(column_name(field), field in lists) for field in columns]
     return " OR ".join(f"({part})" for part in parts) or _NONE
 
 

@@ -192,7 +192,7 @@ class RuleHunter:
         try:
             return normalise(data, stored.raw)
         except Exception:
-            log.exception("event_not_hunted", event=stored.id)
+            log.exception("event_not_hunted", place=stored.id)
             return None
 
 

@@ -60,7 +60,7 @@ def see(line: bytes) -> Seen | None:
     try:
         return Seen(event, normalise(data))
     except Exception:
-        log.exception("event_not_normalised", event=event.id)
+        log.exception("event_not_normalised", place=event.id)
         return Seen(event, None)
 
 

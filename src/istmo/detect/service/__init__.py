@@ -22,6 +22,7 @@ from istmo.detect.service.retention import Retention
 from istmo.detect.service.rules import Rules
 from istmo.detect.service.saved_hunts import SavedHunts
 from istmo.detect.service.sources import Sources
+from istmo.detect.service.sql import Statements
 from istmo.detect.service.value_lists import ValueLists
 from istmo.detect.service.warning_lists import WarningLists
 from istmo.detect.stories import to_micros
@@ -57,7 +58,7 @@ class Detection:
     """Its values that stand on warning lists, with the lists' names."""
 
 
-class Detect(Alerts, Rules, ValueLists, WarningLists, Sources, Retention, SavedHunts):
+class Detect(Alerts, Rules, ValueLists, WarningLists, Sources, Retention, SavedHunts, Statements):
     """The watching room of one node. Thread-safe; one instance a node."""
 
     def __init__(

@@ -11,12 +11,13 @@ import msgspec
 import structlog
 
 from istmo.clock import Clock
-from istmo.detect.aside.jobs import CountEvents, FindByRules, FindHits, FindRows, Found
+from istmo.detect.aside.jobs import CountEvents, FindByRules, FindBySql, FindHits, FindRows, Found
 from istmo.detect.aside.pool import MOST_SCHEDULED, Pool
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.eventstore.times import to_micros
 from istmo.detect.wire import (
     HUNT_SECONDS,
+    AskSql,
     Count,
     Hunt,
     HuntHits,
@@ -26,6 +27,7 @@ from istmo.detect.wire import (
     Rows,
     RuleHits,
     Search,
+    SqlRows,
     Stretch,
     Tally,
     ToWeb,
@@ -40,13 +42,14 @@ log = structlog.get_logger(__name__)
 _MOST_SEARCHES: Final = 16
 _MOST_RULE_HUNTS: Final = 1
 """Closing segments needs one of the processes that searches and these hunts share."""
+_MOST_SQL: Final = 1
 _HUNT_SECONDS: Final = float(HUNT_SECONDS)
 _FAILED: Final = Problem("", "detect.aside_failed", {})
 _CANCELLED: Final = Problem("", "detect.search_cancelled", {})
 
 
-Asked = Search | Count | HuntRules
-Answer = Rows | Tally | RuleHits
+Asked = Search | Count | HuntRules | AskSql
+Answer = Rows | Tally | RuleHits | SqlRows
 
 
 class Requests:
@@ -89,6 +92,8 @@ class Requests:
         """Whether as much of its kind is under way as may be. What runs by itself takes nobody's place."""
         if _is_scheduled(asked):
             return sum(map(_is_scheduled, self._asked.values())) >= MOST_SCHEDULED
+        if isinstance(asked, AskSql):
+            return sum(isinstance(one, AskSql) for one in self._asked.values()) >= _MOST_SQL
         if not isinstance(asked, HuntRules):
             return False
         hunts = [one for one in self._asked.values() if isinstance(one, HuntRules)]
@@ -132,7 +137,7 @@ class Requests:
             self._searches.pop(asked.request, None)
             self._asked.pop(asked.request, None)
 
-    def _job(self, asked: Asked) -> FindRows | CountEvents | FindByRules:
+    def _job(self, asked: Asked) -> FindRows | CountEvents | FindByRules | FindBySql:
         upto, seconds = self._log.head.position, float(self._limits.search_seconds)
         if isinstance(asked, HuntRules):
             limit = max(0, min(asked.limit, self._limits.search_rows))
@@ -149,6 +154,9 @@ class Requests:
                 after,
                 asked.scheduled,
             )
+        if isinstance(asked, AskSql):
+            limit = max(1, min(asked.limit, self._limits.search_rows))
+            return FindBySql(asked.sql, asked.start, asked.end, limit, upto, seconds)
         if isinstance(asked, Count):
             top = max(1, min(asked.top, self._limits.search_rows))
             bucket = max(0, asked.bucket)
@@ -221,6 +229,9 @@ def _answer_of(asked: Asked, found: Found) -> Answer:
     if isinstance(asked, HuntRules):
         told = found.by_rules or RuleHits(0, found.done, problem=found.problem)
         return msgspec.structs.replace(told, request=asked.request)
+    if isinstance(asked, AskSql):
+        table = found.table or SqlRows(0, found.done, problem=_of_sql(found.problem))
+        return msgspec.structs.replace(table, request=asked.request)
     tally = found.tally or Tally(asked.request, found.done, problem=found.problem)
     return msgspec.structs.replace(tally, request=asked.request)
 
@@ -230,4 +241,11 @@ def _end_of(asked: Asked, problem: Problem) -> Answer:
         return Rows(asked.request, [], True, problem)
     if isinstance(asked, HuntRules):
         return RuleHits(asked.request, True, problem=problem)
+    if isinstance(asked, AskSql):
+        return SqlRows(asked.request, True, problem=problem)
     return Tally(asked.request, True, problem=problem)
+
+
+def _of_sql(problem: Problem | None) -> Problem | None:
+    """A process that died while it ran SQL did so of what it was asked, as far as anybody can tell."""
+    return Problem("", "detect.sql_died", {}) if problem == _FAILED else problem

@@ -178,7 +178,7 @@ class IndicatorStage:
                 found = self.matcher.match(normal.fields)
             return indicator_hits(found, event, normal) if found else []
         except Exception:
-            log.exception("event_not_matched", event=event.id)
+            log.exception("event_not_matched", place=event.id)
             return []
 
     async def _tell(self, connection: Connection, hits: list[WireHit]) -> None:

@@ -113,7 +113,7 @@ class Looking:
             except Exception:
                 if id_ not in self._failed:
                     self._failed.add(id_)
-                    log.exception("rule_failed", rule=id_, event=event.id)
+                    log.exception("rule_failed", rule=id_, place=event.id)
         return found
 
     # --- both ----------------------------------------------------------------------------------
@@ -128,5 +128,5 @@ class Looking:
         try:
             return event.normal
         except Exception:
-            log.exception("event_not_normalised", event=event.id)
+            log.exception("event_not_normalised", place=event.id)
             return None

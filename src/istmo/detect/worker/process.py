@@ -26,6 +26,7 @@ from istmo.detect.wire import (
     INDICATORS,
     SIGMA,
     SOURCES,
+    AskSql,
     AskStats,
     Cancel,
     Count,
@@ -246,7 +247,7 @@ class Worker:
                 self._follow(connection)
             case Hunt():
                 requests.hunt(message)
-            case Search() | Count() | HuntRules():
+            case Search() | Count() | HuntRules() | AskSql():
                 await requests.search(message)
             case Keeping():
                 self._tending.hear(message)

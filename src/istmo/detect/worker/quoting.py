@@ -130,7 +130,7 @@ def _hit(
         event = events[id_]
         normal = event.normal
     except Exception as error:
-        log.warning("event_not_quoted", event=id_, problem=repr(error))
+        log.warning("event_not_quoted", place=id_, problem=repr(error))
         return WireHit(SIGMA, key, id_, match.last, "", {}, b"")
     if len(event.raw) > _LONGEST_RAW:
         event = StoredEvent(event.id, event.received, event.source, event.raw[:_LONGEST_RAW])
