@@ -129,7 +129,7 @@ class ScheduledHunts:
     def _run_one(self, id: str) -> None:
         with self._store.read() as connection:
             hunt = records.find_hunt(connection, id)
-        stats = self._link.stats() if hunt is not None else None
+        stats = self._link.ask.stats() if hunt is not None else None
         if hunt is None:
             return
         if stats is None:
@@ -166,7 +166,7 @@ class ScheduledHunts:
     def _ask_query(self, hunt: SavedHunt, stretch: Stretch, since: int | None) -> Outcome:
         rows: list[WireRow] = []
         problem: Problem | None = None
-        for one in self._link.search(hunt.plan.text, since, None, self._most, stretch=stretch):
+        for one in self._link.ask.search(hunt.plan.text, since, None, self._most, stretch=stretch):
             if isinstance(one, Problem):
                 problem = one
             else:
@@ -186,7 +186,7 @@ class ScheduledHunts:
         matches: list[RuleMatch] = []
         problem: Problem | None = None
         counted = 0
-        for part in self._link.hunt_rules(
+        for part in self._link.ask.hunt_rules(
             lambda number: HuntRules(number, rules, lists, since, None, self._most, stretch, True)
         ):
             matches += part.matches

@@ -105,7 +105,7 @@ class Silences:
         if self._has_slept(now):
             self._deaf_until = now
         since = self._link.listening_since
-        stats = self._link.stats() if since is not None else None
+        stats = self._link.ask.stats() if since is not None else None
         if since is None or stats is None:
             return None
         if stats.intake != "open":

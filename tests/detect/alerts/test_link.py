@@ -449,7 +449,7 @@ def test_without_a_worker_a_search_says_so(linked: Room) -> None:
         linked.detect.search(ANALYST, "x")
     assert refused.value.code == "detect.worker_away"
     assert linked.detect.worker(ANALYST).state == "away"
-    assert linked.link.stats() is None
+    assert linked.link.ask.stats() is None
 
 
 def test_what_the_worker_wants_known_is_known(linked: Room) -> None:

@@ -141,7 +141,7 @@ class Detect(Alerts, Rules, ValueLists, WarningLists, Sources, Retention, SavedH
         """
         self._require(principal, Action.EVENT_SEARCH, self._own("event"))
         most = self._settings.limits.search_rows
-        found = self._link.search(
+        found = self._link.ask.search(
             query,
             None if start is None else to_micros(start),
             None if end is None else to_micros(end),
@@ -167,7 +167,7 @@ class Detect(Alerts, Rules, ValueLists, WarningLists, Sources, Retention, SavedH
         self._require(principal, Action.EVENT_SEARCH, self._own("event"))
         if len(by) > LONGEST_FIELD:
             raise InvalidInput("detect.count_field", limit=LONGEST_FIELD)
-        return self._link.count(
+        return self._link.ask.count(
             query,
             None if start is None else to_micros(start),
             None if end is None else to_micros(end),
@@ -186,7 +186,7 @@ class Detect(Alerts, Rules, ValueLists, WarningLists, Sources, Retention, SavedH
         """How the detection worker is doing. Without an answer of it, as far as it is known."""
         self._require(principal, Action.NODE_READ, self._own("node"))
         state, ready = self._link.state, self._link.ready
-        stats = self._link.stats() if ready is not None else None
+        stats = self._link.ask.stats() if ready is not None else None
         if ready is None or stats is None:
             return WorkerState(state if ready is None else "starting", notices=self._link.notices)
         counts_all = bool(decide(principal, Action.NODE_MANAGE, self._own("node"), self._context()))
@@ -211,7 +211,7 @@ class Detect(Alerts, Rules, ValueLists, WarningLists, Sources, Retention, SavedH
 
     def kept(self, principal: Principal) -> Kept:
         """What is kept of stored events; without an answer of the worker, what was said of it alone."""
-        return self.kept_of(principal, self._link.stats())
+        return self.kept_of(principal, self._link.ask.stats())
 
     def _rate(self, events: int) -> float:
         now = self._clock.monotonic()

@@ -54,7 +54,7 @@ class Hunts(Asking):
             asked = asked_rules(connection, text, [rule] if rule else rules)
         first = None if start is None else to_micros(start)
         last = None if end is None else to_micros(end)
-        return self._link.hunt_rules(
+        return self._link.ask.hunt_rules(
             lambda number: HuntRules(number, asked, lists, first, last, max(0, limit))
         )
 

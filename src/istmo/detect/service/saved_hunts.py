@@ -179,7 +179,7 @@ class SavedHunts(Hunts):
         self._require(principal, Action.EVENT_SEARCH, self._own("event"))
         begun = self._clock.now()
         limit = max(1, min(limit, self._settings.limits.search_rows))
-        rows = self._link.search(hunt.plan.text, micros_since(hunt, begun), None, limit)
+        rows = self._link.ask.search(hunt.plan.text, micros_since(hunt, begun), None, limit)
         return self._noted_rows(principal, hunt, begun, rows, limit)
 
     def run_rules(self, principal: Principal, hunt: SavedHunt, *, limit: int = 100) -> Generator[RuleHits]:

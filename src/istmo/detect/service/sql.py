@@ -35,7 +35,7 @@ class Statements(Asking):
         """
         self._require(principal, Action.EVENT_SEARCH, self._own("event"))
         most = self._settings.limits.search_rows
-        return self._link.sql(
+        return self._link.ask.sql(
             text,
             None if start is None else to_micros(start),
             None if end is None else to_micros(end),
