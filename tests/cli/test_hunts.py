@@ -120,7 +120,7 @@ def test_a_scheduled_hunt_runs_by_itself_and_raises_an_alert(node: Path) -> None
     done = run("schedule", "programada", "1h", "--alert", "--data", node)
     assert done.exit_code == 0, done.output
     deadline = time.monotonic() + 40
-    while not (found := told(node, "show", "programada"))["runs"]:
+    while not (found := told(node, "show", "programada"))["last"]:
         assert time.monotonic() < deadline, "it did not run"
         time.sleep(0.2)  # the pace of looking
     assert (found["last"]["found"], found["last"]["by"], found["every"]) == (2, "system:detect", "1h")
