@@ -18,7 +18,7 @@ from istmo.detect.search.counting import CountingFinder, Counts
 from istmo.detect.search.find import Finder
 from istmo.detect.search.query import parse_query
 from istmo.detect.wire import Position
-from istmo.errors import InvalidInput
+from istmo.errors import InvalidInput, TooLarge
 
 _END = Position(9, 0)
 _EVENTS = (
@@ -53,7 +53,7 @@ def stores() -> tuple[EventFolder, EventFolder]:
 def queries(data: bytes) -> None:
     """A query, and after the first NUL the field to count by."""
     text, _, by = data.decode("utf-8", "replace").partition("\0")
-    with suppress(InvalidInput):
+    with suppress(InvalidInput, TooLarge):
         query = parse_query(text)
         rows, told = [], []
         for folder in stores():
