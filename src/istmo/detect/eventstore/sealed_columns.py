@@ -91,9 +91,13 @@ class ColumnsToAsk:
     @property
     def files(self) -> list[Path]:
         """What DuckDB must be allowed beside the folder."""
+        memory = self._file()
+        return [] if memory is None else [memory.path]
+
+    def _file(self) -> MemoryFile | None:
         if self._memory is None and self._folder.keys:
             self._memory = MemoryFile("columns")
-        return [] if self._memory is None else [self._memory.path]
+        return self._memory
 
     def path_of(self, closed: Closed) -> Path:
         """Where a segment's columns can be read until the next one is asked for.
@@ -102,13 +106,14 @@ class ColumnsToAsk:
         """
         path = self._folder.columns_path(closed)
         try:
-            if self._memory is None or key_of(path) is None:
+            memory = self._file()
+            if memory is None or key_of(path) is None:
                 return path
-            os.ftruncate(self._memory.descriptor, 0)
-            _open(path, self._folder.keys, self._memory.descriptor)
+            os.ftruncate(memory.descriptor, 0)
+            _open(path, self._folder.keys, memory.descriptor)
         except (OSError, ValueError) as error:
             raise ColumnsUnreadable(str(error)) from error
-        return self._memory.path
+        return memory.path
 
     def close(self) -> None:
         if self._memory is not None:
