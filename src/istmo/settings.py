@@ -34,12 +34,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Retention:
-    """How long stored events are kept, and in how much room: the table ``[events]``. 0 is no bound."""
+    """How stored events are kept: the table ``[events]``. 0 is no bound."""
 
     keep_days: int = 0
     """Counted from when an event came in; a source may have its own."""
     budget_bytes: int = 0
     """Disk that all stored events may take: the oldest go first."""
+    key_file: str = ""
+    """Keys that seal stored events, one a line; empty where there are none."""
+    seal: bool = True
+    """With a key file: what is written is sealed. Without this, what is sealed is only read."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def _typed(cls: type, found: dict[str, Any], path: Path) -> dict[str, Any]:
             good = isinstance(value, list) and all(isinstance(one, str) for one in value)
             value = tuple(value) if good else value
         else:
-            good = wanted not in ("int", "str") or type(value).__name__ == wanted
+            good = wanted not in ("int", "str", "bool") or type(value).__name__ == wanted
         if not good:
             raise InvalidInput("settings.wrong_type", file=str(path), field=name, expected=wanted)
         values[name] = value
@@ -159,7 +163,7 @@ def save_settings(settings: Settings) -> None:
         usual = asdict(standard)
         changed = {name: value for name, value in asdict(found).items() if value != usual[name]}
         if changed:
-            lines += ["", f"[{table}]", *(f"{name} = {value}" for name, value in changed.items())]
+            lines += ["", f"[{table}]", *(f"{name} = {_toml(value)}" for name, value in changed.items())]
     settings.data.mkdir(parents=True, exist_ok=True)
     (settings.data / FILE).write_text("\n".join(lines) + "\n", "utf-8")
 
@@ -167,6 +171,8 @@ def save_settings(settings: Settings) -> None:
 def _toml(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml(one) for one in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
     escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.health import look_at
+from istmo.detect.eventstore.sealing import NO_KEYS, key_path, keys_of
 from istmo.errors import IstmoError
 from istmo.kit.cli import Teller, command, option, say, told_here
 from istmo.kit.client import NodeClient
@@ -123,7 +124,11 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
 def check_events(settings: Settings, *, every_event: bool = False) -> Iterator[Finding]:
     """Whether the stored events can be read and searched: the ends of each file, or all of it."""
     try:
-        found = look_at(settings.events, every_event=every_event)
+        keys, shut = keys_of(settings), "events.shut"
+    except IstmoError:
+        keys, shut = NO_KEYS, "events.not_opened"  # why is told by its own check
+    try:
+        found = look_at(settings.events, keys, every_event=every_event)
     except OSError:
         yield Finding("events", "bad", "events.closed", {"folder": str(settings.events)})
         return
@@ -131,9 +136,35 @@ def check_events(settings: Settings, *, every_event: bool = False) -> Iterator[F
         yield Finding("events", "bad", "events.lost", _files(found.lost, settings))
     if found.slow:
         yield Finding("events", "warn", "events.slow", _files(found.slow, settings))
-    if not found.lost and not found.slow:
+    if found.shut:
+        yield Finding("events", "bad", shut, _files(found.shut, settings) | {"folder": str(settings.events)})
+    if not found.lost and not found.slow and not found.shut:
         key = "events.none" if not found.segments else "events.all" if every_event else "events.ok"
         yield Finding("events", "ok", key, {"n": found.segments})
+
+
+def check_sealing(settings: Settings) -> Iterator[Finding]:
+    """Whether the key file of stored events can be used, by us alone, and rests apart from what it seals."""
+    path = key_path(settings)
+    if path is None:
+        yield Finding("sealing", "ok", "sealing.off")
+        return
+    told = {"file": str(path)}
+    try:
+        keys = keys_of(settings)
+        mode, device = path.stat().st_mode, path.stat().st_dev
+    except (IstmoError, OSError) as error:
+        problem = _words(error) if isinstance(error, IstmoError) else str(error.strerror)
+        yield Finding("sealing", "bad", "sealing.bad", told | {"problem": problem})
+        return
+    if stat.S_IMODE(mode) & 0o077:
+        yield Finding("sealing", "bad", "sealing.open", told)
+    elif device == settings.data.stat().st_dev:
+        yield Finding("sealing", "warn", "sealing.same_disk", told)
+    elif not keys.first:
+        yield Finding("sealing", "ok", "sealing.ending", told)
+    else:
+        yield Finding("sealing", "ok", "sealing.ok", told | {"key": keys.first.hex()})
 
 
 def _files(names: list[str], settings: Settings) -> dict[str, Any]:
@@ -265,6 +296,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_database,
     check_disk,
     check_events,
+    check_sealing,
     check_ledger,
     check_running,
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 from litestar import get, put
 
-from istmo.detect.objects_kept import Kept
+from istmo.detect.objects_kept import Kept, Sealed
 from istmo.detect.service import Detect
-from istmo.detect.shapes_kept import KeptShape
+from istmo.detect.shapes_kept import KeptShape, SealedShape
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.model import instants
@@ -51,6 +51,17 @@ def kept_json(kept: Kept) -> KeptShape:
             }
             for one in kept.sources
         ],
+        "sealed": None if kept.sealed is None else _sealed_json(kept.sealed),
+    }
+
+
+def _sealed_json(sealed: Sealed) -> SealedShape:
+    return {
+        "key": sealed.key,
+        "sealed_bytes": sealed.sealed,
+        "older_key_bytes": sealed.older,
+        "plain_bytes": sealed.plain,
+        "shut": sealed.shut,
     }
 
 

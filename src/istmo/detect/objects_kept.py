@@ -27,6 +27,21 @@ class SourceKept:
 
 
 @dataclass(frozen=True)
+class Sealed:
+    """How stored events rest, in bytes on disk of closed segments."""
+
+    key: str
+    """The id of the key that seals what is written now; empty where it is plain."""
+    sealed: int
+    """With that key."""
+    older: int
+    """With another key."""
+    plain: int
+    shut: int
+    """Segments that are sealed with a key that is not there."""
+
+
+@dataclass(frozen=True)
 class Kept:
     """What the node holds of events, and for how long it will have room."""
 
@@ -40,3 +55,5 @@ class Kept:
     keep: SourceKeep
     """For the whole store."""
     sources: Sequence[SourceKept]
+    sealed: Sealed | None = None
+    """None where no key is known and nothing is sealed, or the worker does not say."""

@@ -15,8 +15,24 @@ class SourceKeptShape(TypedDict):
     bytes: int
 
 
+class SealedShape(TypedDict):
+    """Bytes at rest by how they are sealed; ``key`` seals what is written now (empty: nothing does).
+
+    ``shut`` counts segments that are sealed with a key that is not in the key file.
+    """
+
+    key: str
+    sealed_bytes: int
+    older_key_bytes: int
+    plain_bytes: int
+    shut: int
+
+
 class KeptShape(TypedDict):
-    """What is kept; ``days_left`` until the disk or the budget is full, where the rate is known."""
+    """What is kept; ``days_left`` until the disk or the budget is full, where the rate is known.
+
+    ``sealed`` is null where the node has no key file and nothing is sealed.
+    """
 
     oldest: str | None
     bytes: int
@@ -25,3 +41,4 @@ class KeptShape(TypedDict):
     keep_days: int
     budget_bytes: int
     sources: list[SourceKeptShape]
+    sealed: SealedShape | None

@@ -518,6 +518,20 @@ class LetGo(Struct, tag=True, frozen=True):
     last: int
 
 
+class Sealing(Struct, frozen=True):
+    """Bytes on disk of closed segments, by how they are sealed, and segments whose key is not there."""
+
+    key: str
+    """The id of the key that seals what is written now; empty where it is plain."""
+    sealed: int
+    """With that key."""
+    older: int
+    """With another key."""
+    plain: int
+    shut: int
+    """Segments, closed or not, that are sealed with a key that is not there."""
+
+
 class Stats(Struct, tag=True, frozen=True):
     """``behind`` counts events not yet seen by a stage; sizes in bytes."""
 
@@ -543,7 +557,12 @@ class Stats(Struct, tag=True, frozen=True):
     """Bytes that there is still room for, on the disk or within the budget."""
     patterns: dict[str, int] = {}
     """What patterns over time remember and have let go of; empty without any."""
+    sealing: Sealing | None = None
+    """How what rests is sealed; None where no key is known and nothing is sealed."""
 
+
+SEGMENT_SHUT: Final = "detect.segment_shut"
+"""A segment that waits for its key: ``segment``, ``key`` (its id)."""
 
 INTAKE_DENIED: Final = "detect.intake_denied"
 """Senders turned away: ``n``, ``addresses``, ``address`` (the busiest), ``problem`` (the last)."""

@@ -19,6 +19,7 @@ from istmo.detect.wire import (
     Keeping,
     LetGo,
     Position,
+    Sealing,
     Stats,
     WireState,
 )
@@ -120,6 +121,7 @@ def test_programs_see_what_is_kept_and_for_how_long_there_is_room(linked: Room) 
             Stats(
                 asked.request, 9, 2, 1_000, Position(3), {}, 0, 0, {}, "open",
                 oldest=T0, sources={source.id: 600, "gone": 300}, daily=100, room=4_050,
+                sealing=Sealing("0123456789abcdef", 500, 300, 100, 1),
             )
         )  # fmt: skip
 
@@ -137,6 +139,13 @@ def test_programs_see_what_is_kept_and_for_how_long_there_is_room(linked: Room) 
             {"id": source.id, "name": "Cortafuegos", "keep_days": 90, "budget_bytes": 0, "bytes": 600},
             {"id": "gone", "name": "", "keep_days": 0, "budget_bytes": 0, "bytes": 300},
         ],
+        "sealed": {
+            "key": "0123456789abcdef",
+            "sealed_bytes": 500,
+            "older_key_bytes": 300,
+            "plain_bytes": 100,
+            "shut": 1,
+        },
     }
     peer.close()
     with speak(linked, ANALYST) as asking:

@@ -24,24 +24,29 @@ from istmo.detect.eventstore.health import look_at
 from istmo.detect.eventstore.lines import compose
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.eventstore.rewriting import remove_superseded, rewrite
+from istmo.detect.eventstore.sealing import NO_KEYS, Keys
+from istmo.detect.eventstore.wal import WriteAhead
 from istmo.detect.search.find import Finder
 from istmo.detect.search.query import parse_query
 from istmo.detect.wire import Position
 
 END = Position(1 << 40, 0)
 CUTS = 1
+PLAIN = pytest.mark.parametrize("keys", [NO_KEYS], ids=["plain"])
 
 
-def fill(root: Path, *, closed: int, waiting: int) -> EventFolder:
+def fill(root: Path, keys: Keys, *, closed: int, waiting: int) -> EventFolder:
     """Segments of two sources: closed ones, ones that wait to be closed, and the open one."""
-    folder = EventFolder(root)
+    folder = EventFolder(root, keys)
     folder.create()
     for segment in range(1, closed + waiting + 2):
         lines = [
             compose(segment, line, line + 1, b'"even"' if line % 2 == 0 else b'"odd"', b'{"n":%d}' % line)
             for line in range(8)
         ]
-        folder.wal_path(segment).write_bytes(b"".join(lines))
+        wal = WriteAhead(folder.wal_path(segment), keys)
+        wal.append(b"".join(lines), len(lines))
+        wal.close()
         if segment <= closed:
             close_segment(folder, segment)
     return folder
@@ -94,11 +99,11 @@ def crashes(folder: EventFolder, act: Callable[[], object], keep: Path) -> Itera
             path.write_bytes(raw)
 
 
-def come_back(state: Path, copy: Path) -> Counter[str]:
+def come_back(state: Path, copy: Path, keys: Keys) -> Counter[str]:
     """Open the store as the worker does and finish what waits; every event that is there then."""
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(state, copy)
-    log = EventLog(copy, SystemClock())
+    log = EventLog(copy, SystemClock(), keys)
     for segment in log.segments_to_close():
         close_segment(log.folder, segment)
     log.recount()
@@ -106,24 +111,24 @@ def come_back(state: Path, copy: Path) -> Counter[str]:
     log.close()
     assert not list(copy.rglob("*.half"))
     assert log.folder.superseded() == []
-    health = look_at(copy)
-    assert (health.lost, health.slow) == ([], [])
+    health = look_at(copy, keys)
+    assert (health.lost, health.slow, health.shut) == ([], [], [])
     found = everything(log.folder)
     assert counted == sum(found.values())
     return found
 
 
-def test_a_closing_may_stop_anywhere(tmp_path: Path) -> None:
-    folder = fill(tmp_path / "events", closed=1, waiting=1)
+def test_a_closing_may_stop_anywhere(tmp_path: Path, keys: Keys) -> None:
+    folder = fill(tmp_path / "events", keys, closed=1, waiting=1)
     before = everything(folder)
     assert (len(before), before.most_common(1)[0][1]) == (24, 1)
     for state in crashes(folder, lambda: close_segment(folder, 2), tmp_path / "states"):
-        assert come_back(state, tmp_path / "back") == before
+        assert come_back(state, tmp_path / "back", keys) == before
     assert everything(folder) == before
 
 
-def test_a_merge_may_stop_anywhere(tmp_path: Path) -> None:
-    folder = fill(tmp_path / "events", closed=3, waiting=1)
+def test_a_merge_may_stop_anywhere(tmp_path: Path, keys: Keys) -> None:
+    folder = fill(tmp_path / "events", keys, closed=3, waiting=1)
     before = everything(folder)
 
     def merge() -> None:
@@ -132,13 +137,14 @@ def test_a_merge_may_stop_anywhere(tmp_path: Path) -> None:
         remove_superseded(folder, olds)
 
     for state in crashes(folder, merge, tmp_path / "states"):
-        assert come_back(state, tmp_path / "back") == before
+        assert come_back(state, tmp_path / "back", keys) == before
     assert everything(folder) == before
     assert len(folder.closed()) == 1
 
 
-def test_a_writing_without_some_events_may_stop_anywhere(tmp_path: Path) -> None:
-    folder = fill(tmp_path / "events", closed=2, waiting=0)
+@PLAIN
+def test_a_writing_without_some_events_may_stop_anywhere(tmp_path: Path, keys: Keys) -> None:
+    folder = fill(tmp_path / "events", keys, closed=2, waiting=0)
     before = everything(folder)
     old = folder.closed()[0]
 
@@ -148,37 +154,38 @@ def test_a_writing_without_some_events_may_stop_anywhere(tmp_path: Path) -> None
 
     kept = Counter({id: 1 for id in before if not (id.startswith("1-") and int(id[2:]) % 2)})
     for state in crashes(folder, let_go, tmp_path / "states"):
-        assert come_back(state, tmp_path / "back") in (before, kept)
+        assert come_back(state, tmp_path / "back", keys) in (before, kept)
     assert everything(folder) == kept
 
 
-def test_letting_go_of_whole_segments_may_stop_anywhere(tmp_path: Path) -> None:
-    folder = fill(tmp_path / "events", closed=3, waiting=0)
+@PLAIN
+def test_letting_go_of_whole_segments_may_stop_anywhere(tmp_path: Path, keys: Keys) -> None:
+    folder = fill(tmp_path / "events", keys, closed=3, waiting=0)
     gone = folder.closed()[:2]
     before = everything(folder)
     kept = {id for id in before if not id.startswith(("1-", "2-"))}
     for state in crashes(folder, lambda: folder.remove(gone), tmp_path / "states"):
         shutil.rmtree(tmp_path / "back", ignore_errors=True)
         shutil.copytree(state, tmp_path / "back")
-        found = everything(EventFolder(tmp_path / "back"))
+        found = everything(EventFolder(tmp_path / "back", keys))
         assert kept <= set(found) <= set(before)
-        assert not look_at(tmp_path / "back", every_event=True).lost
+        assert not look_at(tmp_path / "back", keys, every_event=True).lost
         assert max(found.values()) == 1
     assert set(everything(folder)) == kept
 
 
-def test_columns_and_lines_that_are_cut_anywhere_are_told(tmp_path: Path) -> None:
+def test_columns_and_lines_that_are_cut_anywhere_are_told(tmp_path: Path, keys: Keys) -> None:
     """Doctor sees every byte: frames and index by their checksums, columns by theirs in the index."""
-    folder = fill(tmp_path / "events", closed=1, waiting=0)
+    folder = fill(tmp_path / "events", keys, closed=1, waiting=0)
     (closed,) = folder.closed()
     for path in (folder.raw_path(closed), folder.columns_path(closed)):
         raw = path.read_bytes()
         for place in range(0, len(raw), 41):
             path.write_bytes(raw[:place])
-            health = look_at(folder.root)
+            health = look_at(folder.root, keys)
             assert path.name in (*health.lost, *health.slow), place
         for place in range(0, len(raw), 37):
             path.write_bytes(raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :])
-            health = look_at(folder.root, every_event=True)
+            health = look_at(folder.root, keys, every_event=True)
             assert path.name in (*health.lost, *health.slow), place
         path.write_bytes(raw)

@@ -20,12 +20,14 @@ from istmo.detect.eventstore.follow import Follower
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.lines import StoredEvent, compose, parse, read_event
 from istmo.detect.eventstore.log import Batch, EventLog
+from istmo.detect.eventstore.sealing import NO_KEYS, Keys
 from istmo.detect.eventstore.wal import WriteAhead
 from istmo.detect.wire import Position
 from istmo.errors import Conflict, IstmoError, RateLimited
 from istmo.settings import Limits
 
 BEGINNING = Position()
+PLAIN = pytest.mark.parametrize("keys", [NO_KEYS], ids=["plain"])
 
 json_values = st.recursive(
     st.none()
@@ -69,11 +71,11 @@ def everything(log: EventLog, start: Position = BEGINNING) -> list[StoredEvent]:
 
 
 @pytest.fixture
-def open_log(tmp_path: Path) -> Iterator[Callable[..., EventLog]]:
+def open_log(tmp_path: Path, keys: Keys) -> Iterator[Callable[..., EventLog]]:
     opened: list[EventLog] = []
 
     def do_open(**how: Any) -> EventLog:
-        log = EventLog(tmp_path / "events", SystemClock(), **how)
+        log = EventLog(tmp_path / "events", SystemClock(), keys, **how)
         opened.append(log)
         return log
 
@@ -156,6 +158,7 @@ def test_the_log_goes_on_where_it_was_after_a_restart(open_log: Callable[..., Ev
     assert [event.id for event in everything(log)] == ["1-0", "1-1"]
 
 
+@PLAIN
 def test_a_second_process_is_kept_out(open_log: Callable[..., EventLog]) -> None:
     open_log()
     with pytest.raises(Conflict):
@@ -192,6 +195,7 @@ def test_any_rubbish_behind_the_last_whole_line_is_cut(
     assert path.read_bytes() == whole + compose(1, count, 5, b'"s"', b"{}")
 
 
+@PLAIN
 def test_a_damaged_line_in_the_middle_costs_no_other(open_log: Callable[..., EventLog]) -> None:
     """Invariant 8: one bad event stops no other."""
     log = open_log()
@@ -229,7 +233,7 @@ def test_a_closed_segment_holds_every_line_as_it_was(open_log: Callable[..., Eve
     while block := follower.next():  # it had the file open that is now gone
         rest += block.events
     assert [event.id for event in rest] == [one[0] for one in before]
-    with FrameReader(log.folder.raw_path(Closed(1, 1))) as reader:
+    with FrameReader(log.folder.raw_path(Closed(1, 1)), log.folder.keys) as reader:
         assert len(reader.index.frames) > 1
     assert log.head.events == 4000
     log.close()
@@ -257,6 +261,7 @@ def test_a_half_closed_segment_is_closed_again(open_log: Callable[..., EventLog]
     ]
 
 
+@PLAIN
 def test_two_processes_may_close_the_same_segment(open_log: Callable[..., EventLog]) -> None:
     """A worker was killed, its closing goes on, and the next worker closes as well."""
     log = open_log(segment_bytes=10)
@@ -291,6 +296,7 @@ def test_a_segment_grows_old(tmp_path: Path, clock: ManualClock) -> None:
     log.close()
 
 
+@PLAIN
 def test_too_much_at_once_is_asked_to_come_back(open_log: Callable[..., EventLog]) -> None:
     log = open_log()
     gate, entered = threading.Event(), threading.Event()

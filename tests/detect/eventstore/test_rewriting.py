@@ -18,6 +18,8 @@ from istmo.detect.eventstore.lines import compose
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.eventstore.resting import look
 from istmo.detect.eventstore.rewriting import remove_superseded, rewrite, tidy
+from istmo.detect.eventstore.sealing import NO_KEYS, Keys
+from istmo.detect.eventstore.wal import WriteAhead
 from istmo.detect.search.find import Finder
 from istmo.detect.search.hunt import Hunter
 from istmo.detect.search.query import parse_query
@@ -28,9 +30,9 @@ BEGINNING, END = Position(), Position(1 << 40, 0)
 SOURCES = ("a", "b", "c")
 
 
-def make(root: Path, segments: list[list[str]]) -> EventFolder:
+def make(root: Path, segments: list[list[str]], keys: Keys = NO_KEYS) -> EventFolder:
     """A store of closed segments; each event is told by its source."""
-    folder = EventFolder(root)
+    folder = EventFolder(root, keys)
     folder.create()
     for segment, sources in enumerate(segments, 1):
         lines = [
@@ -43,7 +45,9 @@ def make(root: Path, segments: list[list[str]]) -> EventFolder:
             )
             for line, source in enumerate(sources)
         ]
-        folder.wal_path(segment).write_bytes(b"".join(lines))
+        wal = WriteAhead(folder.wal_path(segment), keys)
+        wal.append(b"".join(lines), len(lines))
+        wal.close()
         close_segment(folder, segment)
     return folder
 
@@ -61,8 +65,8 @@ def hunted(folder: EventFolder, upto: Position = END) -> list[str]:
     return [hit.event_id for hit in hunter.hits()]
 
 
-def followed(root: Path, start: Position = BEGINNING) -> list[str]:
-    log = EventLog(root, SystemClock())
+def followed(folder: EventFolder, start: Position = BEGINNING) -> list[str]:
+    log = EventLog(folder.root, SystemClock(), folder.keys)
     follower = Follower(log, start)
     ids = []
     while follower.position < log.head.position:
@@ -74,9 +78,9 @@ def followed(root: Path, start: Position = BEGINNING) -> list[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> EventFolder:
+def folder(tmp_path: Path, keys: Keys) -> EventFolder:
     chance = random.Random(3)
-    return make(tmp_path / "events", [[chance.choice(SOURCES) for _ in range(30)] for _ in range(4)])
+    return make(tmp_path / "events", [[chance.choice(SOURCES) for _ in range(30)] for _ in range(4)], keys)
 
 
 def test_neighbours_become_one_and_every_event_keeps_its_id(folder: EventFolder) -> None:
@@ -94,11 +98,11 @@ def test_neighbours_become_one_and_every_event_keeps_its_id(folder: EventFolder)
     for id in before[::9]:
         assert found(folder, f"id:{id}") == [id]
     assert hunted(folder, Position(3, 0)) == [id for id in hits if id < "3"]
-    assert followed(folder.root) == sorted(before, key=lambda id: [int(part) for part in id.split("-")])
-    assert followed(folder.root, Position(3, 7)) == [f"3-{n}" for n in range(7, 30)] + [
+    assert followed(folder) == sorted(before, key=lambda id: [int(part) for part in id.split("-")])
+    assert followed(folder, Position(3, 7)) == [f"3-{n}" for n in range(7, 30)] + [
         f"4-{n}" for n in range(30)
     ]
-    assert not look_at(folder.root, every_event=True).lost
+    assert not look_at(folder.root, folder.keys, every_event=True).lost
 
 
 def test_what_is_kept_no_longer_is_gone_and_the_rest_keeps_its_id(folder: EventFolder) -> None:

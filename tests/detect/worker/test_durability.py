@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import http.client
 import itertools
 import random
@@ -17,9 +18,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.folder import EventFolder, folder_of
+from istmo.detect.eventstore.sealing import make_key_file
 from istmo.detect.search.stored import Unreadable, open_closed, read_ahead
 from istmo.detect.wire import Position, WireIndicator
+from istmo.settings import Retention, save_settings
 from machine import missing
 
 from .conftest import SECRET, Rig
@@ -80,7 +83,7 @@ class Load:
 
 def kill_again_and_again(rig: Rig, times: int, segment_bytes: int = 64 << 20) -> None:
     names, acknowledged, chance = itertools.count(), [], random.Random(7)
-    folder = EventFolder(rig.settings.events)
+    folder = folder_of(rig.settings)
     for _ in range(times):
         rig.start(segment_bytes=segment_bytes)
         rig.accept()
@@ -112,6 +115,18 @@ def test_nothing_is_lost_when_the_worker_is_killed_while_segments_close(
 ) -> None:
     """Invariant 5, with segments of a few thousand events that end and are closed all the while."""
     kill_again_and_again(make_rig(), 5, segment_bytes=20_000)
+
+
+@pytest.mark.long
+def test_nothing_sealed_is_lost_when_the_worker_is_killed_while_segments_close(
+    make_rig: Callable[..., Rig], tmp_path: Path
+) -> None:
+    """Invariant 5, with sealed events."""
+    rig = make_rig()
+    make_key_file(tmp_path / "keys")
+    rig.settings = dataclasses.replace(rig.settings, retention=Retention(key_file=str(tmp_path / "keys")))
+    save_settings(rig.settings)
+    kill_again_and_again(rig, 5, segment_bytes=20_000)
 
 
 def test_segments_close_by_themselves_and_are_searched_and_hunted(make_rig: Callable[..., Rig]) -> None:

@@ -1,4 +1,7 @@
-"""``python -m istmo.detect.aside EVENTS``: does one job after another, until its input ends."""
+"""``python -m istmo.detect.aside EVENTS [KEYS]``: does one job after another, until its input ends.
+
+``KEYS`` is the descriptor of the keys that seal what is stored.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,12 @@ from istmo.detect.eventstore.closing import close_segment
 from istmo.detect.eventstore.disk import is_full
 from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.rewriting import rewrite
+from istmo.detect.eventstore.sealing import NO_KEYS, Keys, SealedAway
 from istmo.detect.search.counting import CountingFinder, Counts
 from istmo.detect.search.find import Finder, OutOfTime
 from istmo.detect.search.hunt import Hunter
 from istmo.detect.search.query import Query, parse_query
-from istmo.detect.wire import Problem
+from istmo.detect.wire import SEGMENT_SHUT, Problem
 from istmo.errors import IstmoError
 
 log = structlog.get_logger(__name__)
@@ -48,8 +52,9 @@ def answers(folder: EventFolder, job: Job) -> Iterator[Found]:
     match job:
         case CloseSegment(segment=segment):
             if folder.wal_path(segment).exists():  # else somebody was faster
-                close_segment(folder, segment)
-            yield Found(True)
+                yield _close(folder, segment)
+            else:
+                yield Found(True)
         case Rewrite():
             yield _rewrite(folder, job)
         case FindRows():
@@ -62,6 +67,15 @@ def answers(folder: EventFolder, job: Job) -> Iterator[Found]:
             yield from rule_hits(folder, job)
         case FindBySql():
             yield from sql_rows(folder, job)
+
+
+def _close(folder: EventFolder, segment: int) -> Found:
+    try:
+        close_segment(folder, segment)
+    except SealedAway as error:
+        log.error("segment_not_closed", segment=segment, problem=str(error))
+        return Found(True, problem=Problem("", SEGMENT_SHUT, {"segment": segment, "key": error.key.hex()}))
+    return Found(True)
 
 
 def _rewrite(folder: EventFolder, job: Rewrite) -> Found:
@@ -153,7 +167,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the node's to heed: our input ends with it
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     os.nice(_NICE)
-    folder = EventFolder(Path(sys.argv[1]))
+    keys = Keys.take_over(int(sys.argv[2])) if len(sys.argv) > 2 else NO_KEYS
+    folder = EventFolder(Path(sys.argv[1]), keys)
     while (job := read_job(sys.stdin.buffer)) is not None:
         try:
             if isinstance(job, FindBySql):

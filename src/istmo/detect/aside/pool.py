@@ -25,6 +25,7 @@ from istmo.detect.aside.jobs import (
     decode_answer,
     encode,
 )
+from istmo.detect.eventstore.sealing import NO_KEYS, Keys
 from istmo.detect.wire import Problem
 
 log = structlog.get_logger(__name__)
@@ -43,8 +44,9 @@ _SQL_GRACE: Final = 10.0
 class Pool:
     """Runs jobs, ``MOST`` at a time, each kind within a bound of its own. All belongs to one event loop."""
 
-    def __init__(self, events: Path) -> None:
-        self._events = events
+    def __init__(self, events: Path, keys: Keys = NO_KEYS) -> None:
+        """``keys`` are handed over to each process: the file that they came from may have gone since."""
+        self._events, self._keys = events, keys
         self._hunts = asyncio.Semaphore(MOST_HUNTS)
         self._scheduled = asyncio.Semaphore(MOST_SCHEDULED)
         self._others = asyncio.Semaphore(MOST - MOST_HUNTS - MOST_SCHEDULED)
@@ -129,15 +131,18 @@ class Pool:
         return await self._start()
 
     async def _start(self) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "istmo.detect.aside",
-            str(self._events),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=1 << 20,
-        )
+        with self._keys.handed_over() as keys:
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "istmo.detect.aside",
+                str(self._events),
+                str(keys),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=1 << 20,
+                pass_fds=[keys],
+            )
 
     def _give_back(self, process: asyncio.subprocess.Process) -> None:
         loop = asyncio.get_running_loop()

@@ -19,9 +19,10 @@ from istmo.detect.wire import Position
 def close_segment(folder: EventFolder, segment: int) -> Index:
     """Close one segment whose write-ahead file takes no more lines.
 
-    Raises OSError when there is no room: what was half written is removed, the write-ahead file stays.
+    Raises OSError when there is no room, SealedAway where it is sealed with a key that is not there: what
+    was half written is removed, the write-ahead file stays.
     """
-    reader = WriteAheadReader(folder.wal_path(segment))
+    reader = WriteAheadReader(folder.wal_path(segment), keys=folder.keys)
     try:
         index = write_segment(folder, Closed(segment, segment), _placed(segment, reader))
     finally:

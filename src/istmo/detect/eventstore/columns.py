@@ -70,6 +70,8 @@ def connect(folder: Path, memory: str = "100MB", files: Sequence[Path] = ()) -> 
     connection.execute(f"SET allowed_directories = [{quoted(folder)}]")
     if files:
         connection.execute(f"SET allowed_paths = [{', '.join(map(quoted, files))}]")
+        # They are in memory because what is in them is not to be on the disk.
+        connection.execute("SET temp_directory = ''")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET preserve_insertion_order = false")  # each row says its line
     connection.execute("SET lock_configuration = true")
@@ -83,11 +85,12 @@ def write_columns(
     target: Path,
     *,
     is_odd: bool = False,
+    is_packed: bool = False,
 ) -> int:
     """Turn newline JSON (fixed names, and fields by number) into Parquet; the number of rows.
 
     ``columns``: what those fields that get one have for a column. ``is_odd`` marks every row as one of which
-    the columns say nothing. Raises TooWide.
+    the columns say nothing; ``is_packed``: the rows are packed with zstd. Raises TooWide.
     """
     read = FIXED | {str(number): "VARCHAR" for number in columns}
     fixed = ", ".join("true AS odd" if is_odd and name == "odd" else name for name in FIXED)
@@ -96,7 +99,8 @@ def write_columns(
     # Every piece of this statement is ours: numbers, fixed names, and paths below the data folder.
     statement = f"""
         COPY (SELECT {chosen} FROM read_json({quoted(rows)}, columns = {{{given}}},
-              format = 'newline_delimited', maximum_object_size = {LONGEST_ROW}))
+              format = 'newline_delimited', maximum_object_size = {LONGEST_ROW},
+              compression = '{"zstd" if is_packed else "none"}'))
         TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP},
             STRING_DICTIONARY_PAGE_SIZE_LIMIT 131072, USE_TMP_FILE false)"""  # noqa: S608
     try:

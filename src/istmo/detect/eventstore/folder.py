@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from istmo.detect.eventstore.disk import make_folder, sync_folder
+from istmo.detect.eventstore.sealing import NO_KEYS, Keys, keys_of
+from istmo.settings import Settings
 
 _WAL = re.compile(r"(\d{8})\.ndjson")
 _CLOSED = r"(\d{8})(?:-(\d{8})\.(\d+))?"
@@ -40,8 +42,10 @@ class Closed:
 class EventFolder:
     """``wal/N.ndjson`` while a segment is open or waits to be closed; then two files in ``segments/``."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, keys: Keys = NO_KEYS) -> None:
+        """``keys`` seal what is written and open what is sealed."""
         self.root = root
+        self.keys = keys
         self.wal = root / "wal"
         self.segments = root / "segments"
 
@@ -126,6 +130,11 @@ class EventFolder:
             if place < 0 or current[place].last < one.first:
                 current.append(one)
         return sorted(current), sorted((raws | columns) - set(current))
+
+
+def folder_of(settings: Settings) -> EventFolder:
+    """A node's store. Raises Unavailable or InvalidInput where its key file cannot be used."""
+    return EventFolder(settings.events, keys_of(settings))
 
 
 def _outermost(found: Iterable[Closed]) -> list[Closed]:

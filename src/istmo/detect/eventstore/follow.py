@@ -11,6 +11,7 @@ from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.lines import StoredEvent, parse
 from istmo.detect.eventstore.log import Block, Head
+from istmo.detect.eventstore.sealing import NO_KEYS, Keys, SealedAway
 from istmo.detect.eventstore.wal import WriteAheadReader
 from istmo.detect.wire import Position
 
@@ -36,8 +37,10 @@ class FollowedLog(Protocol):
 class SegmentReader(Protocol):
     """Lines of one segment, forward."""
 
-    line: int
-    """The number of the next line."""
+    @property
+    def line(self) -> int:
+        """The number of the next line."""
+        ...
 
     def read(self, upto: int | None = None) -> list[bytes]:
         """The next lines, none past byte ``upto`` of an open write-ahead file; empty at the end."""
@@ -49,8 +52,8 @@ class SegmentReader(Protocol):
 class ClosedReader:
     """One closed segment as a SegmentReader, also where it rests together with others."""
 
-    def __init__(self, path: Path, segment: int, line: int = 0) -> None:
-        self._frames = FrameReader(path)
+    def __init__(self, path: Path, segment: int, line: int = 0, keys: Keys = NO_KEYS) -> None:
+        self._frames = FrameReader(path, keys)
         self._segment = segment
         self._next = self._frames.frame_at(Position(segment, line))
         self.line = line
@@ -88,12 +91,12 @@ class ClosedReader:
 def open_segment(folder: EventFolder, segment: int, line: int = 0) -> SegmentReader:
     """A reader of a segment in whichever form it rests; raises FileNotFoundError when it has gone."""
     try:
-        return WriteAheadReader(folder.wal_path(segment), line)
+        return WriteAheadReader(folder.wal_path(segment), line, folder.keys)
     except FileNotFoundError:
         closed = folder.closed_with(segment)
         if closed is None:
             raise
-        return ClosedReader(folder.raw_path(closed), segment, line)
+        return ClosedReader(folder.raw_path(closed), segment, line, folder.keys)
 
 
 def read_lines(lines: list[bytes]) -> list[StoredEvent]:
@@ -105,6 +108,14 @@ def read_lines(lines: list[bytes]) -> list[StoredEvent]:
         except ValueError:
             log.warning("event_line_damaged", bytes=len(line))
     return events
+
+
+def _next_lines(reader: SegmentReader, segment: int, upto: int | None) -> list[bytes]:
+    try:
+        return reader.read(upto)
+    except SealedAway as error:
+        log.error("event_segment_unreadable", segment=segment, problem=str(error))
+        return []  # nothing of it can be read: what follows is
 
 
 class Follower:
@@ -141,7 +152,7 @@ class Follower:
         segment = self.position.segment
         reader = self._reader_at(self.position)
         if reader is not None:
-            lines = reader.read(offset if segment == open_segment_number else None)
+            lines = _next_lines(reader, segment, offset if segment == open_segment_number else None)
             if lines or reader.line > self.position.line:
                 # reader.line, not a sum: a frame that cannot be read was passed over
                 end = Position(segment, reader.line)

@@ -3,6 +3,9 @@
 The index rests in a skippable frame (RFC 8878, 3.1.2), so ``zstd -d`` reads the whole file as it is.
 Its content is msgpack, then its CRC-32 and its length (4 bytes each, little-endian) and ``ISTMOSEG``.
 Each frame carries zstd's own checksum; the index tells the size and digest of the columns beside it.
+
+A sealed file ends in ``ISTMOSLD``, and before that the id of its key, behind CRC-32 and length: each of its
+frames is sealed as it stands, and so is the content of the index, in no skippable frame.
 """
 
 from __future__ import annotations
@@ -18,12 +21,15 @@ import msgspec
 import zstandard
 
 from istmo.detect.eventstore.lines import place_of
+from istmo.detect.eventstore.sealing import NO_KEYS, PLAIN, Keys, Sealer
 from istmo.detect.wire import Position
 
 FRAME_BYTES: Final = 512 << 10
 _SKIPPABLE: Final = 0x184D2A50
 _MAGIC: Final = b"ISTMOSEG"
+_SEALED_MAGIC: Final = b"ISTMOSLD"
 _TAIL = struct.Struct("<II8s")
+_SEALED_TAIL = struct.Struct("<II8s8s")
 _HEAD = struct.Struct("<II")
 
 
@@ -76,8 +82,9 @@ class Index(msgspec.Struct, frozen=True):
 class FrameWriter:
     """Gathers lines into frames; ``finish`` writes the index."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, sealer: Sealer | None = None) -> None:
         self._file = file
+        self._sealer = sealer
         self._pack = zstandard.ZstdCompressor(level=3, write_checksum=True)
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -98,6 +105,8 @@ class FrameWriter:
 
     def _flush(self) -> None:
         packed = self._pack.compress(b"".join(self._held))
+        if self._sealer is not None:
+            packed = self._sealer.seal(packed, _place(len(self.frames)))
         self._file.write(packed)
         count = len(self._held)
         first = self.lines - count
@@ -113,28 +122,43 @@ class FrameWriter:
     def finish(self, index: Index) -> None:
         """Write the index behind the frames."""
         body = msgspec.msgpack.encode(index)
+        if self._sealer is not None:
+            body = self._sealer.seal(body, _INDEX)
+            key = self._sealer.key_id
+            self._file.write(body + _SEALED_TAIL.pack(crc32(body + key), len(body), key, _SEALED_MAGIC))
+            return
         self._file.write(_HEAD.pack(_SKIPPABLE, len(body) + _TAIL.size))
         self._file.write(body + _TAIL.pack(crc32(body), len(body), _MAGIC))
 
 
 class FrameReader:
-    """Reads a closed segment's lines. Raises ValueError where the file is not whole."""
+    """Reads a closed segment's lines. Raises ValueError where the file is not whole.
 
-    def __init__(self, path: Path) -> None:
+    One kind of it is SealedAway: the file may be whole, and its key is not there.
+    """
+
+    def __init__(self, path: Path, keys: Keys = NO_KEYS) -> None:
         self.path = path
         self._file = path.open("rb")
         try:
-            self.index = _read_index(self._file)
+            self.index, self._sealer = _read_index(self._file, keys, path.name)
         except BaseException:
             self._file.close()
             raise
         self._unpack = zstandard.ZstdDecompressor()
+
+    @property
+    def key_id(self) -> bytes:
+        """The id of the key that it is sealed with; ``PLAIN`` where it is not."""
+        return PLAIN if self._sealer is None else self._sealer.key_id
 
     def block(self, number: int) -> bytes:
         """One frame's lines, unpacked."""
         frame = self.index.frames[number]
         self._file.seek(frame.offset)
         packed = self._file.read(frame.packed)
+        if self._sealer is not None:
+            packed = self._sealer.open(packed, _place(number))
         try:
             block = bytes(self._unpack.decompress(packed, max_output_size=frame.size))
         except zstandard.ZstdError as error:
@@ -174,13 +198,23 @@ class FrameReader:
         self.close()
 
 
-def _read_index(file: BinaryIO) -> Index:
+_INDEX: Final = b"index"
+
+
+def _place(number: int) -> bytes:
+    return b"frame %d" % number
+
+
+def _read_index(file: BinaryIO, keys: Keys, name: str) -> tuple[Index, Sealer | None]:
     file.seek(0, 2)
     size = file.tell()
     if size < _TAIL.size + _HEAD.size:
         raise ValueError("too short for a segment")
-    file.seek(size - _TAIL.size)
-    checksum, length, magic = _TAIL.unpack(file.read(_TAIL.size))
+    file.seek(max(0, size - _SEALED_TAIL.size))
+    tail = file.read(_SEALED_TAIL.size)
+    if tail.endswith(_SEALED_MAGIC):
+        return _read_sealed(file, tail, size, keys, name)
+    checksum, length, magic = _TAIL.unpack(tail[-_TAIL.size :])
     if magic != _MAGIC or length + _TAIL.size + _HEAD.size > size:
         raise ValueError("no index at the end of the segment")
     start = size - _TAIL.size - length
@@ -189,11 +223,29 @@ def _read_index(file: BinaryIO) -> Index:
     body = file.read(length)
     if head != (_SKIPPABLE, length + _TAIL.size) or crc32(body) != checksum:
         raise ValueError("the index is damaged")
+    return _decode(body, start - _HEAD.size), None
+
+
+def _read_sealed(file: BinaryIO, tail: bytes, size: int, keys: Keys, name: str) -> tuple[Index, Sealer]:
+    checksum, length, key, _ = _SEALED_TAIL.unpack(tail)
+    start = size - _SEALED_TAIL.size - length
+    if start < 0:
+        raise ValueError("no index at the end of the segment")
+    file.seek(start)
+    body = file.read(length)
+    if crc32(body + key) != checksum:
+        raise ValueError("the index is damaged")
+    sealer = keys.opener(name, key)
+    return _decode(sealer.open(body, _INDEX), start), sealer
+
+
+def _decode(body: bytes, end: int) -> Index:
+    """``end``: where the frames end."""
     try:
         index = msgspec.msgpack.decode(body, type=Index)
     except msgspec.MsgspecError as error:
         raise ValueError(f"the index cannot be read: {error}") from None
-    _check(index, start - _HEAD.size)
+    _check(index, end)
     return index
 
 

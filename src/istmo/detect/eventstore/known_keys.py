@@ -16,6 +16,7 @@ import structlog
 
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.frames import FrameReader
+from istmo.detect.eventstore.sealing import SealedAway
 from istmo.detect.eventstore.wal import WriteAheadReader
 
 log = structlog.get_logger(__name__)
@@ -67,17 +68,19 @@ def recall(known: KnownKeys, folder: EventFolder, most: int = MOST) -> None:
     """Remember the newest names of a store: those of its open segments, and of the newest closed one."""
     found = 0
     for segment in reversed(folder.wal_segments()):
-        reader = WriteAheadReader(folder.wal_path(segment))
+        reader = WriteAheadReader(folder.wal_path(segment), keys=folder.keys)
         try:
             while lines := reader.read():
                 found += sum(known.add_stored(line) for line in lines)
+        except SealedAway as error:
+            log.error("event_names_unreadable", segment=segment, problem=str(error))
         finally:
             reader.close()
         if found >= most:
             return
     for closed in folder.closed()[-1:]:
         try:
-            with FrameReader(folder.raw_path(closed)) as frames:
+            with FrameReader(folder.raw_path(closed), folder.keys) as frames:
                 for block in frames:
                     for line in block:
                         known.add_stored(line)

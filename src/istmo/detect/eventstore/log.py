@@ -25,8 +25,9 @@ from istmo.detect.eventstore.known_keys import KnownKeys, recall
 from istmo.detect.eventstore.lines import StoredEvent, compose
 from istmo.detect.eventstore.resting import Shelf
 from istmo.detect.eventstore.rewriting import tidy
+from istmo.detect.eventstore.sealing import NO_KEYS, Keys
 from istmo.detect.eventstore.times import to_micros
-from istmo.detect.eventstore.wal import Repair, WriteAhead
+from istmo.detect.eventstore.wal import Repair, WriteAhead, count_lines
 from istmo.detect.wire import Position
 from istmo.errors import Conflict, IstmoError, RateLimited, Unavailable
 
@@ -110,12 +111,13 @@ class EventLog:
         self,
         root: Path,
         clock: Clock,
+        keys: Keys = NO_KEYS,
         *,
         segment_bytes: int = SEGMENT_BYTES,
         segment_seconds: float = SEGMENT_SECONDS,
     ) -> None:
-        """Raises Conflict when another process has the store."""
-        self.folder = EventFolder(root)
+        """Raises Conflict when another process has the store. ``keys`` seal what is appended."""
+        self.folder = EventFolder(root, keys)
         self.folder.create()
         self._lock_file = _lock(root)
         tidy(self.folder)
@@ -203,14 +205,22 @@ class EventLog:
         self._segment = max([0, *self.folder.all_segments()])
         for segment in segments:
             if segment != self._segment:
-                older = WriteAhead(self.folder.wal_path(segment))
+                older = self._write_ahead(segment)
                 self._note(older)
                 older.close()
         if self._segment not in segments:
             self._segment += 1
-        wal = WriteAhead(self.folder.wal_path(self._segment))
+        wal = self._write_ahead(self._segment)
         self._note(wal)
+        if not wal.is_as_wanted:
+            # Sealed from now on, or no more, or with another key: what is there stays as it is.
+            wal.close()
+            self._segment += 1
+            wal = self._write_ahead(self._segment)
         return wal
+
+    def _write_ahead(self, segment: int) -> WriteAhead:
+        return WriteAhead(self.folder.wal_path(segment), self.folder.keys)
 
     def _note(self, wal: WriteAhead) -> None:
         if wal.repaired:
@@ -237,8 +247,7 @@ class EventLog:
         counts = {one.closed.last: one.lines for one in self.shelf.all()}
         for segment in self.segments_to_close():
             with self.folder.wal_path(segment).open("rb") as file:
-                chunks = iter(lambda: file.read(1 << 20), b"")
-                counts[segment] = sum(chunk.count(b"\n") for chunk in chunks)
+                counts[segment] = count_lines(file.fileno())
         return counts
 
     def _write_all(self) -> None:
@@ -319,7 +328,7 @@ class EventLog:
             self._rotate_asked or old_enough or self._wal.size >= self._segment_bytes
         ):
             return
-        following = WriteAhead(self.folder.wal_path(self._segment + 1))
+        following = self._write_ahead(self._segment + 1)
         self._wal.close()
         self._wal = following
         self._rotate_asked = False

@@ -9,6 +9,7 @@ import structlog
 
 from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.frames import FrameReader, Part
+from istmo.detect.eventstore.sealing import PLAIN, SealedAway
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +26,8 @@ class Resting:
     """Bytes of its lines."""
     parts: Mapping[str, Part]
     """By source."""
+    key: bytes = PLAIN
+    """The id of the key that it is sealed with; ``PLAIN`` where it is not."""
 
     @property
     def first(self) -> int:
@@ -44,11 +47,11 @@ class Resting:
 
 def look(folder: EventFolder, closed: Closed) -> Resting:
     """Read a segment's index. Raises OSError, or ValueError where it is damaged."""
-    with FrameReader(folder.raw_path(closed)) as reader:
-        index = reader.index
+    with FrameReader(folder.raw_path(closed), folder.keys) as reader:
+        index, key = reader.index, reader.key_id
     size = folder.raw_path(closed).stat().st_size + index.columns_bytes
     unpacked = sum(frame.size for frame in index.frames)
-    return Resting(closed, index.lines, size, unpacked, index.sources)
+    return Resting(closed, index.lines, size, unpacked, index.sources, key)
 
 
 class Shelf:
@@ -58,6 +61,7 @@ class Shelf:
         self._folder = folder
         self._known: dict[Closed, Resting] = {}
         self._unreadable: set[Closed] = set()
+        self._shut: set[Closed] = set()
         self.refresh()
 
     def refresh(self) -> None:
@@ -69,12 +73,16 @@ class Shelf:
             try:
                 found[closed] = known or look(self._folder, closed)
                 self._unreadable.discard(closed)
+                self._shut.discard(closed)
             except (ValueError, OSError) as error:
                 if closed not in self._unreadable:
                     log.error("event_segment_unreadable", segment=closed.first, problem=str(error))
                     self._unreadable.add(closed)
+                if isinstance(error, SealedAway):
+                    self._shut.add(closed)
         self._known = found
         self._unreadable &= set(listed)
+        self._shut &= self._unreadable
 
     def all(self) -> list[Resting]:
         """What is there, oldest first."""
@@ -83,3 +91,7 @@ class Shelf:
     def unreadable(self) -> list[Closed]:
         """What is there and cannot be read."""
         return sorted(self._unreadable)
+
+    def shut(self) -> list[Closed]:
+        """What of it is sealed with a key that is not there."""
+        return sorted(self._shut)

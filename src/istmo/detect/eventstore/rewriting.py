@@ -1,4 +1,4 @@
-"""Writing closed segments anew: neighbours into one, and without what is kept no longer.
+"""Writing closed segments anew: neighbours into one, without what is kept no longer, sealed as is wanted now.
 
 Safe at any point: the new files are whole and named before the old ones count for nothing, and of two
 that hold the same segments the folder always tells which one counts. Ids stay: an event's place is in
@@ -69,7 +69,7 @@ def _is_replaced(folder: EventFolder, old: Closed) -> bool:
     if instead is None or instead == old:
         return False
     try:
-        FrameReader(folder.raw_path(instead)).close()
+        FrameReader(folder.raw_path(instead), folder.keys).close()
     except (ValueError, OSError) as error:
         log.error("event_segment_unreadable", segment=instead.first, problem=str(error))
         return False
@@ -79,7 +79,7 @@ def _is_replaced(folder: EventFolder, old: Closed) -> bool:
 def _kept(folder: EventFolder, olds: Sequence[Closed], without: Without) -> Iterator[Placed]:
     for old in olds:
         sources = without.get(old, frozenset())
-        with FrameReader(folder.raw_path(old)) as reader:
+        with FrameReader(folder.raw_path(old), folder.keys) as reader:
             expected = reader.index.lines - sum(
                 part.lines for source, part in reader.index.sources.items() if source in sources
             )

@@ -1,4 +1,7 @@
-"""The write-ahead file: appended, synced, and mended after a crash at any byte."""
+"""The write-ahead file: appended, synced, and mended after a crash at any byte.
+
+It is plain (one line an event) or sealed (``sealed_wal``), and says by itself which.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,15 @@ from pathlib import Path
 
 from istmo.detect.eventstore.disk import sync_folder
 from istmo.detect.eventstore.lines import is_whole
+from istmo.detect.eventstore.sealed_wal import SealedLines, Survey, is_sealed, seal_lines, survey
+from istmo.detect.eventstore.sealing import NO_KEYS, PLAIN, Keys
 
 _CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
 class Repair:
-    """What a crash had left half done: bytes after the last whole line, now cut off."""
+    """What a crash had left half done: bytes after the last whole line or record, now cut off."""
 
     path: Path
     offset: int
@@ -24,21 +29,30 @@ class Repair:
 class WriteAhead:
     """One file open for appending. ``size`` and ``lines`` count what is durable."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keys: Keys = NO_KEYS) -> None:
+        """What is there is mended without any key. Append only where ``is_as_wanted``."""
         self.path = path
         is_new = not path.exists()
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.repaired = None if is_new else _repair(path, self._descriptor)
+        self._sealer = keys.sealer(path.name)
+        sealed = None if is_new or not is_sealed(self._descriptor) else survey(self._descriptor)
+        self.repaired = None if is_new else _repair(path, self._descriptor, sealed)
         self.size = os.fstat(self._descriptor).st_size
-        self.lines = 0 if is_new else _count_lines(self._descriptor)
+        self.lines = _count_newlines(self._descriptor) if sealed is None else sealed.lines
+        forms = {PLAIN} if sealed is None else sealed.keys
+        self.is_as_wanted = not self.size or forms == {keys.first}
+        """Whether what is there has the form that ``keys`` give to what is appended."""
         os.lseek(self._descriptor, 0, os.SEEK_END)
         if is_new:
             sync_folder(path.parent)
 
     def append(self, block: bytes, lines: int) -> None:
         """Write whole lines and put them on disk. On OSError the file is as it was before."""
+        written = block
+        if self._sealer is not None:
+            written = b"".join(seal_lines(self._sealer, block, self.lines))
         try:
-            view = memoryview(block)
+            view = memoryview(written)
             while view:
                 view = view[os.write(self._descriptor, view) :]
             os.fdatasync(self._descriptor)
@@ -48,7 +62,7 @@ class WriteAhead:
             os.ftruncate(self._descriptor, self.size)
             os.lseek(self._descriptor, self.size, os.SEEK_SET)
             raise
-        self.size += len(block)
+        self.size += len(written)
         self.lines += lines
 
     def close(self) -> None:
@@ -56,11 +70,11 @@ class WriteAhead:
         os.close(self._descriptor)
 
 
-def _repair(path: Path, descriptor: int) -> Repair | None:
-    """Cut what follows the last whole line. A bad line with good ones after it is left alone:
+def _repair(path: Path, descriptor: int, sealed: Survey | None) -> Repair | None:
+    """Cut what follows the last whole line or record. A bad one with good ones after it is left alone:
     it was acknowledged once, so cutting from there would lose what is good."""
     size = os.fstat(descriptor).st_size
-    good = _end_of_last_whole_line(descriptor, size)
+    good = _end_of_last_whole_line(descriptor, size) if sealed is None else sealed.end
     if good == size:
         return None
     os.ftruncate(descriptor, good)
@@ -90,7 +104,12 @@ def _start_of_line(descriptor: int, end: int) -> int:
     return 0
 
 
-def _count_lines(descriptor: int) -> int:
+def count_lines(descriptor: int) -> int:
+    """How many lines a write-ahead file has. No key is asked for."""
+    return survey(descriptor).lines if is_sealed(descriptor) else _count_newlines(descriptor)
+
+
+def _count_newlines(descriptor: int) -> int:
     count = offset = 0
     while chunk := os.pread(descriptor, _CHUNK, offset):
         count += chunk.count(b"\n")
@@ -101,28 +120,49 @@ def _count_lines(descriptor: int) -> int:
 class WriteAheadReader:
     """Reads a write-ahead file forward by whole lines; goes on reading after the file's removal."""
 
-    def __init__(self, path: Path, line: int = 0) -> None:
+    def __init__(self, path: Path, line: int = 0, keys: Keys = NO_KEYS) -> None:
         """Stand before ``line``. Raises FileNotFoundError when the segment has been closed."""
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.line = 0
+        self._keys, self._name = keys, path.name
         self._offset = 0
-        while self.line < line and (chunk := os.pread(self._descriptor, _CHUNK, self._offset)):
+        self._sealed = self._look(line)
+        self._line = 0
+        while self._line < line and self._sealed is None:
+            if not (chunk := os.pread(self._descriptor, _CHUNK, self._offset)):
+                break
             self._skip(chunk, line)
+
+    def _look(self, line: int) -> SealedLines | None:
+        if is_sealed(self._descriptor):
+            return SealedLines(self._descriptor, self._keys, self._name, line)
+        return None
+
+    @property
+    def line(self) -> int:
+        """The number of the next line."""
+        return self._line if self._sealed is None else self._sealed.line
 
     def _skip(self, chunk: bytes, line: int) -> None:
         here = chunk.count(b"\n")
-        if self.line + here < line:
-            self.line += here
+        if self._line + here < line:
+            self._line += here
             self._offset += len(chunk)
             return
         at = -1
-        while self.line < line:
+        while self._line < line:
             at = chunk.index(b"\n", at + 1)
-            self.line += 1
+            self._line += 1
         self._offset += at + 1
 
     def read(self, upto: int | None = None, size: int = _CHUNK * 2) -> list[bytes]:
-        """The next whole lines, about ``size`` bytes of them, none that ends past offset ``upto``."""
+        """The next whole lines, about ``size`` bytes of them, none that ends past offset ``upto``.
+
+        Raises SealedAway where they are sealed with a key that is not there.
+        """
+        if self._sealed is None and not self._offset:
+            self._sealed = self._look(self._line)  # nothing may have been there before
+        if self._sealed is not None:
+            return self._sealed.read(upto, size)
         wanted = size
         while True:
             room = wanted if upto is None else min(wanted, upto - self._offset)
@@ -133,7 +173,7 @@ class WriteAheadReader:
             wanted *= 2  # one line longer than the block
         lines = [line + b"\n" for line in chunk[: end - 1].split(b"\n")] if end else []
         self._offset += end
-        self.line += len(lines)
+        self._line += len(lines)
         return lines
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """Writing a segment's two files from its lines, whoever brings them: a closing, or what rewrites.
 
-Columns are always made from the lines: they say what the lines say, and never more.
+Columns are always made from the lines: they say what the lines say, and never more. Both are sealed where the
+folder has a key that seals; then nothing of an event touches the disk in clear.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from istmo.detect.eventstore.disk import digest_of, sync_file, sync_folder
 from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.frames import FrameWriter, Index, Part
 from istmo.detect.eventstore.lines import StoredEvent, parse, place_of_id
+from istmo.detect.eventstore.sealed_columns import Draft
 from istmo.detect.eventstore.texts import texts_of
 from istmo.detect.eventstore.times import CLOCK, clock_trouble, event_micros
 from istmo.detect.normalise import NormalEvent, normalise
@@ -160,19 +162,21 @@ def write_segment(folder: EventFolder, target: Closed, lines: Iterable[Placed]) 
     OSError when there is no room, and what reading ``lines`` raises: then nothing of it stays.
     """
     # Names of our own: a process left over from a worker that was killed may be at the same segment.
-    half_raw, half_columns, rows = (folder.half_path(target, part) for part in ("raw", "columns", "rows"))
+    half_raw = folder.half_path(target, "raw")
+    draft = Draft(folder, target)
     try:
         gathered = SegmentColumns()
-        with half_raw.open("wb") as raw_file, rows.open("wb") as rows_file:
-            frames = FrameWriter(raw_file)
-            for place, line in lines:
-                event, normal = understand(line)
-                row = gathered.row(frames.lines, len(frames.frames), event, normal, len(line))
-                frames.add(line, place)
-                rows_file.write(row + b"\n")
+        with half_raw.open("wb") as raw_file:
+            frames = FrameWriter(raw_file, folder.keys.sealer(folder.raw_path(target).name))
+            with draft.writing() as rows_file:
+                for place, line in lines:
+                    event, normal = understand(line)
+                    row = gathered.row(frames.lines, len(frames.frames), event, normal, len(line))
+                    frames.add(line, place)
+                    rows_file.write(row + b"\n")
             frames.flush()
-            rows_file.flush()
-            chosen = _write_columns(folder, target, gathered, rows, half_columns, frames.lines)
+            chosen = _write_columns(folder, target, gathered, draft, frames.lines)
+            half_columns = draft.finish()
             index = gathered.index(frames, chosen, half_columns)
             frames.finish(index)
         for half, whole in (
@@ -184,20 +188,27 @@ def write_segment(folder: EventFolder, target: Closed, lines: Iterable[Placed]) 
         sync_folder(folder.segments)
         return index
     finally:
-        for leftover in (half_raw, half_columns, rows):
-            leftover.unlink(missing_ok=True)
+        half_raw.unlink(missing_ok=True)
+        draft.close()
 
 
 def _write_columns(
-    folder: EventFolder, closed: Closed, gathered: SegmentColumns, rows: Path, target: Path, lines: int
+    folder: EventFolder, closed: Closed, gathered: SegmentColumns, draft: Draft, lines: int
 ) -> list[int]:
     """Write the Parquet file; the fields that have a column in it."""
-    connection = connect(folder.segments, CLOSING_MEMORY)
+    connection = connect(folder.segments, CLOSING_MEMORY, draft.files)
     try:
         for most in (MOST_COLUMNS, FEWER_COLUMNS, 0):
             chosen = gathered.chosen(most)
             try:
-                written = write_columns(connection, rows, gathered.columns(chosen), target, is_odd=not most)
+                written = write_columns(
+                    connection,
+                    draft.rows,
+                    gathered.columns(chosen),
+                    draft.columns,
+                    is_odd=not most,
+                    is_packed=draft.is_packed,
+                )
                 break
             except TooWide:
                 if not most:

@@ -130,7 +130,7 @@ class CountingFinder(Finder):
             return
         self._check_time()
         condition, values = exact
-        path = self._folder.columns_path(closed)
+        path = self._columns.path_of(closed)
         total, missing, by_value, by_time = count_by(
             connection, path, condition, values, column, self._counts.bucket, MOST_VALUES + 1
         )

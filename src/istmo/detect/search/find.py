@@ -13,6 +13,9 @@ from istmo.detect.eventstore.columns import ColumnsUnreadable, connect, find_can
 from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.lines import place_of
+from istmo.detect.eventstore.sealed_columns import ColumnsToAsk
+from istmo.detect.eventstore.sealed_wal import DAMAGED
+from istmo.detect.eventstore.sealing import SealedAway
 from istmo.detect.search.asking import Seen, question_of
 from istmo.detect.search.narrowing import condition_of, line_filter_of, place_asked_for
 from istmo.detect.search.query import Query
@@ -85,6 +88,7 @@ class Finder:
     ) -> None:
         """``after``: look at the events of a stretch of the log alone, by the place of each."""
         self._folder = folder
+        self._columns = ColumnsToAsk(folder)
         self._query = query
         self._asks = question_of(query)
         self._filter = line_filter_of(query)
@@ -113,13 +117,14 @@ class Finder:
         """
         self._look_ahead()
         yield None
-        connection = connect(self._folder.segments)
+        connection = connect(self._folder.segments, files=self._columns.files)
         try:
             for _, closed in reversed(self._closed_by_time()):
                 self._closed(connection, closed)
                 yield closed
         finally:
             connection.close()
+            self._columns.close()
 
     def _look_ahead(self) -> None:
         first = self._after.segment if self._after is not None else 0
@@ -129,7 +134,7 @@ class Finder:
     def _all(self) -> Iterator[list[WireRow]]:
         self._look_ahead()
         waiting_closed = self._closed_by_time()
-        connection = connect(self._folder.segments)
+        connection = connect(self._folder.segments, files=self._columns.files)
         try:
             while waiting_closed:
                 last, closed = waiting_closed.pop()
@@ -141,6 +146,7 @@ class Finder:
                 self._closed(connection, closed)
         finally:
             connection.close()
+            self._columns.close()
         yield from self._newest.give(None)
 
     def _closed_by_time(self) -> list[tuple[int, Closed]]:
@@ -172,7 +178,7 @@ class Finder:
                 self._judge(segment, lines)
         except FileNotFoundError:
             return False
-        except OSError as error:
+        except (OSError, SealedAway) as error:
             self.unreadable.add(segment, error)
         return True
 
@@ -206,7 +212,10 @@ class Finder:
             self._check_time()
             try:
                 if self._filter is not None:
-                    lines = self._filter.lines_in(reader.block(number))
+                    block = reader.block(number)
+                    if DAMAGED in block:
+                        self.unreadable.add(segment, f"frame {number}")
+                    lines = self._filter.lines_in(block)
                 else:
                     lines = list(enumerate(reader.lines(number)))
             except (ValueError, OSError) as error:
@@ -221,7 +230,7 @@ class Finder:
         damaged: set[int] = set()
         looked = 0
         for portion in find_candidates(
-            connection, self._folder.columns_path(closed), condition, values, reader.index.lines
+            connection, self._columns.path_of(closed), condition, values, reader.index.lines
         ):
             for when, line, frame in portion:
                 if not self._newest.wants(when):
@@ -244,7 +253,7 @@ class Finder:
     def _judge(self, segment: int, lines: list[Line]) -> None:
         for number, line in lines:
             self._check_time()  # at each event: one may be a megabyte
-            if self._filter is not None and not self._filter.may_hold(line):
+            if self._filter is not None and line != DAMAGED and not self._filter.may_hold(line):
                 continue
             if self._after is not None and not self._is_in_stretch(line, self._after):
                 continue

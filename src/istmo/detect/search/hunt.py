@@ -15,6 +15,8 @@ import structlog
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.lines import parse, place_of_id
+from istmo.detect.eventstore.sealed_wal import DAMAGED
+from istmo.detect.eventstore.sealing import SealedAway
 from istmo.detect.eventstore.times import event_micros
 from istmo.detect.hits import indicator_hits
 from istmo.detect.indicators import Matcher, anchor_terms
@@ -79,7 +81,7 @@ class Hunter:
                 self._judge(segment, [line for _, line in lines])
         except FileNotFoundError:
             return False
-        except OSError as error:
+        except (OSError, SealedAway) as error:
             self.unreadable.add(segment, error)
         return True
 
@@ -92,6 +94,8 @@ class Hunter:
             except (ValueError, OSError) as error:
                 self.unreadable.add(segment, error)
                 continue
+            if DAMAGED in block:
+                self.unreadable.add(segment, f"frame {number}")
             if self._needles.may_hold(block):
                 self._judge(segment, [line + b"\n" for line in block[:-1].split(b"\n")])
 
@@ -101,6 +105,8 @@ class Hunter:
 
     def _judge(self, segment: int, lines: list[bytes]) -> None:
         for line in lines:
+            if line == DAMAGED:
+                self.unreadable.add(segment, "a damaged record")
             if self._needles.may_hold(line):
                 self._hits.extend(self._hits_of(line, segment))
 

@@ -16,6 +16,7 @@ import structlog
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.lines import StoredEvent, parse, place_of
+from istmo.detect.eventstore.sealing import SealedAway
 from istmo.detect.eventstore.times import event_micros
 from istmo.detect.normalise import NormalEvent, normalise
 from istmo.detect.normalise.windows import line_logsources
@@ -108,7 +109,7 @@ class RuleHunter:
                 already.add(segment)
             except FileNotFoundError:
                 continue
-            except OSError as error:
+            except (OSError, SealedAway) as error:
                 already.add(segment)
                 self.unreadable.add(segment, error)
         for closed, reader in open_closed(self._folder, self._upto, self.unreadable):

@@ -80,7 +80,7 @@ def open_closed(
 def open_one(folder: EventFolder, closed: Closed, unreadable: Unreadable) -> FrameReader | None:
     """A closed segment's lines. None where it is kept no longer, or unreadable and said to be so."""
     try:
-        return FrameReader(folder.raw_path(closed))
+        return FrameReader(folder.raw_path(closed), folder.keys)
     except FileNotFoundError as error:
         # Let go of since it was listed, or lost: what is let go of goes with its columns.
         if folder.columns_path(closed).exists():
@@ -95,7 +95,7 @@ def read_ahead(folder: EventFolder, segment: int, upto: Position) -> Iterator[li
 
     Raises FileNotFoundError before the first block when the segment has been closed since it was listed.
     """
-    reader = WriteAheadReader(folder.wal_path(segment))
+    reader = WriteAheadReader(folder.wal_path(segment), keys=folder.keys)
     try:
         most = upto.line if segment == upto.segment else None
         while lines := reader.read():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from istmo.detect.objects_kept import Kept, SourceKeep, SourceKept
+from istmo.detect.objects_kept import Kept, Sealed, SourceKeep, SourceKept
 from istmo.detect.records import retention as records
 from istmo.detect.records import sources as source_records
 from istmo.detect.service.asking import Asking
 from istmo.detect.stories import from_micros
-from istmo.detect.wire import Stats
+from istmo.detect.wire import Sealing, Stats
 from istmo.errors import InvalidInput, NotFound
 from istmo.policy import Action, Principal
 
@@ -39,6 +39,7 @@ class Retention(Asking):
                 SourceKept(id, names.get(id, ""), said.get(id, SourceKeep()), sizes.get(id, 0))
                 for id in sorted({*names, *sizes}, key=lambda id: (-sizes.get(id, 0), names.get(id, ""), id))
             ],
+            sealed=_sealed(stats.sealing) if stats and stats.sealing else None,
         )
 
     def keep_source(self, principal: Principal, source: str, days: int, budget: int) -> None:
@@ -57,3 +58,7 @@ class Retention(Asking):
                 raise NotFound("detect.unknown_source", source=source[:80])
             records.put_retention(tx.connection, source, SourceKeep(days, budget))
             self._record(tx, principal, Action.SOURCE_MANAGE, f"{source} keep {days} days {budget} bytes")
+
+
+def _sealed(told: Sealing) -> Sealed:
+    return Sealed(told.key, told.sealed, told.older, told.plain, told.shut)

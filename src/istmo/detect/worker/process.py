@@ -17,6 +17,7 @@ from istmo.detect.aside.pool import Pool
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.keeping import Keep, bytes_by_source
 from istmo.detect.eventstore.log import SEGMENT_BYTES, EventLog
+from istmo.detect.eventstore.sealing import keys_of
 from istmo.detect.intake.app import Intake
 from istmo.detect.intake.denials import Denials
 from istmo.detect.intake.listeners import KINDS, Listeners
@@ -24,6 +25,7 @@ from istmo.detect.intake.sources import Sources
 from istmo.detect.wire import (
     BEFORE,
     INDICATORS,
+    SEGMENT_SHUT,
     SIGMA,
     SOURCES,
     AskSql,
@@ -102,6 +104,7 @@ class Worker:
         self._was_full = self._had_failed = False
         self._close_after = 0.0
         self._closing: asyncio.Task[None] | None = None
+        self._shut: set[int] = set()
 
     def stop(self) -> None:
         """End: intake first, then what waits is written."""
@@ -111,14 +114,15 @@ class Worker:
         """Serve until stopped. Raises Conflict when the store is in use, Unavailable when the port is."""
         loop = asyncio.get_running_loop()
         settings = self._settings
-        self._log = EventLog(settings.events, self._clock, segment_bytes=self._segment_bytes)
+        keys = keys_of(settings)
+        self._log = EventLog(settings.events, self._clock, keys, segment_bytes=self._segment_bytes)
         self._remember_repairs()
         self._sources = Sources(settings.space)
         self._denials = Denials(self._clock)
         self._stage = IndicatorStage(self._log, self._clock)
         self._sigma = SigmaProcess(settings.data, self._log, loop)
         self._sigma.start()
-        self._pool = Pool(settings.events)
+        self._pool = Pool(settings.events, keys)
         kept = Keep(max(0, settings.retention.keep_days), max(0, settings.retention.budget_bytes))
         self._tending = Tending(
             self._log, self._pool, kept, self._clock, self._notices.append, self._tend_seconds
@@ -286,6 +290,7 @@ class Worker:
             sources=bytes_by_source(self._log.shelf.all()),
             daily=self._tending.daily(),
             room=self._tending.room(),
+            sealing=self._tending.sealing(len(self._shut)),
         )
 
     # What comes round every second
@@ -316,10 +321,9 @@ class Worker:
 
     def _close_segments(self) -> None:
         is_busy = self._closing is not None and not self._closing.done()
-        waiting = self._log.segments_to_close()
         if is_busy:
             return
-        if waiting and self._clock.monotonic() >= self._close_after:
+        if self._waiting() and self._clock.monotonic() >= self._close_after:
             self._closing = asyncio.create_task(self._close_all())
         elif self._tending.is_due:
             self._closing = asyncio.create_task(self._tend())
@@ -332,10 +336,17 @@ class Worker:
         except Exception:
             log.exception("tending_failed")
 
+    def _waiting(self) -> list[int]:
+        """Segments to close; not those whose key is not there, which wait for it and not for each other."""
+        return [one for one in self._log.segments_to_close() if one not in self._shut]
+
     async def _close_all(self) -> None:
-        while waiting := self._log.segments_to_close():
+        while waiting := self._waiting():
             async for answer in self._pool.run(CloseSegment(waiting[0])):
-                if answer.problem is not None:
+                if answer.problem is not None and answer.problem.code == SEGMENT_SHUT:
+                    self._shut.add(waiting[0])
+                    self._notices.append(Notice(SEGMENT_SHUT, answer.problem.params))
+                elif answer.problem is not None:
                     self._close_after = self._clock.monotonic() + _CLOSE_AGAIN_SECONDS
                     self._notices.append(Notice("detect.segment_not_closed", {"segment": waiting[0]}))
                     return

@@ -11,6 +11,7 @@ import structlog
 
 from istmo.detect.eventstore.follow import FollowedLog, open_segment, read_lines
 from istmo.detect.eventstore.lines import StoredEvent, place_of, place_of_id
+from istmo.detect.eventstore.sealing import SealedAway
 from istmo.detect.hits import rule_hit
 from istmo.detect.normalise import NormalEvent
 from istmo.detect.sigma import Correlation
@@ -83,6 +84,8 @@ class Quoting:
                 # By the id in it: lines before it may be kept no longer, or could not be read.
                 found = ((line, place_of(line)) for line in read)
                 yield from read_lines([line for line, place in found if place and place.line in wanted])
+        except SealedAway as error:
+            log.error("event_segment_unreadable", segment=segment, problem=str(error))
         finally:
             reader.close()
 

@@ -1,6 +1,7 @@
-"""``python -m istmo.detect.worker.sigma DATA``: the Sigma stage of a worker, in a process of its own.
+"""``python -m istmo.detect.worker.sigma DATA KEYS``: the Sigma stage of a worker, in a process of its own.
 
-Its standard input is a socket to the worker; it ends when that does.
+Its standard input is a socket to the worker; it ends when that does. ``KEYS`` is the descriptor of the keys
+that seal what is stored.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import structlog
 from istmo.clock import Clock, SystemClock
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.log import Block, Head
+from istmo.detect.eventstore.sealing import Keys
 from istmo.detect.sigma.engine import PlanFolder
 from istmo.detect.wire import Costs, DropRules, Hits, Lags, Live, Position, PutRules
 from istmo.detect.worker.aloof import (
@@ -83,9 +85,9 @@ async def say(writer: asyncio.StreamWriter, message: ToStage) -> None:
 class Process:
     """The stage, and what it hears."""
 
-    def __init__(self, settings: Settings, clock: Clock, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, settings: Settings, keys: Keys, clock: Clock, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
-        self._log = LogAsItRests(EventFolder(settings.events))
+        self._log = LogAsItRests(EventFolder(settings.events, keys))
         self._lags = LagSample(clock)
         lateness = max(0, settings.limits.lateness_seconds) * 1_000_000
         self._stage = SigmaStage(
@@ -146,10 +148,10 @@ def plans_of(settings: Settings) -> PlanFolder | None:
         return None
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, keys: Keys) -> None:
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=os.dup(0)))
     gc.freeze()
-    await Process(settings, SystemClock(), writer).run(reader)
+    await Process(settings, keys, SystemClock(), writer).run(reader)
 
 
 def main() -> None:
@@ -160,7 +162,7 @@ def main() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     # Parsed events are many, small and without cycles: looking for cycles among them is what costs.
     gc.set_threshold(20_000, 20, 50)
-    asyncio.run(_run(load_settings(Path(sys.argv[1]))))
+    asyncio.run(_run(load_settings(Path(sys.argv[1])), Keys.take_over(int(sys.argv[2]))))
 
 
 if __name__ == "__main__":

@@ -110,9 +110,16 @@ class SigmaProcess:
     async def _keep(self) -> None:
         while True:
             ours, theirs = socket.socketpair()
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "istmo.detect.worker.sigma", str(self._data), stdin=theirs.fileno()
-            )
+            with self._log.folder.keys.handed_over() as keys:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "istmo.detect.worker.sigma",
+                    str(self._data),
+                    str(keys),
+                    stdin=theirs.fileno(),
+                    pass_fds=[keys],
+                )
             theirs.close()
             reader, self._writer = await asyncio.open_connection(sock=ours)
             self._is_up.set()

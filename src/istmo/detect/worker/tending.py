@@ -1,4 +1,5 @@
-"""What rests is kept up: what is kept no longer goes, and small neighbours become one.
+"""What rests is kept up: what is kept no longer goes, small neighbours become one, and what is not sealed as
+is wanted now is written anew.
 
 Only while the web process is there to say what is wanted and how far it has stored what was found:
 before that place nobody reads an event again, neither a stage that starts anew nor a correlation that
@@ -24,8 +25,9 @@ from istmo.detect.eventstore.keeping import Going, Keep, Wanted, daily_bytes, go
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.eventstore.resting import Resting
 from istmo.detect.eventstore.rewriting import Without, remove_superseded
+from istmo.detect.eventstore.sealing import PLAIN
 from istmo.detect.eventstore.times import to_micros
-from istmo.detect.wire import AskKeeping, Keeping, LetGo, Notice
+from istmo.detect.wire import AskKeeping, Keeping, LetGo, Notice, Sealing
 from istmo.detect.worker.link import Connection
 
 log = structlog.get_logger(__name__)
@@ -85,7 +87,7 @@ class Tending:
                 self._due = now  # there may be more
 
     async def _tend(self, connection: Connection, keeping: Keeping) -> bool:
-        """Let go of what is to go, or merge; False where there was nothing to do."""
+        """Let go of what is to go, or merge, or seal anew; False where there was nothing to do."""
         now = to_micros(self._clock.now())
         before = min(keeping.read, self._log.head.position).segment
         resting = self._log.shelf.all()
@@ -108,7 +110,17 @@ class Tending:
                 return await self._rewrite([one.resting.closed], {one.resting.closed: frozenset(one.why)})
         self._watch_budget(sum(one.size for one in resting) + ahead)
         run = [one.closed for one in mergeable(resting, now, before, self._barriers())]
+        if not run:
+            run = self._sealed_otherwise(resting, before)
         return bool(run) and await self._rewrite(run, {})
+
+    def _sealed_otherwise(self, resting: Sequence[Resting], before: int) -> list[Closed]:
+        """The first segment that is not sealed as what is written now; none where there is none."""
+        wanted = self._log.folder.keys.first
+        for one in resting:
+            if one.key != wanted and one.closed.last < before and one.closed not in self._failed:
+                return [one.closed]
+        return []
 
     def _barriers(self) -> list[int]:
         shut = (*self._log.shelf.unreadable(), *self._failed)
@@ -162,6 +174,18 @@ class Tending:
     def daily(self) -> int:
         """Bytes that a day brings."""
         return daily_bytes(self._log.shelf.all(), to_micros(self._clock.now()))
+
+    def sealing(self, waiting: int) -> Sealing | None:
+        """How what rests is sealed; ``waiting`` segments do not rest yet, since their key is not there."""
+        keys = self._log.folder.keys
+        sizes: Counter[str] = Counter()
+        for one in self._log.shelf.all():
+            kind = "plain" if one.key == PLAIN else "sealed" if one.key == keys.first else "older"
+            sizes[kind] += one.size
+        shut = waiting + len(self._log.shelf.shut())
+        if not keys and not shut:
+            return None
+        return Sealing(keys.first.hex(), sizes["sealed"], sizes["older"], sizes["plain"], shut)
 
     def room(self) -> int:
         """Bytes that there is still room for: on the disk, or less where the budget says so."""

@@ -1,14 +1,16 @@
 """Events that are read line by line for a statement: those not in columns yet, or not told by them.
 
-They become one Parquet file without a name, which is gone with the process that has it open.
+They become one Parquet file without a name, which is gone with the process that has it open. Where events are
+sealed it is in memory.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import orjson
 
@@ -36,8 +38,7 @@ class LineRows:
     def __init__(self, folder: EventFolder, names: frozenset[str], *, is_all: bool, most_bytes: int) -> None:
         """``names``: the columns that are wanted, in lower case; ``is_all``: every field as well."""
         self._folder, self._names, self._is_all = folder, names, is_all
-        self._rows = tempfile.TemporaryFile(dir=folder.segments)  # noqa: SIM115 - held as long as this
-        self._file = tempfile.TemporaryFile(dir=folder.segments)  # noqa: SIM115
+        self._rows, self._file = _unnamed(folder), _unnamed(folder)
         self._most = most_bytes
         self._numbers: dict[str, int] = {}
         self.fields: dict[str, str] = {}
@@ -113,6 +114,12 @@ class LineRows:
         """Let go of the files."""
         self._rows.close()
         self._file.close()
+
+
+def _unnamed(folder: EventFolder) -> IO[bytes]:
+    if folder.keys:
+        return os.fdopen(os.memfd_create("lines"), "w+b")
+    return tempfile.TemporaryFile(dir=folder.segments)
 
 
 def _path_of(descriptor: int) -> Path:

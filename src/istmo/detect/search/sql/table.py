@@ -16,7 +16,9 @@ from istmo.detect.eventstore.disk import digest_of
 from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.frames import FrameReader, Index
 from istmo.detect.eventstore.lines import place_of
-from istmo.detect.search.sql.lines import EVENT, LineRows
+from istmo.detect.eventstore.sealed_columns import ColumnsToAsk
+from istmo.detect.eventstore.sealing import PLAIN, SealedAway
+from istmo.detect.search.sql.lines import EVENT, LineRows, TooLarge
 from istmo.detect.search.sql.statement import TABLE, Statement
 from istmo.detect.search.stored import Unreadable, line_at, open_closed, read_ahead
 from istmo.detect.wire import Position
@@ -36,6 +38,9 @@ FIXED: Final = {
 MOST_COLUMNS: Final = 1000
 MOST_LINE_BYTES: Final = 256 << 20
 """Of rows made of events that are read line by line."""
+MOST_SEALED: Final = 256
+MOST_SEALED_BYTES: Final = 256 << 20
+"""Sealed segments whose columns lie open in memory at the same time, and their bytes."""
 _LONGEST_NAME: Final = 200
 _SHADOWED: Final = frozenset(
     (
@@ -84,6 +89,8 @@ class EventTable:
         """Fields of all segments by their names in lower case, whether they were asked for or not."""
         self._groups: dict[_Columns, list[Path]] = {}
         self._told: dict[Closed, bytes] = {}
+        self._opened: list[ColumnsToAsk] = []
+        self._opened_bytes = 0
         self.unreadable = Unreadable()
 
     def gather(self) -> None:
@@ -113,7 +120,7 @@ class EventTable:
             path, columns = self._lines.finish()
             files.append(path)
             own = tuple((low, (column,)) for low, column in columns.items())
-            parts.append(self._part(own, [path]))
+            parts.append(self._part(own, [path], is_by_lines=True))
         connection = connect_to(files)
         parts.append(self._nothing())
         connection.execute(f"CREATE VIEW {TABLE} AS {' UNION ALL '.join(parts)}")
@@ -126,6 +133,9 @@ class EventTable:
     def close(self) -> None:
         """Let go of the files without names."""
         self._lines.close()
+        for one in self._opened:
+            one.close()
+        self._opened.clear()
 
     def _is_whole(self, closed: Closed, digest: bytes) -> bool:
         self._check()
@@ -153,16 +163,20 @@ class EventTable:
             self._end is not None and index.first >= self._end
         ):
             return
-        if not self._tells_all(closed, index):
+        is_sealed = reader.key_id != PLAIN
+        # The connection for odd ones sees files in the folder alone.
+        if not self._tells_all(closed, index) or (index.odd and is_sealed):
             self._by_lines(closed.first, reader)
             return
         path = self._folder.columns_path(closed)
-        if index.odd:
-            try:
+        try:
+            if is_sealed:
+                path = self._open(closed, index)
+            elif index.odd:
                 self._odd_ones(connection, path, closed.first, reader)
-            except ColumnsUnreadable:
-                self._by_lines(closed.first, reader)
-                return
+        except ColumnsUnreadable:
+            self._by_lines(closed.first, reader)
+            return
         columns: dict[str, list[str]] = {}
         for name in index.columns:
             if self._is_all or name.lower() in self._names:
@@ -170,6 +184,15 @@ class EventTable:
         key = tuple((low, tuple(sorted(columns[low]))) for low in sorted(columns))
         self._groups.setdefault(key, []).append(path)
         self._told[closed] = index.columns_digest
+
+    def _open(self, closed: Closed, index: Index) -> Path:
+        """Where sealed columns lie open until ``close``. Raises ColumnsUnreadable, TooLarge."""
+        self._opened_bytes += index.columns_bytes
+        if len(self._opened) >= MOST_SEALED or self._opened_bytes > MOST_SEALED_BYTES:
+            raise TooLarge
+        asked = ColumnsToAsk(self._folder)
+        self._opened.append(asked)
+        return asked.path_of(closed)
 
     def _tells_all(self, closed: Closed, index: Index) -> bool:
         if EVENT in self._names or closed in self._without_columns:
@@ -203,7 +226,7 @@ class EventTable:
                     self._add(segment, number, line)
         except FileNotFoundError:
             return False
-        except OSError as error:
+        except (OSError, SealedAway) as error:
             self.unreadable.add(segment, error)
         return True
 
@@ -237,7 +260,7 @@ class EventTable:
             if low not in FIXED and low != EVENT and 0 < len(name) <= _LONGEST_NAME and "\x00" not in name:
                 yield low, name
 
-    def _part(self, columns: _Columns, files: list[Path]) -> str:
+    def _part(self, columns: _Columns, files: list[Path], *, is_by_lines: bool = False) -> str:
         known = dict(columns)
         chosen = [f'{made} AS "{name}"' for name, made in FIXED.items()]
         chosen += [f"{_value(known.get(low, ()))} AS {_named(name)}" for low, name in self._shown()]
@@ -246,7 +269,7 @@ class EventTable:
             conditions.append(f"time >= {int(self._start)}")
         if self._end is not None:
             conditions.append(f"time < {int(self._end)}")
-        if self._already and not _is_unnamed(files[0]):
+        if self._already and not is_by_lines:
             conditions.append(f"segment NOT IN ({', '.join(str(int(one)) for one in sorted(self._already))})")
         where = " AND ".join(conditions)
         listed = ", ".join(map(quoted, files))
@@ -272,7 +295,3 @@ def _value(columns: tuple[str, ...]) -> str:
 
 def _named(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _is_unnamed(path: Path) -> bool:
-    return path.parts[1:2] == ("proc",)
