@@ -38,6 +38,7 @@ def is_envelopes(line: bytes) -> bool:
 # --- the line ----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_peer_that_was_down_gets_everything_on_its_return(pair: tuple[Site, Site]) -> None:
     gt, hn = pair
     eventually(lambda: is_settled(gt, hn))

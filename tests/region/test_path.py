@@ -146,6 +146,7 @@ def test_events_read_from_files_by_the_ingest_command_are_stored_and_searchable(
     assert [row for row in found if "event" in row]
 
 
+@pytest.mark.long
 def test_the_path_is_the_same_over_encrypted_links(
     region: Callable[..., list[RunningNode]],
 ) -> None:

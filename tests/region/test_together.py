@@ -61,6 +61,7 @@ def test_what_was_published_and_retracted_while_a_peer_was_away_never_raises_an_
     settle([gt, hn])
 
 
+@pytest.mark.long
 def test_what_is_seen_while_the_origin_is_away_is_told_on_its_return(region: Region) -> None:
     gt, hn = region(2)
     watched = indicator("203.0.113.30")

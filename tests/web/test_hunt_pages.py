@@ -113,7 +113,7 @@ def test_a_run_shows_its_events_or_says_why_not(
 ) -> None:
     away = send(ana, f"/hunts/{scene.hunt}/run")
     assert away.status_code == 422 and 'role="alert"' in away.text
-    link = site.node.link
+    link = site.node.link.ask
     row = WireRow("1-7", 1_772_442_000_000_000, 0, "s", "CAJA-1", b'{"Image":"<b>x</b>"}')
     cut = Problem("", "detect.search_cut_short", {"seconds": 30})
     monkeypatch.setattr(link, "search", lambda *_: (one for one in (row, cut)))
@@ -147,7 +147,7 @@ def test_a_page_does_not_wait_for_minutes(
         finally:
             told.append("called off")
 
-    monkeypatch.setattr(site.node.link, "hunt_rules", slow)
+    monkeypatch.setattr(site.node.link.ask, "hunt_rules", slow)
     send(ana, "/hunts", **{**FORM, "name": "lenta", "kind": "rules", "text": Scene.rule})
     found = send(ana, f"/hunts/{saved(site, 'lenta').id}/run").text
     assert "agotó sus 30 s" in found and "31 eventos" in found and told == ["called off"]

@@ -70,7 +70,7 @@ def test_so_they_are_once_witnesses_were_chosen_by_other_events(
 
 
 @pytest.mark.shared_data
-@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.long)])
 def test_on_recordings_the_answers_are_the_oracles(
     released_rules: RuleSet, shared_data: Path, every: int
 ) -> None:

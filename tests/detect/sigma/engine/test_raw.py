@@ -224,7 +224,7 @@ def test_what_fails_in_one_block_is_not_asked_about_in_the_next() -> None:
 
 
 @pytest.mark.shared_data
-@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.long)])
 def test_on_recordings_the_answers_are_those_of_the_fields(
     released_rules: RuleSet, shared_data: Path, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
