@@ -171,6 +171,7 @@ def test_a_terminal_without_accents_is_spoken_to_all_the_same(node: Path) -> Non
     done = run(node, "doctor", lang="es", PYTHONIOENCODING="ascii")
     assert done.returncode == 0
     assert done.stdout.isascii()
+    assert run(node, "source", "add", "Cortafuegos del año").returncode == 0
     ascii_only, plain = (
         json.loads(run(node, "source", "list", "--json", lang="es", **how).stdout)["items"]
         for how in ({"PYTHONIOENCODING": "ascii"}, {})

@@ -51,7 +51,7 @@ def test_a_followed_file_comes_in_whole_though_rsyslog_is_killed_in_the_middle(
     assert sorted(found) == list(range(number))
 
 
-# On a machine that is busy, rsyslog 8.2302 has lost one message of thousands, over syslog and over HTTP alike at
+# On a busy machine rsyslog 8.2302 has lost one message of thousands, over syslog and over HTTP alike at
 # the same place of its batches of 128 (the 104th): the more there are, the sooner it is seen.
 @pytest.mark.rsyslog
 @pytest.mark.parametrize("number", [1_000, pytest.param(100_000, marks=pytest.mark.long)])
