@@ -10,6 +10,7 @@ from litestar import post
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
+from istmo.detect.api_lines import NDJSON, problem_told
 from istmo.detect.service import Detect
 from istmo.detect.shapes_hunt import HuntEnd, LeftOutOfHunt, MatchLine, RuleSum
 from istmo.detect.stories import from_micros
@@ -21,7 +22,6 @@ from istmo.kit.i18n import Catalogue
 from istmo.kit.openapi import TEXT, operation_with_both
 from istmo.model import instants
 
-NDJSON: Final = "application/x-ndjson"
 LARGEST_BODY: Final = 8 << 20
 """Outer bound in bytes; the service's own limit is checked behind it."""
 
@@ -94,16 +94,12 @@ class RuleLines(Iterator[bytes]):
         self._parts.close()
 
     def _last(self) -> bytes:
-        text = self._catalogue.text
-        problem, language = self._problem, self._asker.language
         end: HuntEnd = {
             "done": True,
             "looked": self._looked,
             "rules": [_sum(one) for one in self._found],
             "left_out": [self._told(one) for one in self._left_out],
-            "problem": None
-            if problem is None
-            else {"code": problem.code, "text": text(language, f"error.{problem.code}", **problem.params)},
+            "problem": problem_told(self._problem, self._asker, self._catalogue),
         }
         return orjson.dumps(end) + b"\n"
 

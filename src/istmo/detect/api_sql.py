@@ -10,6 +10,7 @@ from litestar import post
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
+from istmo.detect.api_lines import NDJSON, problem_told
 from istmo.detect.service import Detect
 from istmo.detect.shapes_sql import SqlEnd, SqlHead
 from istmo.detect.wire import Problem, SqlRows
@@ -20,7 +21,6 @@ from istmo.kit.i18n import Catalogue
 from istmo.kit.openapi import TEXT, operation_with_both
 from istmo.model import instants
 
-NDJSON: Final = "application/x-ndjson"
 LARGEST_BODY: Final = 64 << 10
 """Outer bound in bytes; the statement's own limit is checked behind it."""
 
@@ -88,17 +88,8 @@ class _Lines(Iterator[bytes]):
         self._parts.close()
 
     def _last(self) -> bytes:
-        problem, language = self._problem, self._asker.language
-        end: SqlEnd = {
-            "done": True,
-            "count": self._count,
-            "problem": None
-            if problem is None
-            else {
-                "code": problem.code,
-                "text": self._catalogue.text(language, f"error.{problem.code}", **problem.params),
-            },
-        }
+        problem = problem_told(self._problem, self._asker, self._catalogue)
+        end: SqlEnd = {"done": True, "count": self._count, "problem": problem}
         return orjson.dumps(end) + b"\n"
 
 

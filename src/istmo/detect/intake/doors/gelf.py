@@ -38,6 +38,7 @@ async def take(desk: Desk, request: Request) -> Reply:
                 arrived.refuse(TooLarge("detect.line_too_long", limit=desk.limits.line_bytes))
             else:
                 add_message(piece, arrived)
+        del body, splitter
         await desk.store(source, arrived)
         if not arrived.events:
             raise InvalidInput("detect.nothing_accepted", n=max(1, arrived.refused.total()))

@@ -82,6 +82,7 @@ async def take_events(desk: Desk, request: Request) -> Reply:
         if not told:
             raise InvalidInput("detect.hec_no_data")
         _add(told, source, desk, arrived)
+        del body, told  # many wait for the store at once: what they hold is in ``arrived``
         await desk.store(source, arrived)
     return _success(desk, request)
 
@@ -95,6 +96,7 @@ async def take_raw(desk: Desk, request: Request) -> Reply:
         if not body.strip():
             raise InvalidInput("detect.hec_no_data")
         add_lines(body, source.form, desk.clock.now(), arrived)
+        del body
         await desk.store(source, arrived)
     return _success(desk, request)
 
