@@ -33,6 +33,7 @@ from istmo.detect.eventstore.disk import is_full
 from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.rewriting import rewrite
 from istmo.detect.eventstore.sealing import NO_KEYS, Keys, SealedAway
+from istmo.detect.hits import fitting
 from istmo.detect.search.counting import CountingFinder, Counts
 from istmo.detect.search.find import Finder, OutOfTime
 from istmo.detect.search.hunt import Hunter
@@ -107,7 +108,10 @@ def _rows(folder: EventFolder, job: FindRows) -> Iterator[Found]:
             yield Found(False, rows=rows)
     except OutOfTime:
         is_cut = True
-    yield Found(True, problem=_not_all(finder, job.seconds, is_cut=is_cut))
+    problem = _not_all(finder, job.seconds, is_cut=is_cut)
+    if problem is None and finder.cut_at:
+        problem = Problem("", "detect.search_cut_at", {"limit": finder.cut_at})
+    yield Found(True, problem=problem)
 
 
 def _asked(job: FindRows | CountEvents) -> Query | Problem:
@@ -148,7 +152,7 @@ def _hits(folder: EventFolder, job: FindHits) -> Iterator[Found]:
     hunter = Hunter(folder, job.indicators, job.upto, job.now, job.seconds)
     hits = hunter.hits()
     for start in range(0, len(hits), _PORTION):
-        yield Found(False, hits=hits[start : start + _PORTION])
+        yield Found(False, hits=fitting(hits[start : start + _PORTION]))
     # What is kept of it is the code alone, and damage stays until somebody mends it: it is told first.
     code = "detect.hunt_unreadable" if hunter.unreadable else "detect.hunt_cut_short" if hunter.is_cut else ""
     yield Found(True, problem=Problem("", code, hunter.unreadable.params) if code else None)
