@@ -34,6 +34,7 @@ from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.rewriting import rewrite
 from istmo.detect.eventstore.sealing import NO_KEYS, Keys, SealedAway
 from istmo.detect.hits import fitting
+from istmo.detect.process_log import log_to_stderr
 from istmo.detect.search.counting import CountingFinder, Counts
 from istmo.detect.search.find import Finder, OutOfTime
 from istmo.detect.search.hunt import Hunter
@@ -169,7 +170,7 @@ def _earlier(one: int | None, other: int | None) -> int | None:
 def main() -> None:
     """Serve jobs from standard input; the log goes to standard error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the node's to heed: our input ends with it
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    log_to_stderr()
     os.nice(_NICE)
     keys = Keys.take_over(int(sys.argv[2])) if len(sys.argv) > 2 else NO_KEYS
     folder = EventFolder(Path(sys.argv[1]), keys)
