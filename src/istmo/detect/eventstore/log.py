@@ -292,6 +292,10 @@ class EventLog:
             problem = DiskFull(self.folder.root) if is_full(error) else Unavailable("detect.store_failed")
             self.is_full = is_full(error)
             log.error("event_append_failed", problem=str(error))
+        except Exception:
+            # Memory that ran out, say: whoever sent these sends them again, and the next are written.
+            problem = Unavailable("detect.store_failed")
+            log.exception("event_append_failed")
         with self._changed:
             self._waiting_bytes -= size
         for batch in group:
