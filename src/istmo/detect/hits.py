@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from istmo.detect.eventstore.lines import StoredEvent
 from istmo.detect.eventstore.times import event_micros
 from istmo.detect.indicators import PATTERN, Hit
@@ -12,6 +14,13 @@ from istmo.detect.normalise import NormalEvent
 from istmo.detect.wire import INDICATORS, SIGMA, WireHit
 
 MOST_TERMS: Final = 100
+MOST_TOLD: Final = 8 << 20
+"""What the hits of one message bring of their events, all together, about."""
+LONGEST_RAW: Final = 64 << 10
+"""Of one event, which may be a megabyte and be found by hundreds: an alert keeps no more of it."""
+LONGEST_FIELD: Final = 4096
+_LONGEST_NAME: Final = 200
+_MOST_FIELDS: Final = 200
 
 
 def indicator_hits(
@@ -37,6 +46,25 @@ def rule_hit(
     return _hit(SIGMA, rule, event, normal, dict(fields), is_stored)
 
 
+def fitting(hits: list[WireHit]) -> list[WireHit]:
+    """Hits as they fit into one message: where they would not, each brings less of its event."""
+    if sum(map(_weight, hits)) <= MOST_TOLD:
+        return hits
+    share = MOST_TOLD // (2 * len(hits))
+    return [
+        msgspec.structs.replace(
+            one,
+            raw=one.raw[:share],
+            fields={name: value[: share // len(one.fields)] for name, value in one.fields.items()},
+        )
+        for one in hits
+    ]
+
+
+def _weight(one: WireHit) -> int:
+    return len(one.raw) + sum(map(len, one.fields.values()))
+
+
 def _hit(
     detector: str,
     subject: str,
@@ -51,9 +79,11 @@ def _hit(
         subject=subject,
         event_id=event.id,
         time=event_micros(normal, event.received),
-        host=normal.host,
-        fields=fields,
-        raw=event.raw,
+        host=normal.host[:256],
+        fields={
+            name[:_LONGEST_NAME]: value[:LONGEST_FIELD] for name, value in list(fields.items())[:_MOST_FIELDS]
+        },
+        raw=event.raw[:LONGEST_RAW],
         stored=is_stored,
         received=event.received,
         source=event.source,

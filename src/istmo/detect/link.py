@@ -279,6 +279,8 @@ class WorkerLink:
             if self._stopping.is_set():
                 raise Unavailable("detect.worker_away")
             before, self._channel, self._ready = self._channel, channel, ready
+            if before is not None:
+                self.ask.end()  # nobody will answer what the one before was asked
             self._listening = self._clock.now()
         if before is not None:
             before.close()

@@ -234,8 +234,13 @@ class Questions:
             if len(self._answers) >= MOST_SEARCHES:
                 raise Unavailable("detect.search_busy")
             self._answers[request] = answers
-        if not self._say(message(request)):
-            self._forget_request(request)
+        is_said = False
+        try:
+            is_said = self._say(message(request))
+        finally:
+            if not is_said:
+                self._forget_request(request)
+        if not is_said:
             raise Unavailable("detect.worker_away")
         return request, answers
 

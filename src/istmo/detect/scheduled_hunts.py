@@ -193,7 +193,7 @@ class ScheduledHunts:
             counted += sum(one.count for one in part.found)
             problem = part.problem or problem
         if problem is None and counted > len(matches):
-            problem = Problem("", "detect.search_cut_at", {"limit": self._most})
+            problem = Problem("", "detect.search_cut_at", {"limit": len(matches)})
         if problem is not None and problem.code in NOT_NOW:
             raise _NotNow
         hits = _hits_of_matches(hunt.id, matches)

@@ -297,6 +297,27 @@ def test_a_new_worker_takes_the_place_of_the_one_before(linked: Room) -> None:
     assert linked.link.state == "ready"
 
 
+def test_who_asked_the_worker_before_is_told_that_it_has_gone(linked: Room) -> None:
+    first = Peer(linked)
+    first.expect(Synced)
+    refused: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(Unavailable) as away:
+            linked.link.ask.search("x", None, None, 9)
+        refused.append(away.value.code)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    first.expect(Search)
+    second = Peer(linked)  # the first one is still there, and says nothing
+    second.expect(Synced)
+    asking.join(5)
+    assert refused == ["detect.worker_away"]
+    second.close()
+    first.close()
+
+
 def test_the_web_process_comes_back_and_goes_on_from_what_it_stored(data: Path) -> None:
     url = f"sqlite:///{data / 'node.db'}"
     room = open_room(data, url, SystemClock())

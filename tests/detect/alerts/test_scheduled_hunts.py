@@ -400,6 +400,18 @@ def test_the_times_of_a_schedule_are_kept() -> None:
     assert next_due(due, 900, due) == instants.parse("2026-03-02T09:15:00Z")
 
 
+def test_a_clock_that_was_wrong_for_a_while_leaves_no_hunt_behind(desk: Desk) -> None:
+    hunt = desk.room.detect.save_hunt(ANALYST, QUERY)
+    desk.clock.advance(10 * 365 * 86_400)
+    desk.look(desk.rows(1))
+    desk.clock.advance(-10 * 365 * 86_400)
+    now = desk.clock.now()
+    desk.look(desk.rows(10), head=Position(2, 0))
+    desk.hunts.look()  # nothing is due any more
+    found = desk.room.detect.read_hunt(ANALYST, hunt.id)
+    assert (found.due, found.upto) == (now + timedelta(seconds=900), Position(2, 0))
+
+
 def test_a_hunt_that_is_changed_while_it_runs_is_asked_anew(desk: Desk) -> None:
     detect = desk.room.detect
     hunt = detect.save_hunt(ANALYST, QUERY)

@@ -23,7 +23,7 @@ from istmo.detect.eventstore.log import Batch, EventLog
 from istmo.detect.eventstore.sealing import NO_KEYS, Keys
 from istmo.detect.eventstore.wal import WriteAhead
 from istmo.detect.wire import Position
-from istmo.errors import Conflict, IstmoError, RateLimited
+from istmo.errors import Conflict, IstmoError, RateLimited, Unavailable
 from istmo.settings import Limits
 
 BEGINNING = Position()
@@ -312,3 +312,19 @@ def test_too_much_at_once_is_asked_to_come_back(open_log: Callable[..., EventLog
     with pytest.raises(RateLimited):
         log.append(Batch("a", big.events, lambda _: None))
     gate.set()
+
+
+def test_a_write_that_fails_in_an_unforeseen_way_costs_itself(
+    open_log: Callable[..., EventLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log()
+
+    def exhausted(*_: Any) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WriteAhead, "append", exhausted)
+        with pytest.raises(Unavailable):
+            append(log, {"n": 1})
+    append(log, {"n": 2})
+    assert [event.data for event in everything(log)] == [{"n": 2}]

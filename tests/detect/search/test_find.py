@@ -18,11 +18,12 @@ from istmo.detect.eventstore import writing
 from istmo.detect.eventstore.closing import close_segment
 from istmo.detect.eventstore.columns import TooWide, write_columns
 from istmo.detect.eventstore.folder import EventFolder
-from istmo.detect.eventstore.lines import place_of
+from istmo.detect.eventstore.lines import StoredEvent, place_of
 from istmo.detect.eventstore.log import Batch, EventLog
 from istmo.detect.indicators import Matcher
 from istmo.detect.normalise import normalise
 from istmo.detect.reading import Line, open_events
+from istmo.detect.search import find
 from istmo.detect.search.asking import Seen, question_of
 from istmo.detect.search.find import Finder, OutOfTime
 from istmo.detect.search.hunt import Hunter
@@ -348,3 +349,21 @@ def test_a_segment_whose_columns_found_no_room_is_searched_all_the_same(
     assert len(reader.index.columns) == most
     for text in ("a:3", "b:x", "c:y a:1", "c:none", "x", ""):
         assert search(folder, parse_query(text)) == naive(folder, parse_query(text), 100)
+
+
+@given(lengths=st.lists(st.integers(1, 40), max_size=30), limit=st.integers(1, 20), seed=st.integers(0, 9))
+def test_rows_past_all_memory_are_the_newest_and_it_is_told_how_many(
+    lengths: list[int], limit: int, seed: int
+) -> None:
+    events = list(enumerate(lengths))
+    random.Random(seed).shuffle(events)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(find, "MOST_BYTES", 100)
+        newest = find.Newest(limit)
+        for when, length in events:
+            event = StoredEvent(f"1-{when}", when, "s", b"x" * length)
+            if newest.wants(when):
+                newest.add(Seen(event, None), 1, when)
+        found = [row.time for rows in newest.give(None) for row in rows]
+    assert found == sorted(range(len(lengths)), reverse=True)[: newest.cut_at or limit]
+    assert sum(lengths[when] for when in found) <= 100

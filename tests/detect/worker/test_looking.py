@@ -122,6 +122,15 @@ def test_a_scan_that_fails_costs_no_match(monkeypatch: pytest.MonkeyPatch) -> No
     assert told(one, asked) == answers
 
 
+def test_where_no_scan_can_be_made_rules_come_into_force_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Invariant 8: one bad rule stops no other."""
+    expected = told(looking(rule(1, "mimikatz"))[0], events(FEW, 3))
+    monkeypatch.setattr(RawScan, "__init__", _fail)
+    assert told(looking(rule(1, "mimikatz"))[0], events(FEW, 3)) == expected
+
+
 def test_lags_and_costs_are_seen_under_load_too(clock: ManualClock) -> None:
     sample = LagSample(clock)
     one, _ = looking(rule(1, "mimikatz"), lags=sample)

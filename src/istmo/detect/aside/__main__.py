@@ -33,6 +33,8 @@ from istmo.detect.eventstore.disk import is_full
 from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.rewriting import rewrite
 from istmo.detect.eventstore.sealing import NO_KEYS, Keys, SealedAway
+from istmo.detect.hits import fitting
+from istmo.detect.process_log import log_to_stderr
 from istmo.detect.search.counting import CountingFinder, Counts
 from istmo.detect.search.find import Finder, OutOfTime
 from istmo.detect.search.hunt import Hunter
@@ -107,7 +109,10 @@ def _rows(folder: EventFolder, job: FindRows) -> Iterator[Found]:
             yield Found(False, rows=rows)
     except OutOfTime:
         is_cut = True
-    yield Found(True, problem=_not_all(finder, job.seconds, is_cut=is_cut))
+    problem = _not_all(finder, job.seconds, is_cut=is_cut)
+    if problem is None and finder.cut_at:
+        problem = Problem("", "detect.search_cut_at", {"limit": finder.cut_at})
+    yield Found(True, problem=problem)
 
 
 def _asked(job: FindRows | CountEvents) -> Query | Problem:
@@ -148,7 +153,7 @@ def _hits(folder: EventFolder, job: FindHits) -> Iterator[Found]:
     hunter = Hunter(folder, job.indicators, job.upto, job.now, job.seconds)
     hits = hunter.hits()
     for start in range(0, len(hits), _PORTION):
-        yield Found(False, hits=hits[start : start + _PORTION])
+        yield Found(False, hits=fitting(hits[start : start + _PORTION]))
     # What is kept of it is the code alone, and damage stays until somebody mends it: it is told first.
     code = "detect.hunt_unreadable" if hunter.unreadable else "detect.hunt_cut_short" if hunter.is_cut else ""
     yield Found(True, problem=Problem("", code, hunter.unreadable.params) if code else None)
@@ -165,7 +170,7 @@ def _earlier(one: int | None, other: int | None) -> int | None:
 def main() -> None:
     """Serve jobs from standard input; the log goes to standard error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the node's to heed: our input ends with it
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    log_to_stderr()
     os.nice(_NICE)
     keys = Keys.take_over(int(sys.argv[2])) if len(sys.argv) > 2 else NO_KEYS
     folder = EventFolder(Path(sys.argv[1]), keys)

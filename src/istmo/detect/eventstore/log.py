@@ -142,6 +142,8 @@ class EventLog:
         self._known = KnownKeys()
         recall(self._known, self.folder)
         self._rotate_asked = False
+        self._least = 0
+        """The first segment that may take events."""
         self.is_full = False
         """The last append found no room."""
         self._writer = threading.Thread(target=self._write_all, name="event-writer", daemon=True)
@@ -170,6 +172,14 @@ class EventLog:
     def ask_rotation(self) -> None:
         """End the open segment before the next event (a test, or a node that shuts for good)."""
         self._rotate_asked = True
+
+    def begin_past(self, position: Position) -> None:
+        """Never again give a place before ``position``: events of a store that was lost had them, and whoever
+        remembers those would take new ones for them, or wait until the new store is as long.
+        """
+        if position > self._head.position:
+            log.error("event_log_shorter", reached=self._head.position.segment, known=position.segment)
+            self._least = position.segment + 1
 
     def wait_past(self, position: Position, seconds: float) -> bool:
         """Wait until the log reaches past ``position``; False when it did not in time."""
@@ -282,6 +292,10 @@ class EventLog:
             problem = DiskFull(self.folder.root) if is_full(error) else Unavailable("detect.store_failed")
             self.is_full = is_full(error)
             log.error("event_append_failed", problem=str(error))
+        except Exception:
+            # Memory that ran out, say: whoever sent these sends them again, and the next are written.
+            problem = Unavailable("detect.store_failed")
+            log.exception("event_append_failed")
         with self._changed:
             self._waiting_bytes -= size
         for batch in group:
@@ -324,17 +338,21 @@ class EventLog:
 
     def _rotate_if_due(self) -> None:
         old_enough = self._clock.monotonic() - self._opened_at >= self._segment_seconds
-        if not self._wal.lines or not (
-            self._rotate_asked or old_enough or self._wal.size >= self._segment_bytes
-        ):
+        is_behind = self._segment < self._least
+        is_due = self._rotate_asked or old_enough or self._wal.size >= self._segment_bytes
+        if not is_behind and not (self._wal.lines and is_due):
             return
-        following = self._write_ahead(self._segment + 1)
+        segment = max(self._segment + 1, self._least)
+        following = self._write_ahead(segment)
+        if not self._wal.lines:
+            self._wal.path.unlink(missing_ok=True)
         self._wal.close()
         self._wal = following
         self._rotate_asked = False
         with self._changed:
-            self._older[self._segment] = self._head.position.line
-            self._segment += 1
+            if self._head.position.line:
+                self._older[self._segment] = self._head.position.line
+            self._segment = segment
             self._opened_at = self._clock.monotonic()
             self._head = Head(Position(self._segment, 0), 0, self._head.events)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -180,8 +180,12 @@ def count_hunts(connection: Connection, owner: str = "") -> int:
 
 def due_hunts(connection: Connection, now: datetime) -> list[str]:
     """Ids of the hunts that are to run by themselves by now, the longest overdue first."""
-    asked = select(saved_hunts.c.id).where(saved_hunts.c.due <= now)
-    return list(connection.execute(asked.order_by(saved_hunts.c.due, saved_hunts.c.row)).scalars())
+    asked = select(saved_hunts.c.id, saved_hunts.c.due, saved_hunts.c.every).where(
+        saved_hunts.c.due.is_not(None)
+    )
+    rows = connection.execute(asked.order_by(saved_hunts.c.due, saved_hunts.c.row))
+    # Further away than a whole interval: that was said by a clock that has been put right since.
+    return [one.id for one in rows if one.due <= now or one.due > now + timedelta(seconds=one.every)]
 
 
 def finish_run(

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _PORTION = 200
+_PORTION_BYTES = 4 << 20
+MOST_BYTES = 128 << 20
+"""Of all rows of one search: they wait in memory for those that are newer."""
 _Key = tuple[int, int, int]
 
 
@@ -42,7 +45,9 @@ class Newest:
         self._limit = limit
         self._keys: list[_Key] = []  # negated, so ascending is newest first
         self._rows: list[WireRow] = []
-        self._given = 0
+        self._given = self._bytes = 0
+        self.cut_at = 0
+        """How many are given where they would be more than memory is for; 0 where that did not happen."""
 
     @property
     def is_complete(self) -> bool:
@@ -61,7 +66,13 @@ class Newest:
         row = WireRow(event.id, seen.time, event.received, event.source, seen.host, event.raw)
         self._keys.insert(place, key)
         self._rows.insert(place, row)
-        del self._keys[self._limit :], self._rows[self._limit :]
+        self._bytes += len(row.raw)
+        while len(self._keys) > self._limit or (self._bytes > MOST_BYTES and len(self._keys) > 1):
+            if len(self._keys) <= self._limit:
+                # The oldest go, and with them the room for any other that is as old.
+                self._limit = self.cut_at = len(self._keys) - 1
+            self._keys.pop()
+            self._bytes -= len(self._rows.pop().raw)
 
     def give(self, newer_than: int | None) -> Iterator[list[WireRow]]:
         """Rows newer than a time (all of them: None) that were not given yet, in portions."""
@@ -69,8 +80,12 @@ class Newest:
         if newer_than is not None:
             upto = bisect.bisect_left(self._keys, (-newer_than, -(1 << 62), 0), lo=self._given)
         while self._given < upto:
-            portion = self._rows[self._given : min(upto, self._given + _PORTION)]
-            self._given += len(portion)
+            end, size = self._given, 0
+            while end < min(upto, self._given + _PORTION) and (not size or size < _PORTION_BYTES):
+                size += len(self._rows[end].raw)
+                end += 1
+            portion = self._rows[self._given : end]
+            self._given = end
             yield portion
 
 
@@ -101,6 +116,11 @@ class Finder:
         """Segments that were looked at in their write-ahead form."""
         self.unreadable = Unreadable()
         """What could not be looked at, once the rows have ended."""
+
+    @property
+    def cut_at(self) -> int:
+        """How many rows there are where more would not have fitted into memory; else 0."""
+        return self._newest.cut_at
 
     def rows(self) -> Iterator[list[WireRow]]:
         """Rows, newest first. Raises OutOfTime after the last rows when the time was up."""

@@ -18,6 +18,7 @@ from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.lines import StoredEvent, parse, place_of
 from istmo.detect.eventstore.sealing import SealedAway
 from istmo.detect.eventstore.times import event_micros
+from istmo.detect.hits import LONGEST_RAW
 from istmo.detect.normalise import NormalEvent, normalise
 from istmo.detect.normalise.windows import line_logsources
 from istmo.detect.search.stored import Unreadable, open_closed, read_ahead
@@ -27,6 +28,10 @@ from istmo.detect.wire import Position, RuleFound, RuleMatch
 
 log = structlog.get_logger(__name__)
 
+MOST_BYTES: Final = 64 << 20
+"""Of the events that matches bring along, all together."""
+PORTION_BYTES: Final = 4 << 20
+"""Those of the matches that are told at once, about."""
 EXAMPLES: Final = 10
 """Events of one rule that its sum names, the first that were met."""
 _TELL_SECONDS: Final = 1.0
@@ -66,7 +71,7 @@ class RuleHunter:
         self._lines: dict[int, bytes] = {}
         """Stored lines of the block in work, by where their events begin in it."""
         self._segment = 0
-        self._told = 0
+        self._told = self._told_bytes = 0
         self._counts: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
         self._events: dict[int, StoredEvent] = {}
@@ -83,7 +88,7 @@ class RuleHunter:
             some = self._judge(block)
             if some or time.monotonic() - told_at >= _TELL_SECONDS:
                 told_at = time.monotonic()
-                yield some
+                yield from _told_at_once(some)
             if time.monotonic() > self._end:
                 self.is_cut = True
                 return
@@ -163,7 +168,7 @@ class RuleHunter:
             examples = self._examples.setdefault(rule.id, [])
             if len(examples) < EXAMPLES:
                 examples.append(stored.id)
-            if self._told < self._limit:
+            if self._told < self._limit and self._told_bytes < MOST_BYTES:
                 self._told += 1
                 told.append(self._match(rule, stored, when, found.event.host[:256]))
         return told
@@ -171,7 +176,8 @@ class RuleHunter:
     def _match(self, rule: Rule, stored: StoredEvent, when: int, host: str) -> RuleMatch:
         if not self._with_events:
             return RuleMatch(rule.id, rule.title, rule.level, stored.id, when, host)
-        event = (stored.received, stored.source, stored.raw)
+        event = (stored.received, stored.source, stored.raw[:LONGEST_RAW])
+        self._told_bytes += len(event[2])
         return RuleMatch(rule.id, rule.title, rule.level, stored.id, when, host, *event)
 
     def _is_wanted(self, when: int) -> bool:
@@ -195,6 +201,19 @@ class RuleHunter:
         except Exception:
             log.exception("event_not_hunted", place=stored.id)
             return None
+
+
+def _told_at_once(some: list[RuleMatch]) -> Iterator[list[RuleMatch]]:
+    """Matches as they fit into one message each; one empty list where there are none."""
+    held: list[RuleMatch] = []
+    size = 0
+    for one in some:
+        if size >= PORTION_BYTES:
+            yield held
+            held, size = [], 0
+        held.append(one)
+        size += len(one.raw)
+    yield held
 
 
 def _place(line: bytes) -> Position:

@@ -52,10 +52,11 @@ class Hunts(Asking):
         with self._store.read() as connection:
             lists = value_lists.values_by_name(connection)
             asked = asked_rules(connection, text, [rule] if rule else rules)
+        most = self._settings.limits.search_rows
         first = None if start is None else to_micros(start)
         last = None if end is None else to_micros(end)
         return self._link.ask.hunt_rules(
-            lambda number: HuntRules(number, asked, lists, first, last, max(0, limit))
+            lambda number: HuntRules(number, asked, lists, first, last, max(0, min(limit, most)))
         )
 
 

@@ -340,7 +340,9 @@ def micros_since(hunt: SavedHunt, now: datetime) -> int:
 
 def next_due(due: datetime, every: int, now: datetime) -> datetime:
     """The first time of a schedule that is still to come: what was missed is one run."""
-    missed = max(0, int((now - due).total_seconds() // every))
+    if due > now:  # a clock that has been put right since
+        return now + timedelta(seconds=every)
+    missed = int((now - due).total_seconds() // every)
     return due + timedelta(seconds=every * (missed + 1))
 
 

@@ -17,6 +17,7 @@ import structlog
 
 from istmo.clock import SystemClock
 from istmo.detect.eventstore.log import SEGMENT_BYTES
+from istmo.detect.process_log import log_to_stderr
 from istmo.detect.worker.process import Worker
 from istmo.detect.worker.serving import Certificate
 from istmo.detect.worker.tending import TEND_SECONDS
@@ -32,7 +33,7 @@ _SWITCH_SECONDS = 0.0005
 def main() -> int:
     """Run until told to stop; 1 when the worker could not start."""
     options = _options()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    log_to_stderr()
     sys.setswitchinterval(_SWITCH_SECONDS)
     # Parsed events are many, small and without cycles: looking for cycles among them is what costs.
     gc.set_threshold(20_000, 20, 50)

@@ -14,7 +14,7 @@ from istmo.detect.eventstore.follow import Follower
 from istmo.detect.eventstore.lines import StoredEvent
 from istmo.detect.eventstore.log import Block, EventLog
 from istmo.detect.eventstore.times import event_micros, to_micros
-from istmo.detect.hits import indicator_hits
+from istmo.detect.hits import fitting, indicator_hits
 from istmo.detect.indicators import Matcher
 from istmo.detect.wire import INDICATORS, Hits, Position, Problem, StoredState, WireHit, WireIndicator
 from istmo.detect.worker.link import Connection, LinkLost
@@ -184,7 +184,7 @@ class IndicatorStage:
     async def _tell(self, connection: Connection, hits: list[WireHit]) -> None:
         self._told = self.position
         state = self._memory.state()
-        await connection.send(Hits(INDICATORS, self.position, hits, state=state))
+        await connection.send(Hits(INDICATORS, self.position, fitting(hits), state=state))
 
 
 def _before(event: StoredEvent) -> Position:

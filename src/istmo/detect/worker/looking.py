@@ -48,7 +48,13 @@ class Looking:
 
     def scan_for(self, engine: Engine) -> RawScan | None:
         """The way by lines, made behind so that no event waits for it; None where it is not worth it."""
-        return RawScan(engine, self._read, line_logsources, self._scan) if can_scan_lines() else None
+        if not can_scan_lines():
+            return None
+        try:
+            return RawScan(engine, self._read, line_logsources, self._scan)
+        except Exception:
+            log.exception("rules_not_scanned")
+            return None  # by fields the same is found: slower, but rules come into force
 
     def use(self, in_force: InForce, scan: RawScan | None) -> None:
         """Ask these from the next portion on."""

@@ -231,6 +231,7 @@ class Worker:
         match message:
             case Welcome(positions=positions, member=member, members=members):
                 self._positions = positions
+                self._log.begin_past(max(positions.values(), default=Position()))
                 self._judged, self._state = message.judged, message.state
                 self._patterns = message.patterns
                 # An indicator put from here on is live from there on, and hunted for up to there.

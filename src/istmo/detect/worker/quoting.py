@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Final
 
 import structlog
@@ -12,7 +12,7 @@ import structlog
 from istmo.detect.eventstore.follow import FollowedLog, open_segment, read_lines
 from istmo.detect.eventstore.lines import StoredEvent, place_of, place_of_id
 from istmo.detect.eventstore.sealing import SealedAway
-from istmo.detect.hits import rule_hit
+from istmo.detect.hits import fitting, rule_hit
 from istmo.detect.normalise import NormalEvent
 from istmo.detect.sigma import Correlation
 from istmo.detect.sigma.correlating import CorrelationMatch
@@ -29,7 +29,6 @@ _FAR: Final = 2_000
 """Lines between two events from which on it is quicker to look for the second anew."""
 _SYMBOLS: Final = {"gt": ">", "gte": "≥", "lt": "<", "lte": "≤", "eq": "=", "neq": "≠"}
 _LONGEST: Final = 1_000
-_LONGEST_RAW: Final = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,17 @@ class Quoting:
             room -= len(quoted)
             wanted.append(quoted)
         events = {event.id: event for event in self._read(set(chain.from_iterable(wanted)))}
+        hits = iter(
+            fitting(
+                [
+                    _hit(key, correlation, one.match, id_, events)
+                    for (key, correlation, one), quoted in zip(found, wanted, strict=True)
+                    for id_ in quoted
+                ]
+            )
+        )
         return [
-            _wire(key, correlation, one, [_hit(key, correlation, one.match, id_, events) for id_ in quoted])
+            _wire(key, correlation, one, list(islice(hits, len(quoted))))
             for (key, correlation, one), quoted in zip(found, wanted, strict=True)
         ]
 
@@ -135,8 +143,6 @@ def _hit(
     except Exception as error:
         log.warning("event_not_quoted", place=id_, problem=repr(error))
         return WireHit(SIGMA, key, id_, match.last, "", {}, b"")
-    if len(event.raw) > _LONGEST_RAW:
-        event = StoredEvent(event.id, event.received, event.source, event.raw[:_LONGEST_RAW])
     return rule_hit(key, event, normal, _fields(correlation, normal))
 
 

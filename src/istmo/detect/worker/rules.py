@@ -15,7 +15,7 @@ from istmo.clock import Clock
 from istmo.detect.eventstore.follow import FollowedLog, Follower
 from istmo.detect.eventstore.lines import StoredEvent, place_of_id
 from istmo.detect.eventstore.times import to_micros
-from istmo.detect.hits import rule_hit
+from istmo.detect.hits import fitting, rule_hit
 from istmo.detect.sigma.correlating import CorrelationMatch
 from istmo.detect.sigma.engine import PlanFolder
 from istmo.detect.wire import BEFORE, SIGMA, Costs, Hits, Live, Position, StoredState, WireHit, WireRule
@@ -299,7 +299,7 @@ class SigmaStage:
         ids = [one.match.correlation_id for one in found]
         named = [(keys[id_], by_id[id_], one) for id_, one in zip(ids, found, strict=True)]
         matches = self._quoting.tell(named) if named else []
-        self._send(connection, Hits(SIGMA, self.position, hits, matches, self._correlations.judged))
+        self._send(connection, Hits(SIGMA, self.position, fitting(hits), matches, self._correlations.judged))
         state = self._correlations.state()
         if state is not None:
             # A message of its own, lest both be too long for one.

@@ -22,6 +22,7 @@ from istmo.clock import Clock, SystemClock
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.log import Block, Head
 from istmo.detect.eventstore.sealing import Keys
+from istmo.detect.process_log import log_to_stderr
 from istmo.detect.sigma.engine import PlanFolder
 from istmo.detect.wire import Costs, DropRules, Hits, Lags, Live, Position, PutRules
 from istmo.detect.worker.aloof import (
@@ -156,7 +157,7 @@ async def _run(settings: Settings, keys: Keys) -> None:
 
 def main() -> None:
     """Run until the worker has gone."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    log_to_stderr()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the worker ends first, and says so
     sys.setswitchinterval(_SWITCH_SECONDS)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from istmo.detect.eventstore import writing
+from istmo.detect.eventstore.closing import close_segment
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.frames import FrameReader
 from istmo.detect.eventstore.rewriting import rewrite
@@ -174,6 +175,25 @@ def test_a_segment_that_is_let_go_of_meanwhile_costs_its_own_events(
 
     monkeypatch.setattr(EventTable, "put_into", late)
     assert rows(folder, "SELECT count(Image), min(Image) FROM events") == [[23, "10.exe"]]
+
+
+def test_segments_that_are_closed_and_merged_meanwhile_are_not_told_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = fill(tmp_path, [process(n) for n in range(30)])
+    read_ahead = EventTable._read_ahead
+
+    def late(table: EventTable, segment: int) -> bool:
+        is_read = read_ahead(table, segment)
+        waiting = folder.wal_segments()
+        if segment == min(waiting):
+            for one in waiting:
+                close_segment(folder, one)
+            rewrite(folder, [one for one in folder.closed() if one.first in waiting], {})
+        return is_read
+
+    monkeypatch.setattr(EventTable, "_read_ahead", late)
+    assert rows(folder, "SELECT count(event), count(DISTINCT event) FROM events") == [[30, 30]]
 
 
 def test_a_damaged_frame_costs_its_own_events_where_lines_are_read_and_is_told(tmp_path: Path) -> None:

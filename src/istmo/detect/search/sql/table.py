@@ -242,7 +242,7 @@ class EventTable:
 
     def _add(self, segment: int, number: int, line: bytes) -> None:
         self._check()
-        if self._already and segment not in self._already:
+        if self._already:
             place = place_of(line)
             if place is not None and place.segment in self._already:
                 return
