@@ -10,27 +10,35 @@ from contextlib import ExitStack, contextmanager
 import orjson
 import pytest
 
-from istmo.detect.intake.desk import IN_HAND_BYTES
+from istmo.detect.intake.desk import IN_HAND_BYTES, SHARE_BYTES
 
-from .conftest import SECRET, Port
+from .conftest import SECRET, Port, source
 
 ANNOUNCED = 1 << 20
-MANY = IN_HAND_BYTES // ANNOUNCED
+SECOND, THIRD = "istmo_src_second", "istmo_src_third"
+SHARE = SHARE_BYTES // ANNOUNCED
+
+
+@pytest.fixture(autouse=True)
+def three(port: Port) -> None:
+    assert 2 * SHARE_BYTES == IN_HAND_BYTES
+    others = [source(secret, id=secret, name=secret) for secret in (SECOND, THIRD)]
+    port.sources.replace([source(), *others])
 
 
 @contextmanager
-def begun(port: Port, announced: int = ANNOUNCED) -> Iterator[socket.socket]:
+def begun(port: Port, secret: str = SECRET, announced: int = ANNOUNCED) -> Iterator[socket.socket]:
     """A request that announces so much, and has sent one event of it."""
     with socket.create_connection(("127.0.0.1", port.number), timeout=30) as sender:
-        head = f"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
+        head = f"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\n"
         head += f"Connection: close\r\nContent-Length: {announced}\r\n\r\n"
         sender.sendall(head.encode() + b'{"n":1}\n')
         yield sender
 
 
-def wait_until_busy(port: Port) -> None:
+def wait_until_busy(port: Port, secret: str) -> None:
     deadline = time.monotonic() + 30
-    while port.ask("POST", "/api/v1/events", b'{"n":0}').status_code == 200:
+    while port.ask("POST", "/api/v1/events", b'{"n":0}', secret).status_code == 200:
         assert time.monotonic() < deadline
         time.sleep(0.01)  # the pace of polling
 
@@ -40,10 +48,10 @@ def wait_until_busy(port: Port) -> None:
 )
 def test_who_is_too_much_beside_all_others_is_told_to_come_back(port: Port, path: str, status: int) -> None:
     with ExitStack() as stack:
-        for _ in range(MANY):
-            stack.enter_context(begun(port))
-        wait_until_busy(port)
-        refused = port.ask("POST", path, b"x" * ANNOUNCED)
+        for secret in (SECRET, SECOND) * SHARE:
+            stack.enter_context(begun(port, secret))
+        wait_until_busy(port, THIRD)
+        refused = port.ask("POST", path, b"x" * ANNOUNCED, THIRD)
         assert (refused.status_code, refused.headers["Retry-After"]) == (status, "1")
     # They have gone, and left nothing behind that would count on.
     deadline = time.monotonic() + 30
@@ -55,9 +63,9 @@ def test_who_is_too_much_beside_all_others_is_told_to_come_back(port: Port, path
 def test_who_has_begun_is_heard_out(port: Port) -> None:
     with ExitStack() as stack:
         first = stack.enter_context(begun(port))
-        for _ in range(MANY - 1):
+        for _ in range(SHARE - 1):
             stack.enter_context(begun(port))
-        wait_until_busy(port)
+        wait_until_busy(port, SECRET)
         first.sendall(b'{"n":7}\n'.ljust(ANNOUNCED - 8, b" "))
         answer = b"".join(iter(lambda: first.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200")
@@ -68,3 +76,11 @@ def test_who_has_begun_is_heard_out(port: Port) -> None:
 def test_announcing_much_and_sending_nothing_blocks_nobody(port: Port) -> None:
     with begun(port, announced=64 << 30):
         assert port.ask("POST", "/api/v1/events", b'{"n":3}').status_code == 200
+
+
+def test_one_source_that_sends_slowly_and_much_leaves_room_for_the_others(port: Port) -> None:
+    with ExitStack() as stack:
+        for _ in range(SHARE):
+            stack.enter_context(begun(port))
+        wait_until_busy(port, SECRET)
+        assert port.ask("POST", "/api/v1/events", b'{"n":4}', SECOND).status_code == 200

@@ -50,6 +50,8 @@ def test_killed_it_begins_anew_from_what_is_stored_and_intake_goes_on(rig: Rig) 
     os.kill(before, signal.SIGKILL)
     rig.send(event("b", 1))
     rig.accept(sync=False)
+    rig.say(wire.Welcome({"sigma": wire.Position(1, 1)}, "hn", ["hn"]))
+    rig.hear(wire.Notice, lambda notice: notice.code == "detect.rules_failed")
     start(rig, wire.Position(1, 1))
     (hit,) = rig.hits("sigma", 1)
     assert orjson.loads(hit.raw)["User"] == "b"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from istmo.settings import Limits
 IN_HAND_BYTES: Final = 64 << 20
 """What all requests together may hold in memory, by the lengths that they announce; twice as much where some
 turn out longer."""
+SHARE_BYTES: Final = IN_HAND_BYTES // 2
+"""What the requests of one source may hold: one that sends slowly and much leaves room for all others."""
 CALM_BYTES: Final = 4 << 20
 """Up to so much in hand, what events hold is kept for the stages: past it they are behind anyway."""
 _MOST_ANNOUNCED: Final = 1 << 20
@@ -92,6 +95,7 @@ class Desk:
         self.clock = clock
         self._rates = Rates(clock)
         self._in_hand = 0
+        self._by_source: Counter[str] = Counter()
 
     def admit(self, request: Request) -> WireSource:
         """The source that sends, by its token or, where it names none, by its certificate.
@@ -136,17 +140,24 @@ class Desk:
         """
         told = request.headers.get("content-length", "")
         announced = min(int(told), _MOST_ANNOUNCED) if told.isascii() and told.isdigit() else 0
-        if self._in_hand and self._in_hand + announced > IN_HAND_BYTES:
+        source = request.admitted[-1]
+        mine = self._by_source[source]
+        if (self._in_hand and self._in_hand + announced > IN_HAND_BYTES) or (
+            mine and mine + announced > SHARE_BYTES
+        ):
             raise RateLimited("detect.intake_busy", retry_after=1)
-        held = Holding(self._grow)
+        held = Holding(lambda size: self._grow(source, size))
         held.hold(announced)
         try:
             yield held
         finally:
             held.hold(0)
+            if not self._by_source[source]:
+                del self._by_source[source]
 
-    def _grow(self, size: int) -> None:
+    def _grow(self, source: str, size: int) -> None:
         self._in_hand += size
+        self._by_source[source] += size
 
     def _require_memory(self) -> None:
         if self._in_hand > 2 * IN_HAND_BYTES:

@@ -55,6 +55,7 @@ from istmo.detect.wire import (
 from istmo.detect.worker.hunting import Requests
 from istmo.detect.worker.indicators import IndicatorStage
 from istmo.detect.worker.link import Connection, Link, LinkLost
+from istmo.detect.worker.pauses import Pauses
 from istmo.detect.worker.serving import (
     Certificate,
     Server,
@@ -102,6 +103,8 @@ class Worker:
         self._patterns: StoredState | None = None
         self._following: asyncio.Task[None] | None = None
         self._was_full = self._had_failed = False
+        self._told_endings = 0
+        self._pauses = Pauses(clock)
         self._close_after = 0.0
         self._closing: asyncio.Task[None] | None = None
         self._shut: set[int] = set()
@@ -120,7 +123,7 @@ class Worker:
         self._sources = Sources(settings.space)
         self._denials = Denials(self._clock)
         self._stage = IndicatorStage(self._log, self._clock)
-        self._sigma = SigmaProcess(settings.data, self._log, loop)
+        self._sigma = SigmaProcess(settings.data, self._log, loop, self._clock)
         self._sigma.start()
         self._pool = Pool(settings.events, keys)
         kept = Keep(max(0, settings.retention.keep_days), max(0, settings.retention.budget_bytes))
@@ -267,8 +270,17 @@ class Worker:
         if self._following is None:
             start = self._positions.get(INDICATORS, Position())
             patterns, self._patterns = self._patterns, None
-            self._following = asyncio.create_task(self._stage.follow(start, connection, patterns))
+            self._following = asyncio.create_task(self._match(start, connection, patterns))
         self._pool.keep_one(_CALM_SECONDS)
+
+    async def _match(self, start: Position, connection: Connection, patterns: StoredState | None) -> None:
+        try:
+            await self._stage.follow(start, connection, patterns)
+        except Exception:
+            log.exception("indicator_stage_failed")
+            self._notices.append(Notice("detect.indicators_failed", {}))
+            await asyncio.sleep(self._pauses.next())
+            connection.close()  # in the next conversation it goes on from what is stored
 
     def _stats(self, request: int) -> Stats:
         head, folder = self._log.head, self._log.folder
@@ -316,6 +328,9 @@ class Worker:
             self._notices.append(Notice(code, {"folder": str(self._settings.events)}))
 
     def _watch_rules(self) -> None:
+        if self._sigma.endings > self._told_endings:
+            self._notices.append(Notice("detect.rules_failed", {}))
+        self._told_endings = self._sigma.endings
         if self._sigma.has_failed and not self._had_failed:
             self._notices.append(Notice("detect.rules_not_made", {}))
         self._had_failed = self._sigma.has_failed

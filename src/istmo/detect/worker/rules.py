@@ -51,8 +51,13 @@ class SigmaStage:
         *,
         lateness: int = 0,
         lags: LagSample | None = None,
+        give_up: Callable[[], None] | None = None,
     ) -> None:
-        """``lateness``, in microseconds, is what correlations wait for; ``lags`` sees a few of the events."""
+        """``lateness``, in microseconds, is what correlations wait for; ``lags`` sees a few of the events.
+
+        ``give_up`` is called after a failure that nobody foresaw: without it the stage rests until the next
+        conversation.
+        """
         self._log = event_log
         self._loop = loop
         self._clock = clock
@@ -60,6 +65,7 @@ class SigmaStage:
         self._table = RuleTable(plans)
         """The builder's own."""
         self._looking = Looking(lags)
+        self._give_up = give_up
         self._builder = ThreadPoolExecutor(1, thread_name_prefix="sigma-builder")
         """Makes what comes into force while events go on being asked about by what was before."""
         self._correlations = Correlations(clock, lateness)
@@ -195,6 +201,8 @@ class SigmaStage:
             except Exception:
                 log.exception("sigma_stage_failed")
                 self._connection = None
+                if self._give_up is not None:
+                    self._give_up()
 
     def _step(self) -> None:
         while self._changes:

@@ -98,6 +98,7 @@ class Process:
             plans_of(settings),
             lateness=lateness,
             lags=self._lags,
+            give_up=lambda: os._exit(1),  # begun anew, it goes on from what is stored
         )
         self._talk = 0
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from istmo.clock import Clock
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.wire import DropRules, Hits, Position, PutRules, StoredState
 from istmo.detect.worker.aloof import (
@@ -25,21 +26,23 @@ from istmo.detect.worker.aloof import (
     read_frame,
 )
 from istmo.detect.worker.link import Connection, LinkLost
+from istmo.detect.worker.pauses import Pauses
 
 log = structlog.get_logger(__name__)
 
-_AGAIN_SECONDS: Final = 1.0
-"""Before a process that has died is started again: one that dies at once must not keep the machine busy."""
 _END_SECONDS: Final = 10.0
 
 
 class SigmaProcess:
     """All of it belongs to one event loop, but for ``wake``."""
 
-    def __init__(self, data: Path, event_log: EventLog, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, data: Path, event_log: EventLog, loop: asyncio.AbstractEventLoop, clock: Clock
+    ) -> None:
         self._data = data
         self._log = event_log
         self._loop = loop
+        self._pauses = Pauses(clock)
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -51,6 +54,8 @@ class SigmaProcess:
         self.rules = 0
         self.correlations: dict[str, int] = {}
         self.has_failed = False
+        self.endings = 0
+        """How often the process has ended by itself."""
 
     def start(self) -> None:
         """Start the process, and start it again whenever it ends."""
@@ -133,7 +138,8 @@ class SigmaProcess:
             if self._connection is not None:
                 # The web process tells everything again to whoever begins anew.
                 self._connection.close()
-            await asyncio.sleep(_AGAIN_SECONDS)
+            self.endings += 1
+            await asyncio.sleep(self._pauses.next())
 
     async def _hear(self, reader: asyncio.StreamReader) -> None:
         while (body := await read_frame(reader)) is not None:
