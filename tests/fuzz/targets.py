@@ -238,6 +238,7 @@ def bodies(data: bytes) -> None:
 
     class Shelf(Desk):
         def admit(self, request: Request) -> WireSource:
+            request.admitted.append(SENT.source.id)
             return SENT.source
 
         def require_room(self) -> None:
