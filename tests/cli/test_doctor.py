@@ -141,7 +141,7 @@ def test_a_database_that_is_torn_is_found_and_is_no_defect(copy: Path) -> None:
         assert "Traceback" not in done.stderr, done.stderr[-2000:]
 
 
-@pytest.mark.parametrize("lang", ["es", "en"])
+@pytest.mark.parametrize("lang", ["es", pytest.param("en", marks=pytest.mark.long)])
 @pytest.mark.parametrize("left", ["nothing", "an empty file"])
 def test_a_node_whose_database_is_gone_does_not_begin_anew(copy: Path, lang: str, left: str) -> None:
     for path in copy.glob("node.db*"):

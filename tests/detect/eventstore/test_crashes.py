@@ -30,8 +30,15 @@ from istmo.detect.search.find import Finder
 from istmo.detect.search.query import parse_query
 from istmo.detect.wire import Position
 
+from .conftest import KEY
+
 END = Position(1 << 40, 0)
 CUTS = 1
+SLOW = pytest.mark.parametrize(
+    "keys",
+    [pytest.param(NO_KEYS, id="plain"), pytest.param(Keys([KEY]), id="sealed", marks=pytest.mark.long)],
+)
+"""For what takes long: the sealed form then in the long run; a closing is tried in both each time."""
 PLAIN = pytest.mark.parametrize("keys", [NO_KEYS], ids=["plain"])
 
 
@@ -127,6 +134,7 @@ def test_a_closing_may_stop_anywhere(tmp_path: Path, keys: Keys) -> None:
     assert everything(folder) == before
 
 
+@SLOW
 def test_a_merge_may_stop_anywhere(tmp_path: Path, keys: Keys) -> None:
     folder = fill(tmp_path / "events", keys, closed=3, waiting=1)
     before = everything(folder)
@@ -174,6 +182,7 @@ def test_letting_go_of_whole_segments_may_stop_anywhere(tmp_path: Path, keys: Ke
     assert set(everything(folder)) == kept
 
 
+@SLOW
 def test_columns_and_lines_that_are_cut_anywhere_are_told(tmp_path: Path, keys: Keys) -> None:
     """Doctor sees every byte: frames and index by their checksums, columns by theirs in the index."""
     folder = fill(tmp_path / "events", keys, closed=1, waiting=0)
