@@ -51,8 +51,8 @@ def test_a_followed_file_comes_in_whole_though_rsyslog_is_killed_in_the_middle(
     assert sorted(found) == list(range(number))
 
 
-# On a busy machine one message of 5,000 was missing once, after the node came back; on which side it was lost is
-# not settled (docs/plan.md). The more there are, the sooner it is seen: many are sent in the long run.
+# On a busy machine one message of 5,000 was missing once, after the node came back; on which side is not
+# settled (docs/plan.md). The more there are, the sooner it is seen: many are sent in the long run.
 @pytest.mark.rsyslog
 @pytest.mark.parametrize("number", [1_000, pytest.param(100_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("restarted", ["node", "rsyslog"])
