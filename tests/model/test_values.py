@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from istmo.errors import InvalidInput
-from istmo.model.values import KINDS, is_defanged, normalise, recognise, refang
+from istmo.model.values import KINDS, defang, is_defanged, normalise, recognise, refang
 
 
 @pytest.mark.parametrize(
@@ -128,3 +128,19 @@ def test_every_address_is_its_own_normal_form(address: ipaddress.IPv4Address | i
 )
 def test_kinds_are_recognised(word: str, found: tuple[str, str] | None) -> None:
     assert recognise(word) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "safe"),
+    [
+        ("https://evil.example/a?b=c", "hxxps://evil[.]example/a?b=c"),
+        ("ftp://evil.example/", "fxp://evil[.]example/"),
+        ("evil.example", "evil[.]example"),
+        ("a@evil.example", "a[@]evil[.]example"),
+        ("198.51.100.7", "198[.]51[.]100[.]7"),
+        ("d41d8cd98f00b204e9800998ecf8427e", "d41d8cd98f00b204e9800998ecf8427e"),
+    ],
+)
+def test_what_is_copied_safely_is_no_link_and_comes_back_as_it_was(value: str, safe: str) -> None:
+    assert defang(value) == safe
+    assert refang(safe) == value

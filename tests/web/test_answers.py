@@ -62,6 +62,40 @@ def test_a_choice_of_language_and_zone_is_remembered(site: Site) -> None:
         assert '<html lang="en">' in client.get("/sign-in").text
 
 
+def test_a_choice_of_colours_is_remembered_and_taken_back(site: Site) -> None:
+    with site.client() as client:
+        for chosen, attribute in (
+            ("dark", ' data-scheme="dark"'),
+            ("light", ' data-scheme="light"'),
+            ("x", ""),
+        ):
+            token = csrf_in(client.get("/sign-in").text)
+            client.post("/preferences", data={"csrf": token, "scheme": "system"})
+            client.post("/preferences", data={"csrf": token, "scheme": chosen})
+            assert f'<html lang="es"{attribute}>' in client.get("/sign-in").text
+
+
+@pytest.mark.parametrize(
+    ("path", "is_offered"),
+    [
+        ("/write/undo", True),
+        ("https://evil.example/undo", False),
+        ("//evil.example/undo", False),
+        ("/write", False),
+    ],
+)
+def test_a_change_can_be_taken_back_under_its_notice(site: Site, path: str, is_offered: bool) -> None:
+    """The cookie that carries the notice is outside data: it sends nobody elsewhere."""
+    with site.client() as client:
+        site.sign_in(client)
+        token = client.get("/api/v1/who").json()["csrf"]
+        client.post("/write", data={"csrf": token, "text": "<17>", "undo": path}, follow_redirects=False)
+        html = client.get("/").text
+        assert ('name="change" value="&lt;17&gt;"' in html) is is_offered
+        assert (f'action="{path}"' in html) is is_offered
+        assert "Deshacer" not in client.get("/").text, "it is told once"
+
+
 @pytest.mark.parametrize("path", ["/broken", "/api/v1/broken"])
 def test_a_defect_is_told_by_a_reference_and_nothing_else(
     site: Site, path: str, capsys: pytest.CaptureFixture[str]
@@ -111,7 +145,7 @@ class TestStaticFiles:
 def test_the_first_load_is_small(site: Site) -> None:
     with site.client() as client:
         page = len(gzip.compress(client.get("/sign-in").content, mtime=0))
-        names = ("app.css", "app.js", "htmx.min.js", "icon.svg")
+        names = ("app.css", "keys.js", "copy.js", "live.js", "htmx.min.js", "icon.svg")
         rest = sum(
             len(gzip.compress(client.get(site.app.state.faces.assets.path(name)).content, mtime=0))
             for name in names

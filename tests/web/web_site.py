@@ -18,7 +18,7 @@ from istmo.kit.access import OPERATOR, PEER, PEOPLE, PUBLIC
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Sent
 from istmo.kit.i18n import Catalogue
-from istmo.kit.pages import back_to, page
+from istmo.kit.pages import Undo, back_to, page
 from istmo.ledger import keys
 from istmo.model.ids import new_id
 from istmo.node import Node, create_node
@@ -45,7 +45,8 @@ def echo(request: Request[Any, Any, Any]) -> Response[str]:
 @post("/write", opt=PEOPLE, sync_to_thread=True)
 def write(request: Request[Any, Any, Any], data: Sent) -> Response[str]:
     request.app.state.written.append(str(data.get("text")))
-    return back_to(request, "/", notice="web.notice.signed_out")
+    undo = Undo(str(data.get("undo")), {"change": str(data.get("text"))}) if data.get("undo") else None
+    return back_to(request, "/", notice="web.notice.signed_out", undo=undo)
 
 
 @post("/api/v1/write", opt=PEOPLE, sync_to_thread=True)

@@ -10,7 +10,7 @@ from istmo.policy.principals import Principal
 class Asker:
     """One request's asker. A plain class, so that it is handed on as it is and never converted."""
 
-    __slots__ = ("_again", "address", "csrf", "language", "path", "principal", "zone")
+    __slots__ = ("_again", "address", "csrf", "language", "path", "principal", "scheme", "zone")
 
     def __init__(
         self,
@@ -21,6 +21,7 @@ class Asker:
         csrf: str = "",
         path: str = "/",
         again: Callable[[], Principal] | None = None,
+        scheme: str = "",
     ) -> None:
         self.principal = principal
         self.language = language
@@ -33,6 +34,8 @@ class Asker:
         """Token bound to the session: a form sends it back as ``csrf``, a script as ``X-CSRF``."""
         self.path = path
         """Where the request came to, with its query: what a sign-in returns to."""
+        self.scheme = scheme
+        """``light`` or ``dark`` where the person chose; empty: as the system does."""
         self._again = again
 
     def now(self) -> Principal:

@@ -32,6 +32,7 @@ from istmo.kit.i18n import LANGUAGES, Catalogue
 from istmo.kit.visible import visible
 from istmo.model import instants
 from istmo.model.markings import Tlp
+from istmo.model.values import defang
 from istmo.policy.actions import Action
 from istmo.policy.decisions import Reason
 from istmo.policy.principals import Anonymous, Principal
@@ -62,6 +63,14 @@ NAVIGATION: Final = (
     Entry("/sources", "kit.nav.sources", "f", Action.SOURCE_READ),
     Entry("/peers", "kit.nav.peers", "r", Action.PEER_READ),
 )
+
+
+@dataclass(frozen=True)
+class Undo:
+    """How a change is taken back: a form under its notice. ``path`` ends in ``/undo``."""
+
+    path: str
+    fields: Mapping[str, str]
 
 
 class Faces:
@@ -97,7 +106,9 @@ class Faces:
             bytecode_cache=bytecode,
             finalize=visible,
         )
-        self.templates.globals.update(asset=self.assets.path, languages=LANGUAGES, zones=times.ZONES)
+        self.templates.globals.update(
+            asset=self.assets.path, languages=LANGUAGES, zones=times.ZONES, defang=defang
+        )
 
     def cookie(self, name: str) -> str:
         """A cookie's name on this node: cookies ignore ports, and several nodes may share a host."""
@@ -136,6 +147,8 @@ class Faces:
                 "navigation": entries,
                 "here": urlsplit(asker.path).path,
                 "notice": "",
+                "undo": None,
+                "json_path": "",
                 **context,
             }
         )
@@ -195,7 +208,10 @@ def asker_of(request: Requested) -> Asker:
 def page(
     request: Requested, template: str, *, status: int = 200, form: Form | None = None, **context: Any
 ) -> Response[str]:
-    """A page for whoever asks. With a form that has problems the status is 422 unless said otherwise."""
+    """A page for whoever asks. With a form that has problems the status is 422 unless said otherwise.
+
+    ``json_path``, where given, is the address of the same data in the API.
+    """
     asker, faces = asker_of(request), faces_of(request)
     if form is not None:
         context["form"] = form
@@ -204,7 +220,7 @@ def page(
     cookies = []
     waiting = request.cookies.get(faces.cookie("notice"))
     if waiting:
-        context["notice"] = _read_notice(waiting, faces.catalogue, asker.language)
+        context["notice"], context["undo"] = _read_notice(waiting, faces.catalogue, asker.language)
         cookies.append(faces.bake("notice", "", seconds=0))
     return Response(
         faces.render(asker, template, context), status_code=status, media_type=MediaType.HTML, cookies=cookies
@@ -217,11 +233,14 @@ def told(request: Requested, error: IstmoError) -> tuple[str, str]:
     return words.message, words.remedy
 
 
-def back_to(request: Requested, path: str, notice: str = "", **params: str | int) -> Response[str]:
+def back_to(
+    request: Requested, path: str, notice: str = "", *, undo: Undo | None = None, **params: str | int
+) -> Response[str]:
     """After a change: see ``path`` (303), with a notice there. Only paths of this node are gone to."""
     cookies = []
     if notice:
-        value = quote(json.dumps([notice, params], ensure_ascii=True))
+        back = [undo.path, dict(undo.fields)] if undo else None
+        value = quote(json.dumps([notice, params, back], ensure_ascii=True))
         cookies.append(faces_of(request).bake("notice", value[:3500], seconds=60))
     headers = {"Location": local_path(path)}
     return Response("", status_code=303, headers=headers, cookies=cookies, media_type=MediaType.TEXT)
@@ -251,14 +270,23 @@ def tlp_name(value: object) -> str:
     return name if name in ("CLEAR", "GREEN", "AMBER", "AMBER+STRICT") else "RED"
 
 
-def _read_notice(value: str, catalogue: Catalogue, language: str) -> str:
+def _read_notice(value: str, catalogue: Catalogue, language: str) -> tuple[str, Undo | None]:
+    """A notice in words and its undoing. A cookie is outside data: what is not as we bake it is nothing."""
     try:
-        key, params = json.loads(unquote(value))
-    except ValueError:
-        return ""
+        key, params, back = json.loads(unquote(value))
+    except (ValueError, TypeError):
+        return "", None
     if not isinstance(key, str) or ".notice." not in key or not isinstance(params, dict):
-        return ""
-    return catalogue.text(language, key, **params) if catalogue.has(language, key) else ""
+        return "", None
+    text = catalogue.text(language, key, **params) if catalogue.has(language, key) else ""
+    return text, _read_undo(back)
+
+
+def _read_undo(back: object) -> Undo | None:
+    match back:
+        case [str(path), dict(fields)] if local_path(path) == path and path.endswith("/undo"):
+            return Undo(path, {str(name): str(value) for name, value in fields.items()})
+    return None
 
 
 def _instant(value: datetime | str) -> datetime:

@@ -52,6 +52,16 @@ def refang(text: str) -> str:
     return text
 
 
+def defang(text: str) -> str:
+    """``text`` so that no program makes a link of it; ``refang`` gives it back. Hashes stay as they are."""
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme.lower() in ("http", "https"):
+        text = f"hxxp{scheme[4:]}://{rest}"
+    elif separator and scheme.lower() == "ftp":
+        text = f"fxp://{rest}"
+    return text.replace(".", "[.]").replace("@", "[@]")
+
+
 def normalise(kind: str, text: str) -> str:
     """The normal form of ``text`` as a value of ``kind`` (one of KINDS).
 

@@ -34,6 +34,8 @@ SESSION: Final = "session"
 VISIT: Final = "visit"
 LANGUAGE: Final = "language"
 ZONE: Final = "zone"
+SCHEME: Final = "scheme"
+SCHEMES: Final = ("light", "dark")
 NEW_VISIT: Final = "new_visit"
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -82,7 +84,14 @@ class Door:
         secret, by_cookie, principal, again = await self._who(request, handler)
         asker: Asker = request.scope["state"]["asker"]
         request.scope["state"]["asker"] = Asker(
-            principal, asker.language, asker.zone, asker.address, csrf.token(secret), asker.path, again
+            principal,
+            asker.language,
+            asker.zone,
+            asker.address,
+            csrf.token(secret),
+            asker.path,
+            again,
+            asker.scheme,
         )
         # A token or a signature: no browser adds those by itself.
         is_browser = by_cookie or isinstance(principal, Anonymous)
@@ -109,7 +118,9 @@ class Door:
         query = scope.get("query_string", b"").decode("latin-1")
         path = scope["path"] + (f"?{query}" if query else "")
         address = request.client.host if request.client else ""
-        scope["state"]["asker"] = Asker(Anonymous(), language, zone, address, "", path)
+        scheme = cookies.get(faces.cookie(SCHEME), "")
+        scheme = scheme if scheme in SCHEMES else ""
+        scope["state"]["asker"] = Asker(Anonymous(), language, zone, address, "", path, scheme=scheme)
 
     def _check_host(self, request: Request[Any, Any, Any]) -> None:
         parts = _split("//" + request.headers.get("host", ""))
