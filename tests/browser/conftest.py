@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from istmo.clock import SystemClock
 
@@ -19,12 +17,10 @@ sys.path.insert(0, str(ROOT / "web"))
 sys.path.insert(0, str(ROOT))
 
 from scenes import Scene, fill  # noqa: E402
-from web_site import PASSWORD, Site, make_site  # noqa: E402
+from serving import LANGUAGES, serving, sign_in  # noqa: E402
+from web_site import Site, make_site  # noqa: E402
 
 from machine import missing  # noqa: E402
-
-WIDTHS = (360, 1440)
-LANGUAGES = {"es": "es-GT", "en": "en-GB"}
 
 
 @pytest.fixture(scope="module")
@@ -59,25 +55,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A node's application with every room, on a free port."""
     site = make_site(tmp_path_factory.mktemp("node"), SystemClock(), rooms=None)  # type: ignore[arg-type]
     scene = fill(site.node, alerts=12)
-    config = uvicorn.Config(site.app, port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    started = threading.Event()
-    startup = server.startup
-
-    async def tell(*args: Any, **kwargs: Any) -> None:
-        await startup(*args, **kwargs)
-        started.set()
-
-    server.startup = tell  # type: ignore[method-assign]
-    thread.start()
-    assert started.wait(30)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield Served(site, scene, f"http://127.0.0.1:{port}")
-    site.app.state.stopping.set()
-    server.should_exit = True
-    thread.join(10)
-    site.node.store.close()
+    with serving(site) as url:
+        yield Served(site, scene, url)
 
 
 Opener = Callable[..., Any]
@@ -128,11 +107,3 @@ def open_page(chromium: Any, served: Served) -> Iterator[Opener]:
 def _complain(said: Any, path: str, complaints: list[str]) -> None:
     if said.type == "error" and "Failed to load resource" not in said.text:
         complaints.append(f"{path}: {said.text}")
-
-
-def sign_in(page: Any, name: str = "ana") -> None:
-    """Through the form, as a person does."""
-    page.goto("/sign-in")
-    page.fill("#name", name)
-    page.fill("#password", PASSWORD)
-    page.click("main button.main")

@@ -68,3 +68,14 @@ def test_memory_is_bounded_however_many_sources_there_were(
     clock.advance(4000)
     counts.add(counted(1, id="s8"))
     assert counts.of("s8").accepted == 1
+
+
+def test_what_came_in_is_told_minute_by_minute_over_all_sources(clock: ManualClock) -> None:
+    counts = RecentCounts(clock)
+    counts.add(counted(7))
+    clock.advance(125)
+    counts.add(counted(50))
+    counts.add(counted(20, id="s2"))
+    assert counts.by_minute(4) == [0, 7, 0, 70]
+    clock.advance(3700)
+    assert counts.by_minute() == [0] * 60

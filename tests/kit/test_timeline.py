@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from istmo.kit.timeline import bars, draw
+from istmo.kit.timeline import Bar, bars, draw
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -30,4 +30,18 @@ def test_the_drawing_has_a_title_no_style_and_escapes() -> None:
     tree = ElementTree.fromstring(svg)
     assert tree.find("{http://www.w3.org/2000/svg}title").text == '<b>"x"&'  # type: ignore[union-attr]
     assert "style" not in svg
-    assert len(tree.findall("{http://www.w3.org/2000/svg}rect")) == 2
+    assert len(tree.findall(".//{http://www.w3.org/2000/svg}rect")) == 2
+
+
+def test_a_bar_of_several_parts_is_as_high_as_all_of_them_and_says_each() -> None:
+    whole, parted = (
+        ElementTree.fromstring(str(draw([Bar(START, 8, parts)], title="t", zone="UTC")))
+        for parts in ((), (("level-low", "baja", 6), ("level-high", "alta", 2)))
+    )
+    heights = [
+        sum(float(one.attrib["height"]) for one in tree.iter("{http://www.w3.org/2000/svg}rect"))
+        for tree in (whole, parted)
+    ]
+    assert abs(heights[0] - heights[1]) < 0.2
+    told = parted.find(".//{http://www.w3.org/2000/svg}g/{http://www.w3.org/2000/svg}title")
+    assert told is not None and told.text == "2026-03-02 09:00:00 UTC: 8; alta 2; baja 6"

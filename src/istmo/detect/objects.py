@@ -342,7 +342,7 @@ class WorkerState:
     """Events in the store."""
     bytes: int = 0
     rate: float = 0.0
-    """Events a second, over the time since the state was asked for before."""
+    """Events a second that came in during the last minute."""
     indicators: int | None = 0
     """How many are watched for, whatever their marking; None for whoever may not know of them all."""
     rules: int = 0

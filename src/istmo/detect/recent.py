@@ -66,15 +66,34 @@ class RecentCounts:
         now = self._clock.monotonic()
         with self._lock:
             steps = [one for one in self._by_source.get(source, ()) if now - one.begun <= HOUR]
-            # Shorter than a minute only where the node is younger: then its own age is what there is.
-            span = max(STEP, min(MINUTE, now - self._began))
-            newest = sum(one.accepted * _within_minute(now - one.begun) for one in steps)
             return Recent(
-                newest / span,
+                self._rate(steps, now),
                 sum(one.accepted for one in steps),
                 sum(one.unreadable for one in steps),
                 sum(one.refused for one in steps),
             )
+
+    def rate(self) -> float:
+        """Events a second that all sources sent in the last minute."""
+        now = self._clock.monotonic()
+        with self._lock:
+            return sum(self._rate(steps, now) for steps in self._by_source.values())
+
+    def _rate(self, steps: Iterable[_Step], now: float) -> float:
+        # Shorter than a minute only where the node is younger: then its own age is what there is.
+        span = max(STEP, min(MINUTE, now - self._began))
+        return sum(one.accepted * _within_minute(now - one.begun) for one in steps) / span
+
+    def by_minute(self, minutes: int = 60) -> list[int]:
+        """Events taken in from all sources, minute by minute, this one last. A step counts where it began."""
+        now, counts = self._clock.monotonic(), [0] * minutes
+        with self._lock:
+            for steps in self._by_source.values():
+                for one in steps:
+                    ago = int((now - one.begun) // MINUTE)
+                    if ago < minutes:
+                        counts[-1 - ago] += one.accepted
+        return counts
 
     def _forget(self, now: float) -> None:
         for id in [id for id, steps in self._by_source.items() if now - steps[-1].begun > HOUR]:

@@ -209,6 +209,14 @@ class Reading:
         with self._store.read() as connection:
             return records.counts(connection, reads, owner_names(principal), self._clock.now())
 
+    def received_since(self, principal: Principal, instant: datetime, most: int = 1000) -> int:
+        """How many objects that the asker may read arrived since then, counted up to ``most``."""
+        reads = reading_limit(principal, Action.OBJECT_READ)
+        if reads is None:
+            return 0
+        with self._store.read() as connection:
+            return records.received_since(connection, instant, reads, owner_names(principal), most)
+
     # --- for detection ---------------------------------------------------------------------------
 
     def detectable(self, connection: Connection, ids: Iterable[str] | None = None) -> list[Detectable]:

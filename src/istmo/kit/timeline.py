@@ -20,6 +20,8 @@ class Bar:
 
     start: datetime
     count: int
+    parts: tuple[tuple[str, str, int], ...] = ()
+    """What it is made of, from below: class of the colour, what it is called, how many."""
 
 
 def bars(instants: Sequence[datetime], *, most: int = 60) -> list[Bar]:
@@ -50,12 +52,21 @@ def draw(found: Sequence[Bar], *, title: str, zone: str) -> Markup:
         'stroke="currentColor" stroke-opacity="0.35"/>',
     ]
     for at, bar in enumerate(found):
-        if bar.count:
-            height = max(3.0, room * bar.count / highest)
+        if not bar.count:
+            continue
+        told = f"{local(bar.start, zone)}: {bar.count}"
+        told += "".join(f"; {name} {count}" for _, name, count in reversed(bar.parts))
+        parts.append(f"<g><title>{escape(told)}</title>")
+        height = max(3.0, room * bar.count / highest)
+        foot = float(_HEIGHT - _FOOT)
+        for name, share in [(one[0], one[2]) for one in bar.parts] or [("", bar.count)]:
+            part = height * share / bar.count
+            foot -= part
+            colour = f'class="{escape(name)}"' if name else 'fill="currentColor" fill-opacity="0.75"'
             parts.append(
-                f'<rect x="{at * slot + slot * 0.1:.1f}" y="{_HEIGHT - _FOOT - height:.1f}" '
-                f'width="{slot * 0.8:.1f}" height="{height:.1f}" fill="currentColor" fill-opacity="0.75">'
-                f"<title>{escape(local(bar.start, zone))}: {bar.count}</title></rect>"
+                f'<rect x="{at * slot + slot * 0.1:.1f}" y="{foot:.1f}" '
+                f'width="{slot * 0.8:.1f}" height="{part:.1f}" {colour}/>'
             )
+        parts.append("</g>")
     parts.append("</svg>")
     return Markup("".join(parts))  # noqa: S704 - every text above is escaped

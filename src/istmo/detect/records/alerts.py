@@ -75,6 +75,7 @@ alerts = Table(
     Column("weighed", Json, nullable=True),
     Index("ix_alerts_detector_subject", "detector", "subject"),
     Index("ix_alerts_updated_row", "updated", "row"),
+    Index("ix_alerts_created_level", "created", "level"),
 )
 
 alert_evidence = Table(

@@ -17,7 +17,7 @@ from istmo.detect.objects_kept import Kept
 from istmo.detect.objects_source import Source
 from istmo.detect.records import positions
 from istmo.detect.records import sources as source_records
-from istmo.detect.service.alerts import Alerts
+from istmo.detect.service.overview import Overview
 from istmo.detect.service.retention import Retention
 from istmo.detect.service.rules import Rules
 from istmo.detect.service.saved_hunts import SavedHunts
@@ -58,7 +58,7 @@ class Detection:
     """Its values that stand on warning lists, with the lists' names."""
 
 
-class Detect(Alerts, Rules, ValueLists, WarningLists, Sources, Retention, SavedHunts, Statements):
+class Detect(Overview, Rules, ValueLists, WarningLists, Sources, Retention, SavedHunts, Statements):
     """The watching room of one node. Thread-safe; one instance a node."""
 
     def __init__(
@@ -77,7 +77,6 @@ class Detect(Alerts, Rules, ValueLists, WarningLists, Sources, Retention, SavedH
         super().__init__(store, settings, clock, member, members)
         self.warned = warned or Warned(store)
         self._link, self._indicators = link, indicators
-        self._measured: tuple[float, int] | None = None
 
     # --- intake sources, as the worker knows them ------------------------------------------------
 
@@ -198,7 +197,7 @@ class Detect(Alerts, Rules, ValueLists, WarningLists, Sources, Retention, SavedH
             intake_problem="" if stats.intake == "open" else stats.intake,
             stored=stats.events,
             bytes=stats.bytes,
-            rate=self._rate(stats.events),
+            rate=self._link.recent.rate(),
             indicators=stats.indicators if counts_all else None,
             rules=stats.rules,
             indicator_lag=stats.behind.get(wire.INDICATORS, 0),
@@ -213,12 +212,10 @@ class Detect(Alerts, Rules, ValueLists, WarningLists, Sources, Retention, SavedH
         """What is kept of stored events; without an answer of the worker, what was said of it alone."""
         return self.kept_of(principal, self._link.ask.stats())
 
-    def _rate(self, events: int) -> float:
-        now = self._clock.monotonic()
-        before, self._measured = self._measured, (now, events)
-        if before is None or now - before[0] < 0.1 or events < before[1]:
-            return 0.0
-        return (events - before[1]) / (now - before[0])
+    def taken_in(self, principal: Principal) -> list[int]:
+        """Events that came in, minute by minute over the last hour, this minute last: NotAllowed."""
+        self._require(principal, Action.NODE_READ, self._own("node"))
+        return self._link.recent.by_minute()
 
     # --- detection of one indicator ------------------------------------------------------------
 

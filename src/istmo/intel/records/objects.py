@@ -71,6 +71,7 @@ objects = Table(
     Index("ix_intel_objects_object_origin", "object", "origin"),
     Index("ix_intel_objects_detectable_current", "detectable", "current"),
     Index("ix_intel_objects_type_row", "type", "row"),
+    Index("ix_intel_objects_received", "received"),
 )
 
 retractions = Table(
@@ -426,6 +427,19 @@ def counts(connection: Connection, reads: Tlp, owners: Sequence[str], now: datet
         .group_by(objects.c.type)
     )
     return {row[0]: row[1] for row in rows}
+
+
+def received_since(
+    connection: Connection, instant: datetime, reads: Tlp, owners: Sequence[str], most: int
+) -> int:
+    """How many that one may read arrived since then, counted up to ``most``."""
+    some = (
+        select(objects.c.row)
+        .where(objects.c.received > instant, or_(objects.c.tlp <= int(reads), objects.c.owner.in_(owners)))
+        .limit(most)
+        .subquery()
+    )
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 
 def _escaped(word: str) -> str:

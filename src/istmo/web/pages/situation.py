@@ -12,37 +12,25 @@ from litestar import Request, Response, get
 from istmo.clock import Clock
 from istmo.detect.objects import Alert, AlertFilter, Level, Status, WorkerNotice, WorkerState
 from istmo.detect.service import Detect
-from istmo.errors import InvalidInput
 from istmo.federation.service import Federation
 from istmo.intel.objects import State
 from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
-from istmo.kit.i18n import Catalogue
 from istmo.kit.pages import faces_of, page
-from istmo.model import instants
 from istmo.respond.records import Filter
 from istmo.respond.service import Respond
+from istmo.web.pages.situation_drawn import Trouble, Words, alerts_over_time, draw_region, taken_in
+from istmo.web.pages.situation_looks import Looks
 
 LOOKED = "looked"
 _ROWS = 8
-_WEEK = 7 * 86_400
+_MONTH = timedelta(days=30)
+_MONTH_SECONDS = 30 * 86_400
 
 
 _NOTICES_LAST = timedelta(days=1)
 """What the worker wanted known is history after that: the service's log has it."""
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Something that keeps all from being well, in the asker's words, and where to go."""
-
-    what: str
-    remedy: str
-    path: str = ""
-    grade: str = "bad"
-    """``bad`` while it lasts; ``warn`` for what has happened."""
-    at: datetime | None = None
 
 
 @get("/", opt=PEOPLE, sync_to_thread=True)
@@ -55,38 +43,64 @@ def situation(
     federation: Federation,
     clock: Clock,
 ) -> Response[Any]:
-    """One look: alerts by level, cases at work, members, indicators, intake."""
+    """One look: what changed, alerts by level, cases at work, the region, the watch."""
+    faces, now = faces_of(request), clock.now()
+    words = Words(faces.catalogue, asker.language)
     counts = detect.count_alerts(asker.principal)
     levels = [(str(level), counts.get((Status.OPEN, level), 0)) for level in reversed(Level)]
     peers = federation.peers(asker.principal)
     worker = detect.worker(asker.principal)
-    away = [one for one in peers if one.state != "connected"]
-    faces = faces_of(request)
-    looked = _last_look(request.cookies.get(faces.cookie(LOOKED), ""), clock.now())
+    looks = Looks.read(request.cookies.get(faces.cookie(LOOKED), ""), now)
+    looked = looks.before
     recent = intel.search(asker.principal, state=State.LIVE, limit=_ROWS).items
+    away = [one for one in peers if one.state != "connected"]
     answer = page(
         request,
         "web/situation.html",
+        json_path="/api/v1/node",
         levels=levels,
         open_alerts=sum(count for _, count in levels),
         acknowledged=sum(counts.get((Status.ACKNOWLEDGED, level), 0) for level in Level),
         alerts=_worst_first(detect, asker),
+        chart=alerts_over_time(words, detect, asker, request.query_params.get("span", ""), now),
+        techniques=detect.techniques_since(asker.principal, now - _MONTH, 5),
+        changed=_changed(intel, detect, respond, asker, looked) if looked else None,
         cases=respond.list_cases(asker.principal, Filter(status="working"), limit=_ROWS).items
         + respond.list_cases(asker.principal, Filter(status="open"), limit=_ROWS).items,
         objects=recent,
         fresh={one.id for one in recent if looked and one.received > looked},
         looked=looked,
-        indicators=intel.counts(asker.principal).get("indicator", 0),
         peers=peers,
+        region=draw_region(words, peers, faces.settings),
         worker=worker,
-        troubles=_troubles(
-            Words(faces.catalogue, asker.language), worker, len(away), len(peers), clock.now()
-        ),
+        intake=taken_in(words, detect, asker, now),
+        troubles=_troubles(words, worker, len(away), len(peers), now),
         names=intel.names(),
     )
     if "hx-request" not in request.headers:
-        answer.set_cookie(faces.bake(LOOKED, instants.format(clock.now()), seconds=_WEEK, lax=True))
+        answer.set_cookie(faces.bake(LOOKED, looks.again(now).cookie, seconds=_MONTH_SECONDS, lax=True))
     return answer
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What came since somebody looked, as far as the asker may know of it."""
+
+    alerts: int
+    worst: str
+    objects: int
+    cases: int
+
+
+def _changed(intel: Intel, detect: Detect, respond: Respond, asker: Asker, since: datetime) -> Changed:
+    arisen = detect.alerts_since(asker.principal, since)
+    touched = respond.list_cases(asker.principal, Filter(), limit=50).items
+    return Changed(
+        sum(arisen.values()),
+        str(max(arisen, key=tuple(Level).index)) if arisen else "",
+        intel.received_since(asker.principal, since),
+        sum(one.updated > since for one in touched),
+    )
 
 
 def _worst_first(detect: Detect, asker: Asker) -> list[Alert]:
@@ -123,29 +137,6 @@ def _worth_telling(worker: WorkerState, now: datetime) -> Iterator[WorkerNotice]
         told.add(notice.code)
         if notice.code == "detect.disk_has_room":
             told.add("detect.disk_full")
-
-
-@dataclass(frozen=True)
-class Words:
-    """The catalogue in one language."""
-
-    catalogue: Catalogue
-    language: str
-
-    def text(self, key: str, **params: Any) -> str:
-        return self.catalogue.text(self.language, key, **params)
-
-    def trouble(self, key: str, **params: Any) -> Trouble:
-        return Trouble(self.text(key, **params), self.text(f"{key}.remedy", **params))
-
-
-def _last_look(text: str, now: datetime) -> datetime | None:
-    """When this browser looked before; what is no instant of the past counts as never."""
-    try:
-        found = instants.parse(text)
-    except InvalidInput:
-        return None
-    return found if found <= now else None
 
 
 routes = [situation]

@@ -113,6 +113,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_alerts_id")),
     )
     with op.batch_alter_table("alerts", schema=None) as batch_op:
+        batch_op.create_index("ix_alerts_created_level", ["created", "level"], unique=False)
         batch_op.create_index("ix_alerts_detector_subject", ["detector", "subject"], unique=False)
         batch_op.create_index("ix_alerts_updated_row", ["updated", "row"], unique=False)
 
@@ -366,6 +367,7 @@ def upgrade() -> None:
     with op.batch_alter_table("intel_objects", schema=None) as batch_op:
         batch_op.create_index("ix_intel_objects_detectable_current", ["detectable", "current"], unique=False)
         batch_op.create_index("ix_intel_objects_object_origin", ["object", "origin"], unique=False)
+        batch_op.create_index("ix_intel_objects_received", ["received"], unique=False)
         batch_op.create_index("ix_intel_objects_type_row", ["type", "row"], unique=False)
 
     op.create_table(

@@ -1,0 +1,65 @@
+"""What one look at the situation tells of the watch: alerts by time, techniques, what came in."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from istmo.detect.objects import Level
+from istmo.detect.records import alert_counts
+from istmo.detect.service.alerts import Alerts
+from istmo.policy import Principal, owner_names
+
+TECHNIQUE: Final = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)", re.IGNORECASE | re.ASCII)
+"""A technique of MITRE ATT&CK, as Sigma's rules tag it (specification of tags)."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The alerts that arose in one step of time."""
+
+    start: datetime
+    levels: dict[Level, int]
+
+    @property
+    def count(self) -> int:
+        """Of all levels."""
+        return sum(self.levels.values())
+
+
+class Overview(Alerts):
+    """Counts that one look needs. Each counts only what the asker may read."""
+
+    def alerts_by_time(self, principal: Principal, since: datetime, step: timedelta) -> list[Interval]:
+        """Alerts by when they arose, in steps from ``since`` until now, empty ones included: NotAllowed."""
+        reads, owners = self._reading(principal), owner_names(principal)
+        with self._store.read() as connection:
+            found = alert_counts.by_time(connection, since, step, reads=reads, owners=owners)
+        first, last = (int(one.timestamp() // step.total_seconds()) for one in (since, self._clock.now()))
+        return [
+            Interval(
+                datetime.fromtimestamp(at * step.total_seconds(), UTC),
+                {level: found[at, level] for level in Level if (at, level) in found},
+            )
+            for at in range(first, last + 1)
+        ]
+
+    def alerts_since(self, principal: Principal, since: datetime) -> dict[Level, int]:
+        """How many alerts arose since then, by level: NotAllowed."""
+        reads = self._reading(principal)
+        with self._store.read() as connection:
+            return alert_counts.since(connection, since, reads=reads, owners=owner_names(principal))
+
+    def techniques_since(self, principal: Principal, since: datetime, most: int) -> list[tuple[str, int]]:
+        """The techniques (``T1059.001``) whose rules raised alerts since then, the most first: NotAllowed."""
+        reads = self._reading(principal)
+        with self._store.read() as connection:
+            tagged = alert_counts.tags_since(connection, since, reads=reads, owners=owner_names(principal))
+        counts: Counter[str] = Counter()
+        for tags, number in tagged:
+            for name in {found[1].upper() for tag in tags if (found := TECHNIQUE.fullmatch(tag))}:
+                counts[name] += number
+        return sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:most]

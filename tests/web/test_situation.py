@@ -1,0 +1,103 @@
+"""The situation: what is new since somebody looked, the region at a glance, techniques, alerts over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scenes import Scene, fill
+from web_site import Site, make_site
+
+from istmo.clock import ManualClock
+from istmo.web.pages.situation_looks import SAME, Looks
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def whole(tmp_path: Path, clock: ManualClock) -> Iterator[Site]:
+    site = make_site(tmp_path, clock, rooms=None)
+    yield site
+    site.node.store.close()
+
+
+def read(site: Site, path: str = "/", language: str = "es") -> str:
+    with site.client(**{"accept-language": language}) as client:
+        site.sign_in(client)
+        answer = client.get(path)
+    assert answer.status_code == 200
+    return answer.text
+
+
+class TestWhatIsNew:
+    def test_is_told_since_the_look_before(self, whole: Site, clock: ManualClock) -> None:
+        with whole.client() as client:
+            whole.sign_in(client)
+            assert "Desde su visita anterior" not in client.get("/").text, "nothing is new to a newcomer"
+            clock.advance(3600)
+            fill(whole.node)
+            for _ in range(2):  # reading it twice does not make it old
+                html = client.get("/").text
+                assert "6 alertas nuevas" in html and "3 objetos nuevos" in html
+                assert "un caso con novedades" in html
+            clock.advance(SAME.total_seconds() + 1)
+            assert "Nada nuevo." in client.get("/").text
+
+    @given(st.lists(st.integers(1, 40), min_size=2, max_size=20))
+    def test_no_minute_is_both_looked_at_and_new(self, minutes: list[int]) -> None:
+        """Whatever the pauses: each look tells what came since the one before it ended, no more, no less."""
+        now, looks, ended = NOON, Looks(), None
+        for pause in minutes:
+            is_new = timedelta(minutes=pause) > SAME and looks.last is not None
+            ended = looks.last if is_new else ended
+            now += timedelta(minutes=pause) if looks.last is not None else timedelta()
+            looks = Looks.read(looks.cookie, now)
+            assert looks.before == ended
+            looks = looks.again(now)
+
+    @pytest.mark.parametrize(
+        "cookie", ["", "x", "|", "2999-01-01T00:00:00Z|", "<script>|2999-01-01T00:00:00Z"]
+    )
+    def test_a_cookie_that_says_nothing_true_counts_as_never(self, cookie: str) -> None:
+        assert Looks.read(cookie, NOON).before is None
+
+
+def test_alerts_over_time_are_drawn_by_level_and_stand_in_a_table(whole: Site, clock: ManualClock) -> None:
+    fill(whole.node)
+    clock.advance(3 * 3600)
+    html = read(whole)
+    assert "6 alertas en 24 horas" in html
+    assert 'class="level-critical"' in html and "Crítico 3" in html
+    assert "6 alertas en 7 días" in read(whole, "/?span=week")
+    clock.advance(2 * 86_400)
+    assert "0 alertas en 24 horas" in read(whole) and "6 alertas en 7 días" in read(whole, "/?span=week")
+
+
+def test_techniques_of_the_rules_that_alerted_are_counted(whole: Site) -> None:
+    fill(whole.node)
+    html = read(whole)
+    assert "T1059.001" in html and "3 alertas" in html.split("T1059.001")[1][:200]
+
+
+@pytest.mark.parametrize(("language", "said"), [("es", "Sin conexión"), ("en", "Not connected")])
+def test_the_region_is_a_map_a_square_a_state_and_words(whole: Site, language: str, said: str) -> None:
+    html = read(whole, language=language)
+    assert html.count('class="place ') == 8
+    assert 'class="tile bad"' in html and 'class="tile good"' in html, (
+        "Guatemala is away, Honduras is this node"
+    )
+    assert f"CSIRT Guatemala: {said}" in html
+
+
+def test_nobody_counts_what_they_may_not_read(whole: Site, clock: ManualClock) -> None:
+    """An alert above somebody's marking adds to no number that they see."""
+    scene: Scene = fill(whole.node)
+    with whole.node.store.write() as tx:
+        tx.connection.exec_driver_sql("UPDATE alerts SET tlp = 4, owner = ''")
+    html = read(whole)
+    assert scene.alert not in html
+    assert "0 alertas en 24 horas" in html and "T1059" not in html
