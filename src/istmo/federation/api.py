@@ -41,7 +41,7 @@ from istmo.kit.signed import nonce_of
 
 _SMALL_BODY = 64 << 10
 _FRAMES_BODY = 16 << 20
-_FILE_BODY = 256 << 20
+FILE_BODY = 256 << 20
 
 
 FramesOperation = operation_with_body(
@@ -176,7 +176,7 @@ def export_frames(asker: Asker, federation: Federation, names: dict[str, str], m
     tags=["peers"],
     status_code=200,
     sync_to_thread=True,
-    request_max_body_size=_FILE_BODY,
+    request_max_body_size=FILE_BODY,
 )
 def import_frames(asker: Asker, federation: Federation, catalogue: Catalogue, body: RawBody) -> FramesTaken:
     """Take in a file that was carried here."""

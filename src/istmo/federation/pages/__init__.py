@@ -1,5 +1,5 @@
-"""The region in the console: its members, one member with its reconciliation, inviting, joining."""
+"""The region in the console: its members, one member with its reconciliation, inviting, joining, carrying."""
 
-from istmo.federation.pages import member_invite, peer_read
+from istmo.federation.pages import member_invite, member_work, peer_read
 
-routes = [*peer_read.routes, *member_invite.routes]
+routes = [*peer_read.routes, *member_invite.routes, *member_work.routes]

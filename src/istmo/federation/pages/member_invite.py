@@ -1,4 +1,4 @@
-"""Founding a region, inviting a member, accepting an invitation, confirming a fingerprint."""
+"""Founding a region, inviting a member and taking it back, accepting, confirming a fingerprint."""
 
 from __future__ import annotations
 
@@ -74,6 +74,21 @@ def confirm(
     )
 
 
+@post("/peers/invitations/{id:str}/withdraw", opt=PEOPLE, sync_to_thread=True)
+def withdraw(
+    request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, federation: Federation
+) -> Response[Any]:
+    """Take an invitation back: its code works no more."""
+    return _try(
+        request,
+        data,
+        asker,
+        federation,
+        lambda: federation.withdraw(asker.principal, id),
+        "region.notice.withdrawn",
+    )
+
+
 def _try(
     request: Request[Any, Any, Any],
     data: dict[str, Any],
@@ -103,4 +118,4 @@ def _again(
     return show_region(request, asker, federation, Form(values, general=general, remedy=remedy))
 
 
-routes = [found, invite, accept, confirm]
+routes = [found, invite, accept, confirm, withdraw]
