@@ -18,7 +18,7 @@ from istmo.intel import pages as intel_pages
 from istmo.respond import api as respond_api
 from istmo.respond import pages as respond_pages
 from istmo.web import account_api, detection_api, ledger_api, node_api
-from istmo.web.pages import situation
+from istmo.web.pages import search, situation
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ def open_rooms() -> Rooms:
         ],
         [
             *situation.routes,
+            *search.routes,
             *detect_pages.routes,
             *intel_pages.routes,
             *respond_pages.routes,
