@@ -245,12 +245,14 @@ class Finder:
 
     def _by_columns(self, connection: DuckDBPyConnection, closed: Closed, reader: FrameReader) -> None:
         segment = closed.first
-        condition, values = condition_of(self._query, reader.index)
+        index = reader.index
+        condition, values = condition_of(self._query, index)
         cache: dict[int, list[bytes]] = {}
         damaged: set[int] = set()
         looked = 0
+        has_odd = bool(index.odd) or not index.columns
         for portion in find_candidates(
-            connection, self._columns.path_of(closed), condition, values, reader.index.lines
+            connection, self._columns.path_of(closed), condition, values, index.lines, has_odd=has_odd
         ):
             for when, line, frame in portion:
                 if not self._newest.wants(when):
