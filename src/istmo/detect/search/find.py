@@ -233,7 +233,7 @@ class Finder:
             try:
                 if self._filter is not None:
                     block = reader.block(number)
-                    if DAMAGED in block:
+                    if b"\0" in block and DAMAGED in block:  # the first alone is quick, and JSON has none
                         self.unreadable.add(segment, f"frame {number}")
                     lines = self._filter.lines_in(block)
                 else:

@@ -94,7 +94,7 @@ class Hunter:
             except (ValueError, OSError) as error:
                 self.unreadable.add(segment, error)
                 continue
-            if DAMAGED in block:
+            if b"\0" in block and DAMAGED in block:  # the first alone is quick, and JSON has none
                 self.unreadable.add(segment, f"frame {number}")
             if self._needles.may_hold(block):
                 self._judge(segment, [line + b"\n" for line in block[:-1].split(b"\n")])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 import orjson
+import re2  # type: ignore[import-untyped]
 
 from istmo.detect.eventstore.columns import column_name
 from istmo.detect.eventstore.frames import Index
@@ -39,7 +40,6 @@ _FRACTION: Final = re.compile(r"-?\d*(\.\d*(e[+-]?\d*)?|e[+-]?\d*)|-\d*|[+-]")
 _EXPONENT: Final = re.compile(rb"[:,\[]\s*-?[0-9.]+[eE]")
 _HIDDEN: Final = (("\u212a".encode(), b"k"), ("\u0130".encode(), b"i"), (b"\\/", b"/"))
 """What hides a letter, and which one."""
-_ESCAPE: Final = b"\\u"
 _ESCAPED: Final = re.compile(rb"\\u[0-9a-fA-F]{4}")
 """What ``\\users`` is not: most of what looks like an escape is a folder's name."""
 
@@ -155,13 +155,18 @@ class LineFilter:
         letters = b"".join(needed)
         self._hidden = tuple(mark for mark, letter in _HIDDEN if letter in letters)
         self._has_digits = any(piece.isdigit() for piece in needed)
+        # One pass over a block, whatever there is to look for: each by itself takes a pass of its own.
+        may_be = [b"(?i:" + re2.escape(self._telling) + b")", _ESCAPED.pattern]
+        may_be += [re2.escape(hidden) if hidden.isascii() else hidden for hidden in self._hidden]
+        may_be += [_EXPONENT.pattern] if self._has_digits else []
+        self._may_be = re2.compile(b"|".join(may_be))
 
     def may_hold(self, line: bytes) -> bool:
         """Whether the question may hold for a line."""
         low = line.lower()
         if all(piece in low for piece in self._needed) or any(hidden in line for hidden in self._hidden):
             return True
-        if _ESCAPE in line and _ESCAPED.search(line):
+        if _ESCAPED.search(line):
             return True
         return self._has_digits and _EXPONENT.search(line) is not None
 
@@ -170,18 +175,16 @@ class LineFilter:
 
         The block is searched as a whole: most have none, and are never taken apart.
         """
-        low = block.lower()
-        starts = _starts_of(low, self._telling)
-        is_plain = block.isascii()
-        for hidden in self._hidden:
-            if not is_plain or hidden.isascii():
-                starts |= _starts_of(block, hidden)
-        starts |= _starts_of(block, _ESCAPE, _ESCAPED)
-        if self._has_digits:
-            starts.update(block.rfind(b"\n", 0, one.start()) + 1 for one in _EXPONENT.finditer(block))
+        starts: list[int] = []
+        after = 0
+        while hit := self._may_be.search(block, after):
+            starts.append(block.rfind(b"\n", 0, hit.start()) + 1)
+            after = block.find(b"\n", hit.start()) + 1
+            if not after:
+                break
         found: list[tuple[int, bytes]] = []
         number = counted = 0
-        for start in sorted(starts):
+        for start in starts:
             number += block.count(b"\n", counted, start)
             counted = start
             end = block.find(b"\n", start) + 1
@@ -189,21 +192,6 @@ class LineFilter:
             if self.may_hold(line):
                 found.append((number, line))
         return found
-
-
-def _starts_of(block: bytes, mark: bytes, is_really: re.Pattern[bytes] | None = None) -> set[int]:
-    """Where the lines begin that hold a mark, and at it what it should be."""
-    starts: set[int] = set()
-    at = block.find(mark)
-    while at >= 0:
-        after = at + len(mark)
-        if is_really is None or is_really.match(block, at):
-            starts.add(block.rfind(b"\n", 0, at) + 1)
-            after = block.find(b"\n", at)
-            if after < 0:
-                break
-        at = block.find(mark, after)
-    return starts
 
 
 def line_filter_of(query: Query) -> LineFilter | None:

@@ -12,12 +12,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import orjson
+import re2  # type: ignore[import-untyped]
 
 MOST: Final = 48
 """Past this many it is quicker to read every line than to look for each needle."""
 
 ANYTHING: Final = ("", "")
 """A term of no kind: nothing certain can be said, and every line must be read."""
+HIDING: Final = rb"\\u[0-9a-fA-F]{4}|\\/"
+"""How JSON may write a letter, or a slash, so that it is not seen."""
 _HASHES: Final = frozenset({"md5", "sha1", "sha256", "sha512"})
 _MAPPED: Final = b"ffff:"  # an IPv4 address may stand inside an IPv6 one, in hexadecimal
 
@@ -34,17 +37,14 @@ class Needles:
                 self._reads_all = True
             else:
                 found.update(needles)
-        self._found = tuple(found)
         self._reads_all = self._reads_all or len(found) > MOST
+        # One pass: looking for each by itself takes twice as long.
+        may_be = [b"(?i:" + re2.escape(needle) + b")" for needle in sorted(found)] + [HIDING]
+        self._may_be = None if self._reads_all else re2.compile(b"|".join(may_be))
 
     def may_hold(self, text: bytes) -> bool:
         """Whether a line, or a block of lines, must be read."""
-        if self._reads_all or not text.isascii():
-            return True
-        low = text.lower()
-        if any(needle in low for needle in self._found):
-            return True
-        if b"\\u" in text or b"\\/" in text:
+        if self._may_be is None or not text.isascii() or self._may_be.search(text):
             return True
         # A URL is read without the line breaks in it.
         return b"://" in text and (b"\\n" in text or b"\\r" in text or b"\\t" in text)
