@@ -219,7 +219,13 @@ def free_ports(count: int) -> list[int]:
 
 
 def make_node(
-    folder: Path, name: str, country: str, *, languages: tuple[str, ...] = ("es", "en"), tls: str = "none"
+    folder: Path,
+    name: str,
+    country: str,
+    *,
+    languages: tuple[str, ...] = ("es", "en"),
+    tls: str = "none",
+    database: str = "",
 ) -> RunningNode:
     """Found a node in ``folder`` on free loopback ports. It does not run yet."""
     port, intake_port = free_ports(2)
@@ -233,6 +239,7 @@ def make_node(
         port=port,
         intake_port=intake_port,
         tls=tls,
+        database=database,
     )
     password = secrets.token_urlsafe(12)
     settings = found_node(settings, administrator="admin", password=password, clock=SystemClock())
