@@ -26,6 +26,8 @@ from istmo.detect.shapes import (
     AlertList,
     AlertShape,
     CountShape,
+    EventField,
+    EventFieldList,
     RuleList,
     RuleRead,
     RuleShape,
@@ -243,6 +245,17 @@ def search_events(
     return Stream(RowLines(rows, names, asker, catalogue), media_type=NDJSON)
 
 
+@get("/api/v1/events/fields", opt=PEOPLE, sync_to_thread=True)
+def list_event_fields(asker: Asker, detect: Detect, prefix: str = "", limit: int = 500) -> EventFieldList:
+    """The fields that stored events have: what a search may ask about. ``prefix`` does not mind case."""
+    found, start = detect.event_fields(asker.principal), prefix.lower()
+    chosen = [one for one in found.fields if one[0].lower().startswith(start)]
+    items: list[EventField] = [
+        {"name": name, "segments": count} for name, count in chosen[: max(1, min(limit, 2_000))]
+    ]
+    return {"items": items, "segments": found.segments, "whole": found.is_whole}
+
+
 @get("/api/v1/events/count", opt=PEOPLE, sync_to_thread=True)
 def count_events(
     asker: Asker,
@@ -289,6 +302,7 @@ routes = [
     put_value_list,
     drop_value_list,
     search_events,
+    list_event_fields,
     count_events,
 ]
 

@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 _PORTION = 200
 _PORTION_BYTES = 4 << 20
+_TELL_SECONDS = 0.3
+"""After so many a portion without rows says how far it is."""
 MOST_BYTES = 128 << 20
 """Of all rows of one search: they wait in memory for those that are newer."""
 _Key = tuple[int, int, int]
@@ -114,6 +116,10 @@ class Finder:
         self._place = place_asked_for(query)
         self._already: frozenset[int] = frozenset()
         """Segments that were looked at in their write-ahead form."""
+        self.looked = 0
+        """Events among which was looked so far, also where their columns or a text alone told enough."""
+        self.of = 0
+        """How many there are in the stretch of time, as far as segments tell."""
         self.unreadable = Unreadable()
         """What could not be looked at, once the rows have ended."""
 
@@ -123,7 +129,10 @@ class Finder:
         return self._newest.cut_at
 
     def rows(self) -> Iterator[list[WireRow]]:
-        """Rows, newest first. Raises OutOfTime after the last rows when the time was up."""
+        """Rows, newest first; none now and then, while it goes on.
+
+        Raises OutOfTime after the last rows when the time was up.
+        """
         try:
             yield from self._all()
         except OutOfTime:
@@ -155,10 +164,14 @@ class Finder:
         self._look_ahead()
         waiting_closed = self._closed_by_time()
         connection = connect(self._folder.segments, files=self._columns.files)
+        told_at = time.monotonic()
         try:
             while waiting_closed:
                 last, closed = waiting_closed.pop()
                 yield from self._newest.give(last)
+                if time.monotonic() - told_at >= _TELL_SECONDS:
+                    told_at = time.monotonic()
+                    yield []
                 if self._newest.is_complete:
                     return
                 if not self._newest.wants(last):
@@ -186,6 +199,7 @@ class Finder:
             is_told = not closed.generation and closed.first in self._already
             if not is_told and not is_outside:
                 found.append((index.last, closed))
+                self.of += index.lines
         return sorted(found)
 
     def _read_ahead(self, segment: int) -> bool:
@@ -195,6 +209,8 @@ class Finder:
                 return True
             for lines in read_ahead(self._folder, segment, self._upto):
                 self._check_time()
+                self.looked += len(lines)
+                self.of += len(lines)
                 self._judge(segment, lines)
         except FileNotFoundError:
             return False
@@ -207,6 +223,7 @@ class Finder:
         if reader is None:
             return
         segment = closed.first
+        self.looked += reader.index.lines
         try:
             with reader:
                 if self._place is not None:
