@@ -40,8 +40,11 @@ def bars(instants: Sequence[datetime], *, most: int = 60) -> list[Bar]:
     return [Bar(start + timedelta(seconds=at * step), counts.get(at, 0)) for at in range(max(counts) + 1)]
 
 
-def draw(found: Sequence[Bar], *, title: str, zone: str) -> Markup:
-    """The chart, in the text's colour, with ``title`` for those who do not see it. Needs at least one bar."""
+def draw(found: Sequence[Bar], *, title: str, zone: str, paths: Sequence[str] = ()) -> Markup:
+    """The chart, in the text's colour, with ``title`` for those who do not see it. Needs at least one bar.
+
+    ``paths``: where each bar leads. For a pointer alone; the table beside the chart has them for all.
+    """
     highest = max(bar.count for bar in found)
     slot = _WIDTH / max(len(found), 12)
     room = _HEIGHT - _FOOT - 4
@@ -56,7 +59,13 @@ def draw(found: Sequence[Bar], *, title: str, zone: str) -> Markup:
             continue
         told = f"{local(bar.start, zone)}: {bar.count}"
         told += "".join(f"; {name} {count}" for _, name, count in reversed(bar.parts))
-        parts.append(f"<g><title>{escape(told)}</title>")
+        group = f'a href="{escape(paths[at])}" tabindex="-1"' if paths else "g"
+        parts.append(f"<{group}><title>{escape(told)}</title>")
+        if paths:  # all of the height can be pressed: a low bar is hard to hit
+            parts.append(
+                f'<rect x="{at * slot:.1f}" y="0" width="{slot:.1f}" height="{_HEIGHT}" fill="none" '
+                'pointer-events="all"/>'
+            )
         height = max(3.0, room * bar.count / highest)
         foot = float(_HEIGHT - _FOOT)
         for name, share in [(one[0], one[2]) for one in bar.parts] or [("", bar.count)]:
@@ -67,6 +76,6 @@ def draw(found: Sequence[Bar], *, title: str, zone: str) -> Markup:
                 f'<rect x="{at * slot + slot * 0.1:.1f}" y="{foot:.1f}" '
                 f'width="{slot * 0.8:.1f}" height="{part:.1f}" {colour}/>'
             )
-        parts.append("</g>")
+        parts.append("</a>" if paths else "</g>")
     parts.append("</svg>")
     return Markup("".join(parts))  # noqa: S704 - every text above is escaped

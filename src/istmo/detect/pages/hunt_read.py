@@ -19,14 +19,19 @@ from istmo.policy.actions import Action
 
 RUNS_SHOWN = 20
 ALERTS_SHOWN = 5
+FILLED = (("kind", 20), ("text", 16 << 10), ("window", 12), ("name", 100))
+"""What an address may fill into the form of a new hunt."""
 NEW = {"kind": "query", "window": "24h", "level": "medium"}
 
 
 @get("/hunts", opt=PEOPLE, sync_to_thread=True)
 def hunt_list(request: Request[Any, Any, Any], asker: Asker, detect: Detect) -> Response[Any]:
-    """Every hunt, and a form: empty, or with a copy of the hunt that the address names."""
+    """Every hunt, and a form: empty, with a copy of the hunt that the address names, or with what it asks."""
     copied = request.query_params.get("copy", "")[:80]
     values: dict[str, Any] = dict(NEW)
+    for name, longest in FILLED:
+        if given := request.query_params.get(name, ""):
+            values[name] = given[:longest]
     if copied:
         try:
             values = values_of(detect.read_hunt(asker.principal, copied).plan) | {"shared": ""}
