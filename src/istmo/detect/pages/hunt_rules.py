@@ -293,6 +293,7 @@ def _show(
         named=named,
         offered=offered,
         may_read_rules=may_read,
+        may_save=detect.may_save_hunts(asker.principal),
     )
 
 

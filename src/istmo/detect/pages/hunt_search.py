@@ -82,6 +82,7 @@ def hunting(request: Request[Any, Any, Any], asker: Asker, detect: Detect, clock
         url=faces_of(request).settings.url,
         most=faces_of(request).settings.limits.search_rows,
         common=COMMON,
+        may_save=detect.may_save_hunts(asker.principal),
         json_path=_api(asked, clock) if is_asked else "",
         **context,
     )

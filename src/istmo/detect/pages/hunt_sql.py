@@ -106,7 +106,7 @@ def hunt_by_sql(
         stretches=STRETCHES,
         seconds=limits.search_seconds,
         most=limits.search_rows,
-        may_keep="sql" in set(HuntKind),
+        may_save="sql" in set(HuntKind) and detect.may_save_hunts(asker.principal),
     )
 
 

@@ -21,33 +21,27 @@
     }
   };
 
-  const event_ = (link) => {
-    const row = link.closest("tr");
-    const next = row.nextElementSibling;
-    if (next && next.classList.contains("opened")) return shut(link, next);
-    return open(link, (html) => {
-      const opened = document.createElement("tr"), cell = document.createElement("td");
-      opened.className = "opened";
-      cell.colSpan = row.cells.length;
-      cell.innerHTML = html;
-      opened.append(cell);
-      row.after(opened);
-      return opened;
-    });
+  const below = (link, name, html) => {
+    const row = link.closest("tr"), opened = document.createElement("tr"), cell = document.createElement("td");
+    opened.className = name;
+    cell.colSpan = row.cells.length;
+    cell.innerHTML = html;
+    opened.append(cell);
+    row.after(opened);
+    return opened;
   };
+  const openers = new WeakMap();  // what was opened: by which link
 
-  const value = async (link) => {
-    const next = link.nextElementSibling;
-    if (next && next.classList.contains("lead")) return shut(link, next);
-    for (const other of document.querySelectorAll(".lead")) shut(other.previousElementSibling, other);
-    const opened = await open(link, (html) => {
-      const box = document.createElement("div");
-      box.className = "lead";
-      box.innerHTML = html;
-      link.after(box);
-      return box;
-    });
-    if (opened) { const first = opened.querySelector("a, button"); if (first) first.focus(); }
+  const toggle = async (link, name) => {
+    for (let next = link.closest("tr").nextElementSibling; next && openers.has(next); next = next.nextElementSibling) {
+      if (openers.get(next) === link) return shut(link, next);
+    }
+    if (name === "lead") for (const other of document.querySelectorAll("tr.lead")) shut(openers.get(other), other);
+    const opened = await open(link, (html) => below(link, name, html));
+    if (!opened) return;
+    openers.set(opened, link);
+    const first = name === "lead" && opened.querySelector("a, button");
+    if (first) first.focus();
   };
 
   document.addEventListener("click", (event) => {
@@ -55,11 +49,11 @@
     const link = event.target.closest("a[data-event], a[data-value]");
     if (!link) return;
     event.preventDefault();
-    if (link.dataset.event !== undefined) event_(link); else value(link);
+    toggle(link, link.dataset.event === undefined ? "lead" : "opened");
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
-    const opened = event.target.closest(".lead");
-    if (opened) { event.preventDefault(); shut(opened.previousElementSibling, opened); }
+    const opened = event.target.closest("tr.lead") || event.target.closest("tr.opened");
+    if (opened) { event.preventDefault(); shut(openers.get(opened), opened); }
   });
 })();
