@@ -115,6 +115,7 @@ def stream_by_sql(
     request: Request[Any, Any, Any], asker: Asker, detect: Detect, clock: Clock, sql: str = ""
 ) -> Stream:
     """The rows of a statement as they come."""
+    detect.require_search(asker.principal)
     return stream(_pieces(request, detect, read_asked(request.query_params, asker.zone), _read(sql), clock))
 
 

@@ -151,6 +151,10 @@ class Detect(Overview, Rules, ValueLists, WarningLists, Sources, Retention, Save
         )
         return _with_its_bound(found, most) if limit > most else found
 
+    def require_search(self, principal: Principal) -> None:
+        """Raises NotAllowed, before an answer begins that comes in pieces."""
+        self._require(principal, Action.EVENT_SEARCH, self._own("event"))
+
     def search_telling(
         self,
         principal: Principal,
