@@ -48,9 +48,11 @@ def draw(found: Sequence[Bar], *, title: str, zone: str, paths: Sequence[str] = 
     highest = max(bar.count for bar in found)
     slot = _WIDTH / max(len(found), 12)
     room = _HEIGHT - _FOOT - 4
+    # What has links in it is no picture to whoever hears the page.
+    role = f'role="group" aria-label="{escape(title)}"' if paths else 'role="img"'
     parts = [
-        f'<svg role="img" viewBox="0 0 {_WIDTH} {_HEIGHT}" xmlns="http://www.w3.org/2000/svg">',
-        f"<title>{escape(title)}</title>",
+        f'<svg {role} viewBox="0 0 {_WIDTH} {_HEIGHT}" xmlns="http://www.w3.org/2000/svg">',
+        "" if paths else f"<title>{escape(title)}</title>",
         f'<line x1="0" y1="{_HEIGHT - _FOOT}" x2="{_WIDTH}" y2="{_HEIGHT - _FOOT}" '
         'stroke="currentColor" stroke-opacity="0.35"/>',
     ]
@@ -59,7 +61,7 @@ def draw(found: Sequence[Bar], *, title: str, zone: str, paths: Sequence[str] = 
             continue
         told = f"{local(bar.start, zone)}: {bar.count}"
         told += "".join(f"; {name} {count}" for _, name, count in reversed(bar.parts))
-        group = f'a href="{escape(paths[at])}" tabindex="-1"' if paths else "g"
+        group = f'a href="{escape(paths[at])}" tabindex="-1" aria-label="{escape(told)}"' if paths else "g"
         parts.append(f"<{group}><title>{escape(told)}</title>")
         if paths:  # all of the height can be pressed: a low bar is hard to hit
             parts.append(

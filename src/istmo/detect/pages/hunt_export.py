@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -15,7 +15,7 @@ from istmo.clock import Clock
 from istmo.detect.api_lines import NDJSON, RowLines
 from istmo.detect.pages.hunt_asked import Asked, read_asked
 from istmo.detect.pages.hunt_rows import columns_for, fields_of
-from istmo.detect.pages.hunt_stream import problem_words
+from istmo.detect.pages.hunt_stream import heard, problem_words
 from istmo.detect.service import Detect
 from istmo.detect.stories import from_micros
 from istmo.detect.triage.tables import guarded
@@ -48,8 +48,8 @@ def export_events(
     rows = detect.search(asker.principal, asked.query, start=start, end=end, limit=most + 1)
     names = detect.source_names(asker.principal)
     if form == "csv":
-        return _file(_Lines(_csv(request, asked, rows, names)), CSV, "events.csv")
-    return _file(RowLines(rows, names, asker, catalogue), NDJSON, "events.ndjson")
+        return _file(_csv(request, asked, rows, names), CSV, "events.csv")
+    return _file((line for line in RowLines(rows, names, asker, catalogue)), NDJSON, "events.ndjson")
 
 
 @get("/hunt/sql/export", opt=PEOPLE, sync_to_thread=True)
@@ -60,25 +60,12 @@ def export_statement(
     asked = read_asked(request.query_params, asker.zone)
     start, end = asked.stretch(clock.now())
     parts = detect.sql(asker.principal, sql, start=start, end=end)
-    return _file(_Lines(_table(request, parts)), CSV, "rows.csv")
+    return _file(_table(request, parts), CSV, "rows.csv")
 
 
-class _Lines(Iterator[bytes]):
-    """A file's lines. Closing it (whoever asked has gone) calls off what was asked."""
-
-    def __init__(self, lines: Generator[bytes]) -> None:
-        self._lines = lines
-
-    def __next__(self) -> bytes:
-        return next(self._lines)
-
-    def __del__(self) -> None:
-        self._lines.close()
-
-
-def _file(lines: Iterator[bytes], media_type: str, name: str) -> Stream:
+def _file(lines: Generator[bytes], media_type: str, name: str) -> Stream:
     return Stream(
-        lines, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+        heard(lines), media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )
 
 

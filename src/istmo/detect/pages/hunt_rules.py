@@ -145,7 +145,9 @@ def hunt_by_rules(
 
 
 @post("/hunt/rules/rows", opt=PEOPLE, status_code=200, sync_to_thread=True)
-def stream_by_rules(request: Request[Any, Any, Any], data: Sent, detect: Detect, clock: Clock) -> Stream:
+def stream_by_rules(
+    request: Request[Any, Any, Any], data: Sent, asker: Asker, detect: Detect, clock: Clock
+) -> Stream:
     """The same as it is found."""
     detect.require_search(asker.principal)
     return stream(_pieces(request, detect, _values(data), clock))

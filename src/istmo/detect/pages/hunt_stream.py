@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import closing
 from typing import Any, Final, TypeVar
 
 import orjson
 from litestar import Request
+from litestar.concurrency import sync_to_thread
 from litestar.response import Stream
 
 from istmo.clock import Clock
@@ -28,22 +31,44 @@ Piece = dict[str, str | int]
 Render = Callable[..., str]
 
 
-class Pieces(Iterator[bytes]):
-    """The answer's lines. Closing it (whoever asked has gone) calls off what was asked."""
+class Calling:
+    """A generator that threads go through one after the other, and that ends when nobody listens any more."""
 
-    def __init__(self, pieces: Generator[Piece]) -> None:
-        self._pieces = pieces
+    def __init__(self, lines: Generator[bytes]) -> None:
+        self._lines, self._lock, self._is_over = lines, threading.Lock(), False
 
-    def __next__(self) -> bytes:
-        return orjson.dumps(next(self._pieces)) + b"\n"
+    def next(self) -> bytes | None:
+        """The next line; None at the end. May wait."""
+        with self._lock:
+            return None if self._is_over else next(self._lines, None)
 
-    def __del__(self) -> None:
-        self._pieces.close()
+    def close(self) -> None:
+        """Call off what was asked. Waits for whoever is within."""
+        self._is_over = True
+        with self._lock:
+            self._lines.close()
 
 
 def stream(pieces: Generator[Piece]) -> Stream:
     """Pieces as they come."""
-    return Stream(Pieces(pieces), media_type=NDJSON)
+    return Stream(heard(_lines(pieces)), media_type=NDJSON)
+
+
+def _lines(pieces: Generator[Piece]) -> Generator[bytes]:
+    with closing(pieces):
+        for piece in pieces:
+            yield orjson.dumps(piece) + b"\n"
+
+
+async def heard(lines: Generator[bytes]) -> AsyncGenerator[bytes]:
+    """Lines for whoever listens; what makes them is closed when they leave, and not when memory is tidied."""
+    calling = Calling(lines)
+    try:
+        while (line := await sync_to_thread(calling.next)) is not None:
+            yield line
+    finally:
+        # In a thread, since one may be within; not waited for, since whoever asked has gone.
+        asyncio.get_running_loop().run_in_executor(None, calling.close)
 
 
 def renderer(request: Request[Any, Any, Any], template: str) -> Render:

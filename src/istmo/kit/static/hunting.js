@@ -44,6 +44,10 @@
     if (first) first.focus();
   };
 
+  // Times that nobody filled in have no place in the address.
+  document.addEventListener("formdata", (event) => {
+    for (const name of ["since", "until"]) if (!event.formData.get(name)) event.formData.delete(name);
+  });
   document.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button) return;
     const link = event.target.closest("a[data-event], a[data-value]");
