@@ -38,6 +38,7 @@ from istmo.detect.shapes import (
 )
 from istmo.errors import InvalidInput
 from istmo.kit.access import PEOPLE
+from istmo.kit.answering import heard
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.kit.openapi import BYTES, TEXT, operation_with_answer, operation_with_body
@@ -242,7 +243,7 @@ def search_events(
         limit=limit,
     )
     names = detect.source_names(asker.principal)
-    return Stream(RowLines(rows, names, asker, catalogue), media_type=NDJSON)
+    return Stream(heard(RowLines(rows, names, asker, catalogue)), media_type=NDJSON)
 
 
 @get("/api/v1/events/fields", opt=PEOPLE, sync_to_thread=True)

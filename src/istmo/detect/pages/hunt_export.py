@@ -15,12 +15,13 @@ from istmo.clock import Clock
 from istmo.detect.api_lines import NDJSON, RowLines
 from istmo.detect.pages.hunt_asked import Asked, read_asked
 from istmo.detect.pages.hunt_rows import columns_for, fields_of
-from istmo.detect.pages.hunt_stream import heard, problem_words
+from istmo.detect.pages.hunt_stream import problem_words
 from istmo.detect.service import Detect
 from istmo.detect.stories import from_micros
 from istmo.detect.triage.tables import guarded
 from istmo.detect.wire import Problem, SqlRows, WireRow
 from istmo.kit.access import PEOPLE
+from istmo.kit.answering import Lines, heard
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.kit.pages import asker_of, faces_of
@@ -49,7 +50,7 @@ def export_events(
     names = detect.source_names(asker.principal)
     if form == "csv":
         return _file(_csv(request, asked, rows, names), CSV, "events.csv")
-    return _file((line for line in RowLines(rows, names, asker, catalogue)), NDJSON, "events.ndjson")
+    return _file(RowLines(rows, names, asker, catalogue), NDJSON, "events.ndjson")
 
 
 @get("/hunt/sql/export", opt=PEOPLE, sync_to_thread=True)
@@ -63,7 +64,7 @@ def export_statement(
     return _file(_table(request, parts), CSV, "rows.csv")
 
 
-def _file(lines: Generator[bytes], media_type: str, name: str) -> Stream:
+def _file(lines: Lines, media_type: str, name: str) -> Stream:
     return Stream(
         heard(lines), media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )

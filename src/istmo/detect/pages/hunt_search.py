@@ -42,6 +42,8 @@ SHOWN: Final = 100
 """Rows of a page without scripts."""
 STREAMED: Final = 1_000
 """Rows that a page holds while they come: more would make a browser slow, and nobody reads them."""
+LONGEST_SHOWN: Final = 8_000
+"""Characters of a value on its event's page; the event as it came stands below."""
 COMMON: Final = ("host", "source")
 """What every event has: its most frequent values may be asked for whatever the columns are."""
 _ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}", re.ASCII)
@@ -121,7 +123,9 @@ def hunting_event(
         "event": found,
         "time": from_micros(found.time),
         "received": from_micros(found.received),
-        "fields": [(name, [value_of(name, text) for text in texts]) for name, texts in fields],
+        "fields": [
+            (name, [(value_of(name, text), text[:LONGEST_SHOWN]) for text in texts]) for name, texts in fields
+        ],
         "names": names,
         "raw": raw_text(found.raw),
     }

@@ -6,21 +6,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Any, Final, TypeVar
 
 import orjson
 from litestar import Request
-from litestar.concurrency import sync_to_thread
 from litestar.response import Stream
 
 from istmo.clock import Clock
 from istmo.detect.api_lines import NDJSON, problem_told
 from istmo.detect.wire import Problem
 from istmo.errors import IstmoError
+from istmo.kit.answering import heard
 from istmo.kit.asking import Asker
 from istmo.kit.pages import asker_of, faces_of
 
@@ -29,24 +27,6 @@ PATIENCE: Final = 10
 _Part = TypeVar("_Part")
 Piece = dict[str, str | int]
 Render = Callable[..., str]
-
-
-class Calling:
-    """A generator that threads go through one after the other, and that ends when nobody listens any more."""
-
-    def __init__(self, lines: Generator[bytes]) -> None:
-        self._lines, self._lock, self._is_over = lines, threading.Lock(), False
-
-    def next(self) -> bytes | None:
-        """The next line; None at the end. May wait."""
-        with self._lock:
-            return None if self._is_over else next(self._lines, None)
-
-    def close(self) -> None:
-        """Call off what was asked. Waits for whoever is within."""
-        self._is_over = True
-        with self._lock:
-            self._lines.close()
 
 
 def stream(pieces: Generator[Piece]) -> Stream:
@@ -58,17 +38,6 @@ def _lines(pieces: Generator[Piece]) -> Generator[bytes]:
     with closing(pieces):
         for piece in pieces:
             yield orjson.dumps(piece) + b"\n"
-
-
-async def heard(lines: Generator[bytes]) -> AsyncGenerator[bytes]:
-    """Lines for whoever listens; what makes them is closed when they leave, and not when memory is tidied."""
-    calling = Calling(lines)
-    try:
-        while (line := await sync_to_thread(calling.next)) is not None:
-            yield line
-    finally:
-        # In a thread, since one may be within; not waited for, since whoever asked has gone.
-        asyncio.get_running_loop().run_in_executor(None, calling.close)
 
 
 def renderer(request: Request[Any, Any, Any], template: str) -> Render:
