@@ -22,6 +22,7 @@ class Made:
 
     def __init__(self, count: int) -> None:
         self.may_go_on, self.is_closed = threading.Event(), threading.Event()
+        self.is_waiting = threading.Event()
         self._numbers = iter(range(count))
 
     def __iter__(self) -> Iterator[bytes]:
@@ -31,6 +32,7 @@ class Made:
         assert not self.is_closed.is_set(), "nobody makes lines after the end"
         number = next(self._numbers)
         if number == 2:
+            self.is_waiting.set()
             self.may_go_on.wait(10)
         return b"%d" % number
 
@@ -70,8 +72,7 @@ def test_whoever_leaves_while_a_line_is_made_calls_it_off_once_it_is() -> None:
                 pass
 
         task = asyncio.ensure_future(all_())
-        while not task.cancelled() and next_is_not_two(made):
-            await asyncio.sleep(0)
+        await asyncio.to_thread(made.is_waiting.wait, 10)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert not made.is_closed.is_set(), "somebody is within"
@@ -79,7 +80,3 @@ def test_whoever_leaves_while_a_line_is_made_calls_it_off_once_it_is() -> None:
 
     run(listen())
     assert made.is_closed.wait(5)
-
-
-def next_is_not_two(made: Made) -> bool:
-    return made._numbers.__length_hint__() > 2  # type: ignore[attr-defined]
