@@ -222,9 +222,10 @@ def _pieces(request: Request[Any, Any, Any], detect: Detect, asked: Asked, clock
                         yield {"put": "head", "html": render("head", columns=table.columns)}
                         has_head = True
                     yield {"add": "rows", "html": render("rows", rows=rows, asked=asked)}
-                share = 100 * part.looked // part.of if part.of else 100
-                text = render("progress", looked=part.looked, of=part.of).strip()
-                yield {"share": min(100, share), "text": text}
+                so_far: Piece = {"text": render("progress", looked=part.looked, of=part.of).strip()}
+                if part.of:  # what is not closed yet is not counted before it is read
+                    so_far["share"] = min(100, 100 * part.looked // part.of)
+                yield so_far
     finally:
         parts.close()
     words = problem_words(problem, request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import structlog
@@ -119,7 +119,7 @@ class Finder:
         self.looked = 0
         """Events among which was looked so far, also where their columns or a text alone told enough."""
         self.of = 0
-        """How many there are in the stretch of time, as far as segments tell."""
+        """How many there are in the stretch of time, as far as segments tell; 0 while it is not known."""
         self.unreadable = Unreadable()
         """What could not be looked at, once the rows have ended."""
 
@@ -144,7 +144,8 @@ class Finder:
 
         Raises OutOfTime.
         """
-        self._look_ahead()
+        for _ in self._look_ahead():
+            pass
         yield None
         connection = connect(self._folder.segments, files=self._columns.files)
         try:
@@ -155,13 +156,20 @@ class Finder:
             connection.close()
             self._columns.close()
 
-    def _look_ahead(self) -> None:
+    def _look_ahead(self) -> Iterator[None]:
+        """Look at what is not closed. Comes back now and then, while ``of`` is not known yet."""
         first = self._after.segment if self._after is not None else 0
         waiting = [one for one in self._folder.wal_segments() if first <= one <= self._upto.segment]
-        self._already = frozenset(segment for segment in reversed(waiting) if self._read_ahead(segment))
+        already = set()
+        for segment in reversed(waiting):
+            if (yield from self._read_ahead(segment)):
+                already.add(segment)
+        self._already = frozenset(already)
+        self.of = self.looked
 
     def _all(self) -> Iterator[list[WireRow]]:
-        self._look_ahead()
+        for _ in self._look_ahead():
+            yield []
         waiting_closed = self._closed_by_time()
         connection = connect(self._folder.segments, files=self._columns.files)
         told_at = time.monotonic()
@@ -202,16 +210,19 @@ class Finder:
                 self.of += index.lines
         return sorted(found)
 
-    def _read_ahead(self, segment: int) -> bool:
+    def _read_ahead(self, segment: int) -> Generator[None, None, bool]:
         """Look at a segment's write-ahead file; False when it has been closed since it was listed."""
         try:
             if self._place is not None and self._place.segment != segment:
                 return True
+            told_at = time.monotonic()
             for lines in read_ahead(self._folder, segment, self._upto):
                 self._check_time()
-                self.looked += len(lines)
-                self.of += len(lines)
                 self._judge(segment, lines)
+                self.looked += len(lines)
+                if time.monotonic() - told_at >= _TELL_SECONDS:
+                    told_at = time.monotonic()
+                    yield
         except FileNotFoundError:
             return False
         except (OSError, SealedAway) as error:
