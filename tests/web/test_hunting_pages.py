@@ -102,6 +102,13 @@ def test_what_is_shown_is_text_whatever_an_event_says(ana: Any) -> None:
     assert HOSTILE not in ana.get(f"/hunt?q={quote(HOSTILE)}&whole=on").text
 
 
+def test_a_stretch_between_two_times_is_told_in_the_askers_zone(ana: Any) -> None:
+    page = ana.get("/hunt?q=x&from=2026-03-02T15:00:00Z..2026-03-02T16:30:00Z").text
+    assert ">2026-03-02 09:00 – 10:30</option>" in page
+    page = ana.get("/hunt?q=x&since=2026-03-02T09:00").text
+    assert 'value="2026-03-02T15:00:00Z.." selected>2026-03-02 09:00 – …</option>' in page
+
+
 def test_columns_stand_in_the_address(ana: Any) -> None:
     page = ana.get("/hunt?q=EventID:3&from=24h&columns=DestinationIp,nothing&whole=on").text
     head = text_of(page[page.index('data-put="head"') : page.index('data-put="rows"')])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator
 from dataclasses import replace
+from datetime import UTC
 from typing import Any, Final
 
 from litestar import Request, Response, get
@@ -253,7 +254,7 @@ def _wrong(request: Request[Any, Any, Any], asked: Asked, error: IstmoError) -> 
 
 
 def _stretch_text(asked: Asked, asker: Asker) -> tuple[str, str] | None:
-    """Both ends of a stretch that is not among those offered, in the asker's zone."""
+    """Both ends of a stretch that is not among those offered, to the minute, in the asker's zone."""
     if asked.within in STRETCHES:
         return None
     try:
@@ -262,7 +263,14 @@ def _stretch_text(asked: Asked, asker: Asker) -> tuple[str, str] | None:
         return None
     if durations.parse(asked.within) is not None:
         return asked.within, ""
-    return tuple("…" if one is None else times.local(one, asker.zone) for one in (start, end))  # type: ignore[return-value]
+    zone = times.zone(asker.zone) or UTC
+    there = [None if one is None else one.astimezone(zone) for one in (start, end)]
+    begin, until = there
+    is_one_day = begin is not None and until is not None and begin.date() == until.date()
+    return (
+        "…" if begin is None else f"{begin:%Y-%m-%d %H:%M}",
+        "…" if until is None else f"{until:%H:%M}" if is_one_day else f"{until:%Y-%m-%d %H:%M}",
+    )
 
 
 def _api(asked: Asked, clock: Clock) -> str:
