@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from litestar import Request, Response, get
 
@@ -62,6 +64,7 @@ def show_hunts(request: Request[Any, Any, Any], detect: Detect, form: Form) -> R
         request,
         "detect/hunts.html",
         form=form,
+        json_path="/api/v1/hunts",
         found=found,
         length=durations.format,
         may_save=detect.may_save_hunts(who),
@@ -69,9 +72,18 @@ def show_hunts(request: Request[Any, Any, Any], detect: Detect, form: Form) -> R
 
 
 def show_hunt(
-    request: Request[Any, Any, Any], id: str, detect: Detect, form: Form | None = None
+    request: Request[Any, Any, Any],
+    id: str,
+    detect: Detect,
+    form: Form | None = None,
+    *,
+    status: int = 200,
+    both: Sequence[tuple[str, str, str]] = (),
 ) -> Response[Any]:
-    """The page of a hunt, with what was typed into ``form`` when something stood against it."""
+    """The page of a hunt, with what was typed into ``form`` when something stood against it.
+
+    ``both``: where it has changed meanwhile, what it is now and what was typed, by the catalogue's keys.
+    """
     asker, faces = asker_of(request), faces_of(request)
     hunt = detect.read_hunt(asker.principal, id)
     form = form or Form()
@@ -80,7 +92,10 @@ def show_hunt(
     return page(
         request,
         "detect/hunt.html",
+        status=status,
         form=form,
+        json_path=f"/api/v1/hunts/{quote(id, safe='')}",
+        both=both,
         hunt=hunt,
         runs=[(one, problem_text(one, asker.language, faces.catalogue)) for one in runs],
         alerts=_alerts(request, asker, detect, hunt),

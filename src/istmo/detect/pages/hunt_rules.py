@@ -63,6 +63,8 @@ class Match:
     host: str
     title: str
     level: str
+    number: int
+    """Its place among those shown: an event may match several rules."""
 
 
 @dataclass
@@ -81,7 +83,8 @@ class Hunted:
 
     def take(self, part: RuleHits) -> None:
         """A part of the answer; ``matches`` are those of this part."""
-        self.matches = [_match(one) for one in part.matches[: self.limit - self.shown]]
+        some = part.matches[: self.limit - self.shown]
+        self.matches = [_match(one, place) for place, one in enumerate(some, self.shown + 1)]
         self.shown += len(self.matches)
         self.told.update(one.rule for one in part.matches)
         self.titles |= {one.rule: (one.title or one.rule, one.level) for one in part.matches}
@@ -248,8 +251,9 @@ def _left_out(
     ]
 
 
-def _match(found: RuleMatch) -> Match:
-    return Match(found.event_id, from_micros(found.time), found.host, found.title or found.rule, found.level)
+def _match(found: RuleMatch, number: int) -> Match:
+    when, title = from_micros(found.time), found.title or found.rule
+    return Match(found.event_id, when, found.host, title, found.level, number)
 
 
 def _events(ids: Sequence[str]) -> str:
