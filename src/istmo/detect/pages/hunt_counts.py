@@ -121,13 +121,14 @@ def _steps(
     if start is not None:
         first = min(first, int(start.timestamp()) // seconds * seconds)
         last = max(last, int(end.timestamp()) // seconds * seconds)
-    size = seconds * max(1, -(-(last - first) // (seconds * MOST_BARS)))
+    # Two more may come of a stretch that begins and ends within a step.
+    size = seconds * max(1, -(-(last - first) // (seconds * (MOST_BARS + 2))))
     counts: dict[int, int] = {}
     for at, number in buckets:
         place = (at // 1_000_000 - first) // size
         counts[place] = counts.get(place, 0) + number
     found = []
-    for place in range(min(MOST_BARS, -(-(last - first) // size))):
+    for place in range(-(-(last - first) // size)):
         begin = datetime.fromtimestamp(0, UTC) + timedelta(seconds=first + place * size)
         until = begin + timedelta(seconds=size)
         path = replace(asked, within=between(begin, until)).path()
