@@ -53,7 +53,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A node's application with every room, on a free port."""
-    site = make_site(tmp_path_factory.mktemp("node"), SystemClock(), rooms=None)  # type: ignore[arg-type]
+    site = make_site(tmp_path_factory.mktemp("node"), SystemClock(), rooms=None, intake_port=0)  # type: ignore[arg-type]
     scene = fill(site.node, alerts=12)
     with serving(site) as url:
         yield Served(site, scene, url)

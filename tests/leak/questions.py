@@ -60,6 +60,7 @@ ID_BY_PATH = {
     "/sources": "sources",
 }
 
+SELECTED = f"SELECT count(*) FROM events WHERE host = '{SECRET_WORD}'".encode()
 MOMENT = "0.005"
 """Seconds to wait for what will not come: of a withheld thing and of nothing alike."""
 FILTERS = ({}, {"q": SECRET_WORD}, {"q": "tapir"}, {"limit": "1"}, {"cursor": "1"}, {"limit": "200"})
@@ -81,6 +82,17 @@ QUERIES: dict[str, tuple[dict[str, str], ...]] = {
     "/api/v1/audit": (*FILTERS, {"subject": SECRET_WORD}, {"outcome": "denied"}),
     "/api/v1/events/count": ({}, {"q": SECRET_WORD, "by": "host"}, {"q": "host:SRV-1", "histogram": "1h"}),
     "/api/v1/events/search": ({}, {"q": SECRET_WORD}, {"q": "host:SRV-1", "limit": "5"}),
+    "/api/v1/events/fields": ({}, {"prefix": SECRET_WORD}),
+    "/hunt": ({}, {"q": SECRET_WORD}, {"q": SECRET_WORD, "whole": "on"}, {"q": "(", "from": SECRET_WORD}),
+    "/hunt/rows": ({"q": SECRET_WORD}, {"q": "host:SRV-1", "columns": SECRET_WORD}),
+    "/hunt/counts": ({"q": SECRET_WORD, "by": "host"},),
+    "/hunt/event": ({"id": "1-0"}, {"id": SECRET_WORD}),
+    "/hunt/value": ({"field": "host", "value": SECRET_WORD},),
+    "/hunt/export": ({"q": SECRET_WORD}, {"q": SECRET_WORD, "form": "csv"}),
+    "/hunt/rules": ({}, {"rule": SECRET_WORD}, {"named": SECRET_WORD}),
+    "/hunt/sql": ({}, {"sql": SELECTED.decode()}, {"sql": SELECTED.decode(), "whole": "on"}),
+    "/hunt/sql/rows": ({"sql": SELECTED.decode()},),
+    "/hunt/sql/export": ({"sql": SELECTED.decode()},),
     "/federation/v1/hello": ({}, {"nonce": "n" * 22}, {"nonce": "x" * 400}),
     "/federation/v1/charters": ({}, {"after": "1"}, {"after": "999"}),
     "/federation/v1/feed": (
@@ -230,8 +242,6 @@ _hunts = _only({"name": "x", "text": SECRET_WORD, "version": 9}, {"name": "x", "
 _HUNTED_RULE = f"detection: {{s: [{SECRET_WORD}], condition: s}}\n"
 HUNTED = f"title: x\nlogsource: {{product: windows}}\n{_HUNTED_RULE}".encode()
 
-SELECTED = f"SELECT count(*) FROM events WHERE host = '{SECRET_WORD}'".encode()
-
 BODIES: dict[str, object] = {
     "/alerts/{id}/status": _STATUSES,
     "/api/v1/accounts": _accounts,
@@ -276,6 +286,9 @@ BODIES: dict[str, object] = {
     "/federation/v1/acks": _acks,
     "/federation/v1/frames": _only(b"no frame", b""),
     "/federation/v1/join": _only(b"{}", b"no statement", b""),
+    "/hunt/rules": _only({"text": HUNTED.decode(), "which": "text"}, {"which": "all"}),
+    "/hunt/rules/rows": _only({"text": HUNTED.decode(), "which": "text"}, {"text": SECRET_WORD}),
+    "/hunt/rules/save": _only({"text": SECRET_WORD}),
     "/hunts": _only({"name": SECRET_WORD, "text": "("}),
     "/hunts/{id}": _only({"name": SECRET_WORD, "text": "x", "version": "0"}),
     "/hunts/{id}/delete": _only({}),

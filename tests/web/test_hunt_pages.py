@@ -84,12 +84,14 @@ def test_what_was_typed_stays_and_the_field_says_what_is_wrong(ana: Any) -> None
 def test_who_changed_it_meanwhile_is_not_written_over(site: Site, ana: Any) -> None:
     send(ana, "/hunts", **{**FORM, "name": "a la vez"})
     hunt = saved(site, "a la vez")
-    for version, status in (("1", 303), ("1", 422), ("x", 422)):
+    for version, status in (("1", 303), ("1", 409), ("x", 409)):
         answer = send(
             ana, f"/hunts/{hunt.id}", **{**FORM, "name": "a la vez", "text": "mío"}, version=version
         )
         assert answer.status_code == status
-    assert "mío" in answer.text
+    assert "mío" in answer.text and 'name="version" value="2"' in answer.text
+    answer = send(ana, f"/hunts/{hunt.id}", **{**FORM, "name": "a la vez", "text": "otro"}, version="1")
+    assert "Como está ahora" in answer.text and "<mark>otro</mark>" in answer.text
 
 
 def test_of_another_persons_hunt_one_sees_runs_and_copies_what_is_shared(

@@ -26,6 +26,8 @@ from istmo.detect.shapes import (
     AlertList,
     AlertShape,
     CountShape,
+    EventField,
+    EventFieldList,
     RuleList,
     RuleRead,
     RuleShape,
@@ -36,6 +38,7 @@ from istmo.detect.shapes import (
 )
 from istmo.errors import InvalidInput
 from istmo.kit.access import PEOPLE
+from istmo.kit.answering import heard
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.kit.openapi import BYTES, TEXT, operation_with_answer, operation_with_body
@@ -240,7 +243,18 @@ def search_events(
         limit=limit,
     )
     names = detect.source_names(asker.principal)
-    return Stream(RowLines(rows, names, asker, catalogue), media_type=NDJSON)
+    return Stream(heard(RowLines(rows, names, asker, catalogue)), media_type=NDJSON)
+
+
+@get("/api/v1/events/fields", opt=PEOPLE, sync_to_thread=True)
+def list_event_fields(asker: Asker, detect: Detect, prefix: str = "", limit: int = 500) -> EventFieldList:
+    """The fields that stored events have: what a search may ask about. ``prefix`` does not mind case."""
+    found, start = detect.event_fields(asker.principal), prefix.lower()
+    chosen = [one for one in found.fields if one[0].lower().startswith(start)]
+    items: list[EventField] = [
+        {"name": name, "segments": count} for name, count in chosen[: max(1, min(limit, 2_000))]
+    ]
+    return {"items": items, "segments": found.segments, "whole": found.is_whole}
 
 
 @get("/api/v1/events/count", opt=PEOPLE, sync_to_thread=True)
@@ -289,6 +303,7 @@ routes = [
     put_value_list,
     drop_value_list,
     search_events,
+    list_event_fields,
     count_events,
 ]
 

@@ -17,6 +17,7 @@ from istmo.detect.stories import from_micros
 from istmo.detect.wire import LeftOutRule, Problem, RuleFound, RuleHits, RuleMatch
 from istmo.errors import InvalidInput
 from istmo.kit.access import PEOPLE
+from istmo.kit.answering import heard
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.kit.openapi import TEXT, operation_with_both
@@ -62,7 +63,7 @@ def hunt_events(
         end=instants.parse(end) if end else None,
         limit=limit,
     )
-    return Stream(RuleLines(parts, asker, catalogue), media_type=NDJSON)
+    return Stream(heard(RuleLines(parts, asker, catalogue)), media_type=NDJSON)
 
 
 class RuleLines(Iterator[bytes]):
@@ -90,8 +91,11 @@ class RuleLines(Iterator[bytes]):
         self._is_done = True
         return self._last()
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Call off what was asked."""
         self._parts.close()
+
+    __del__ = close
 
     def _last(self) -> bytes:
         end: HuntEnd = {

@@ -52,8 +52,11 @@ class RowLines(Iterator[bytes]):
         self._is_done = True
         return self._last()
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Call off what was asked."""
         self._rows.close()
+
+    __del__ = close
 
     def _last(self) -> bytes:
         problem = problem_told(self._problem, self._asker, self._catalogue)

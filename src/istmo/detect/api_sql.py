@@ -16,6 +16,7 @@ from istmo.detect.shapes_sql import SqlEnd, SqlHead
 from istmo.detect.wire import Problem, SqlRows
 from istmo.errors import InvalidInput
 from istmo.kit.access import PEOPLE
+from istmo.kit.answering import heard
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.kit.openapi import TEXT, operation_with_both
@@ -59,7 +60,7 @@ def ask_by_sql(
         end=instants.parse(end) if end else None,
         limit=limit,
     )
-    return Stream(_Lines(parts, asker, catalogue), media_type=NDJSON)
+    return Stream(heard(_Lines(parts, asker, catalogue)), media_type=NDJSON)
 
 
 class _Lines(Iterator[bytes]):
@@ -84,8 +85,11 @@ class _Lines(Iterator[bytes]):
         self._is_done = True
         return self._last()
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Call off what was asked."""
         self._parts.close()
+
+    __del__ = close
 
     def _last(self) -> bytes:
         problem = problem_told(self._problem, self._asker, self._catalogue)

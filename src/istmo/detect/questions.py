@@ -9,15 +9,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from queue import Empty, SimpleQueue
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 from istmo.clock import Clock
 from istmo.detect import wire
 from istmo.detect.wire import (
+    AskFields,
     AskSql,
     AskStats,
     Cancel,
     Count,
+    Fields,
     HuntRules,
     Rows,
     RuleHits,
@@ -43,8 +45,8 @@ _SILENT_SECONDS: Final = 60.0
 _SQL_PATIENCE: Final = 3.0
 """Seconds for which an answer is held back: until then a statement that cannot be run is refused as such."""
 
-Question = AskStats | Search | Count | HuntRules | AskSql
-Answer = Rows | Tally | RuleHits | SqlRows | Stats
+Question = AskStats | Search | Count | HuntRules | AskSql | AskFields
+Answer = Rows | Tally | RuleHits | SqlRows | Fields | Stats
 _Part = TypeVar("_Part")
 _Stream = TypeVar("_Stream", RuleHits, SqlRows)
 
@@ -112,6 +114,31 @@ class Questions:
             kind = InvalidInput if first.code.startswith("detect.query_") else Unavailable
             raise kind(first.code, **first.params)
         return _with_first(first, rows)
+
+    def search_telling(
+        self, query: str, start: int | None, end: int | None, limit: int
+    ) -> Generator[WireRow | wire.Progress | wire.Problem]:
+        """``search``, that tells how far it is as well, and waits for no first row to begin.
+
+        Raises Unavailable("detect.worker_away") at once; any other problem comes as a part of the answer.
+        """
+        request, answers = self._ask(lambda number: Search(number, query, start, end, limit))
+        return self._rows(request, answers, self._seconds, is_telling=True)
+
+    def fields(self) -> Fields:
+        """Which fields stored events have. Raises Unavailable."""
+        request, answers = self._ask(lambda number: AskFields(number))
+        try:
+            found = answers.get(timeout=self._seconds + 5)
+        except Empty:
+            raise Unavailable("detect.search_busy") from None
+        finally:
+            self._forget_request(request)
+        if not isinstance(found, Fields):
+            raise Unavailable("detect.worker_away")
+        if found.problem is not None:
+            raise Unavailable(found.problem.code, **found.problem.params)
+        return found
 
     def count(
         self, query: str, start: int | None, end: int | None, *, by: str, top: int, bucket: int
@@ -203,9 +230,24 @@ class Questions:
             if not is_done:
                 self._say(Cancel(request))
 
+    @overload
     def _rows(
         self, request: int, answers: SimpleQueue[Answer | None], seconds: float
-    ) -> Generator[WireRow | wire.Problem]:
+    ) -> Generator[WireRow | wire.Problem]: ...
+
+    @overload
+    def _rows(
+        self, request: int, answers: SimpleQueue[Answer | None], seconds: float, *, is_telling: bool
+    ) -> Generator[WireRow | wire.Progress | wire.Problem]: ...
+
+    def _rows(
+        self,
+        request: int,
+        answers: SimpleQueue[Answer | None],
+        seconds: float,
+        *,
+        is_telling: bool = False,
+    ) -> Generator[Any]:
         is_done = False
         try:
             while not is_done:
@@ -219,6 +261,8 @@ class Questions:
                     yield wire.Problem("", "detect.worker_away", {})
                     return
                 yield from found.rows
+                if is_telling:
+                    yield wire.Progress(found.looked, found.of)
                 is_done = found.done
                 if found.problem is not None:
                     yield found.problem

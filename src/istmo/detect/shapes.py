@@ -231,6 +231,21 @@ class ObjectDetection(TypedDict):
     warning_lists: dict[str, list[str]]
 
 
+class EventField(TypedDict):
+    """A field of stored events; ``segments``: of the store's pieces, how many have it in some event."""
+
+    name: str
+    segments: int
+
+
+class EventFieldList(TypedDict):
+    """The fields that stored events have, those of most segments first; not ``whole`` where time was up."""
+
+    items: list[EventField]
+    segments: int
+    whole: bool
+
+
 class CountProblem(TypedDict):
     """Why not everything was counted."""
 

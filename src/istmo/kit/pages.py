@@ -50,6 +50,8 @@ class Entry:
     key: str
     jump: str
     action: Action
+    beside: str = "\n"
+    """How the paths begin of what belongs to it and stands elsewhere; no path begins as it stands here."""
 
 
 NAVIGATION: Final = (
@@ -59,7 +61,7 @@ NAVIGATION: Final = (
     Entry("/objects", "kit.nav.objects", "o", Action.OBJECT_READ),
     Entry("/publish", "kit.nav.publish", "p", Action.OBJECT_PUBLISH),
     Entry("/rules", "kit.nav.rules", "s", Action.RULE_READ),
-    Entry("/hunts", "kit.nav.hunts", "h", Action.HUNT_READ),
+    Entry("/hunt", "kit.nav.hunts", "h", Action.HUNT_READ, "/hunts"),
     Entry("/sources", "kit.nav.sources", "f", Action.SOURCE_READ),
     Entry("/peers", "kit.nav.peers", "r", Action.PEER_READ),
 )

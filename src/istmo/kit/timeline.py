@@ -40,14 +40,19 @@ def bars(instants: Sequence[datetime], *, most: int = 60) -> list[Bar]:
     return [Bar(start + timedelta(seconds=at * step), counts.get(at, 0)) for at in range(max(counts) + 1)]
 
 
-def draw(found: Sequence[Bar], *, title: str, zone: str) -> Markup:
-    """The chart, in the text's colour, with ``title`` for those who do not see it. Needs at least one bar."""
+def draw(found: Sequence[Bar], *, title: str, zone: str, paths: Sequence[str] = ()) -> Markup:
+    """The chart, in the text's colour, with ``title`` for those who do not see it. Needs at least one bar.
+
+    ``paths``: where each bar leads. For a pointer alone; the table beside the chart has them for all.
+    """
     highest = max(bar.count for bar in found)
     slot = _WIDTH / max(len(found), 12)
     room = _HEIGHT - _FOOT - 4
+    # What has links in it is no picture to whoever hears the page.
+    role = f'role="group" aria-label="{escape(title)}"' if paths else 'role="img"'
     parts = [
-        f'<svg role="img" viewBox="0 0 {_WIDTH} {_HEIGHT}" xmlns="http://www.w3.org/2000/svg">',
-        f"<title>{escape(title)}</title>",
+        f'<svg {role} viewBox="0 0 {_WIDTH} {_HEIGHT}" xmlns="http://www.w3.org/2000/svg">',
+        "" if paths else f"<title>{escape(title)}</title>",
         f'<line x1="0" y1="{_HEIGHT - _FOOT}" x2="{_WIDTH}" y2="{_HEIGHT - _FOOT}" '
         'stroke="currentColor" stroke-opacity="0.35"/>',
     ]
@@ -56,7 +61,13 @@ def draw(found: Sequence[Bar], *, title: str, zone: str) -> Markup:
             continue
         told = f"{local(bar.start, zone)}: {bar.count}"
         told += "".join(f"; {name} {count}" for _, name, count in reversed(bar.parts))
-        parts.append(f"<g><title>{escape(told)}</title>")
+        group = f'a href="{escape(paths[at])}" tabindex="-1" aria-label="{escape(told)}"' if paths else "g"
+        parts.append(f"<{group}><title>{escape(told)}</title>")
+        if paths:  # all of the height can be pressed: a low bar is hard to hit
+            parts.append(
+                f'<rect x="{at * slot:.1f}" y="0" width="{slot:.1f}" height="{_HEIGHT}" fill="none" '
+                'pointer-events="all"/>'
+            )
         height = max(3.0, room * bar.count / highest)
         foot = float(_HEIGHT - _FOOT)
         for name, share in [(one[0], one[2]) for one in bar.parts] or [("", bar.count)]:
@@ -67,6 +78,6 @@ def draw(found: Sequence[Bar], *, title: str, zone: str) -> Markup:
                 f'<rect x="{at * slot + slot * 0.1:.1f}" y="{foot:.1f}" '
                 f'width="{slot * 0.8:.1f}" height="{part:.1f}" {colour}/>'
             )
-        parts.append("</g>")
+        parts.append("</a>" if paths else "</g>")
     parts.append("</svg>")
     return Markup("".join(parts))  # noqa: S704 - every text above is escaped

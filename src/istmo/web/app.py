@@ -56,7 +56,13 @@ SERVICES: Final = (
 )
 """Parts of the node that a handler may ask for by name."""
 
-_STREAMS = ["^/static/", "^/api/v1/changes", "^/api/v1/events/", "^/federation/"]
+_STREAMS = [
+    "^/static/",
+    "^/api/v1/changes",
+    "^/api/v1/events/",
+    "^/federation/",
+    r"^/hunt/(.+/)?(rows|counts|export)$",
+]
 """Not compressed by us: compressed already, or read line by line while it is written."""
 
 

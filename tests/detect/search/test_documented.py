@@ -293,7 +293,7 @@ def test_every_saved_hunt_does_what_the_page_says(
 
 
 def test_every_request_answers_what_the_page_says(node: Running) -> None:
-    searched, counted, over_time, hunted, asked, kept, kept_so = (
+    searched, counted, over_time, hunted, asked, named, kept, kept_so = (
         node.ask(block) for _, block in blocks("en", "http")
     )
     assert told_by(searched) == 2
@@ -305,6 +305,7 @@ def test_every_request_answers_what_the_page_says(node: Running) -> None:
     }
     assert {row[0]: row[1] for row in asked[1:-1]} == {"pc-2": 6, "srv-1": 4, "pc-1": 3, "pc-4": 2, None: 2}
     assert asked[-1] == {"done": True, "count": 5, "problem": None}
+    assert [one["name"] for one in named["items"]] == ["DestinationIp", "DestinationPort"]
     assert [one["id"] for one in kept["sources"]] == [node.source]
     assert [one["keep_days"] for one in kept_so["sources"]] == [90]
 

@@ -18,6 +18,7 @@ from istmo.detect.aside.jobs import (
     CountEvents,
     FindByRules,
     FindBySql,
+    FindFields,
     FindHits,
     FindRows,
     Found,
@@ -36,6 +37,7 @@ from istmo.detect.eventstore.sealing import NO_KEYS, Keys, SealedAway
 from istmo.detect.hits import fitting
 from istmo.detect.process_log import log_to_stderr
 from istmo.detect.search.counting import CountingFinder, Counts
+from istmo.detect.search.field_names import field_names
 from istmo.detect.search.find import Finder, OutOfTime
 from istmo.detect.search.hunt import Hunter
 from istmo.detect.search.query import Query, parse_query
@@ -69,6 +71,8 @@ def answers(folder: EventFolder, job: Job) -> Iterator[Found]:
             yield from rule_hits(folder, job)
         case FindBySql():
             yield from sql_rows(folder, job)
+        case FindFields():
+            yield Found(True, fields=field_names(folder, job.upto, job.seconds))
 
 
 def _close(folder: EventFolder, segment: int) -> Found:
@@ -106,13 +110,13 @@ def _rows(folder: EventFolder, job: FindRows) -> Iterator[Found]:
     is_cut = False
     try:
         for rows in finder.rows():
-            yield Found(False, rows=rows)
+            yield Found(False, rows=rows, looked=finder.looked, of=finder.of)
     except OutOfTime:
         is_cut = True
     problem = _not_all(finder, job.seconds, is_cut=is_cut)
     if problem is None and finder.cut_at:
         problem = Problem("", "detect.search_cut_at", {"limit": finder.cut_at})
-    yield Found(True, problem=problem)
+    yield Found(True, looked=finder.looked, of=finder.of, problem=problem)
 
 
 def _asked(job: FindRows | CountEvents) -> Query | Problem:

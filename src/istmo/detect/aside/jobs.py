@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from istmo.detect.wire import (
+    Fields,
     Position,
     Problem,
     RuleHits,
@@ -97,19 +98,29 @@ class FindBySql(Struct, tag=True, frozen=True):
     seconds: float
 
 
+class FindFields(Struct, tag=True, frozen=True):
+    """Which fields stored events have."""
+
+    upto: Position
+    seconds: float
+
+
 class Found(Struct, tag=True, frozen=True):
     """Part of an answer; the last one is ``done``."""
 
     done: bool
     rows: list[WireRow] = []
+    looked: int = 0
+    of: int = 0
     hits: list[WireHit] = []
     tally: Tally | None = None
     by_rules: RuleHits | None = None
     table: SqlRows | None = None
+    fields: Fields | None = None
     problem: Problem | None = None
 
 
-Job = CloseSegment | Rewrite | FindRows | CountEvents | FindHits | FindByRules | FindBySql
+Job = CloseSegment | Rewrite | FindRows | CountEvents | FindHits | FindByRules | FindBySql | FindFields
 
 _encoder = msgspec.msgpack.Encoder()
 _jobs: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)

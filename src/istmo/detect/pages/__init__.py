@@ -3,7 +3,11 @@
 from istmo.detect.pages import (
     alert_read,
     alert_work,
+    hunt_export,
     hunt_read,
+    hunt_rules,
+    hunt_search,
+    hunt_sql,
     hunt_work,
     rule_read,
     source_read,
@@ -20,4 +24,8 @@ routes = [
     *source_work.routes,
     *hunt_read.routes,
     *hunt_work.routes,
+    *hunt_search.routes,
+    *hunt_rules.routes,
+    *hunt_sql.routes,
+    *hunt_export.routes,
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from litestar import Request, Response, get
 
@@ -19,14 +21,19 @@ from istmo.policy.actions import Action
 
 RUNS_SHOWN = 20
 ALERTS_SHOWN = 5
+FILLED = (("kind", 20), ("text", 16 << 10), ("window", 12), ("name", 100))
+"""What an address may fill into the form of a new hunt."""
 NEW = {"kind": "query", "window": "24h", "level": "medium"}
 
 
 @get("/hunts", opt=PEOPLE, sync_to_thread=True)
 def hunt_list(request: Request[Any, Any, Any], asker: Asker, detect: Detect) -> Response[Any]:
-    """Every hunt, and a form: empty, or with a copy of the hunt that the address names."""
+    """Every hunt, and a form: empty, with a copy of the hunt that the address names, or with what it asks."""
     copied = request.query_params.get("copy", "")[:80]
     values: dict[str, Any] = dict(NEW)
+    for name, longest in FILLED:
+        if given := request.query_params.get(name, ""):
+            values[name] = given[:longest]
     if copied:
         try:
             values = values_of(detect.read_hunt(asker.principal, copied).plan) | {"shared": ""}
@@ -57,6 +64,7 @@ def show_hunts(request: Request[Any, Any, Any], detect: Detect, form: Form) -> R
         request,
         "detect/hunts.html",
         form=form,
+        json_path="/api/v1/hunts",
         found=found,
         length=durations.format,
         may_save=detect.may_save_hunts(who),
@@ -64,9 +72,18 @@ def show_hunts(request: Request[Any, Any, Any], detect: Detect, form: Form) -> R
 
 
 def show_hunt(
-    request: Request[Any, Any, Any], id: str, detect: Detect, form: Form | None = None
+    request: Request[Any, Any, Any],
+    id: str,
+    detect: Detect,
+    form: Form | None = None,
+    *,
+    status: int = 200,
+    both: Sequence[tuple[str, str, str]] = (),
 ) -> Response[Any]:
-    """The page of a hunt, with what was typed into ``form`` when something stood against it."""
+    """The page of a hunt, with what was typed into ``form`` when something stood against it.
+
+    ``both``: where it has changed meanwhile, what it is now and what was typed, by the catalogue's keys.
+    """
     asker, faces = asker_of(request), faces_of(request)
     hunt = detect.read_hunt(asker.principal, id)
     form = form or Form()
@@ -75,7 +92,10 @@ def show_hunt(
     return page(
         request,
         "detect/hunt.html",
+        status=status,
         form=form,
+        json_path=f"/api/v1/hunts/{quote(id, safe='')}",
+        both=both,
         hunt=hunt,
         runs=[(one, problem_text(one, asker.language, faces.catalogue)) for one in runs],
         alerts=_alerts(request, asker, detect, hunt),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +15,7 @@ from istmo.clock import Clock
 from istmo.detect.api_lines import problem_told
 from istmo.detect.api_saved_hunts import HuntRequest, plan_of
 from istmo.detect.objects_hunt import HuntKind, HuntPlan
-from istmo.detect.pages.hunt_read import show_hunt, show_hunts
+from istmo.detect.pages.hunt_read import show_hunt, show_hunts, values_of
 from istmo.detect.service import Detect
 from istmo.detect.stories import from_micros
 from istmo.detect.wire import Problem, RuleFound, RuleHits, WireRow
@@ -48,6 +48,18 @@ FIELDS: Final = {
     "detect.hunt_description": "description",
 }
 """The field that an error is about, by the beginning of its code."""
+LABELS: Final = {
+    "name": "detect.hunts.name",
+    "kind": "detect.hunts.kind",
+    "text": "console.hunt.text",
+    "window": "console.hunt.window",
+    "every": "console.hunt.every",
+    "alert": "console.hunt.alert",
+    "level": "console.hunt.level",
+    "shared": "console.hunt.shared",
+    "description": "console.hunt.description",
+}
+"""What each field of the form is called."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +113,10 @@ def change_hunt(
         plan = _plan(values, is_on=hunt.plan.is_on)
         detect.change_hunt(asker.principal, id, plan, version)
     except IstmoError as error:
+        if error.code == "detect.hunt_changed":
+            now = detect.read_hunt(asker.principal, id)
+            form = Form(values | {"version": str(now.version)})
+            return show_hunt(request, id, detect, form, status=409, both=_both(values_of(now.plan), values))
         return show_hunt(request, id, detect, _wrong(request, values, error))
     return back_to(request, f"/hunts/{hunt.id}", notice="console.notice.hunt.saved", name=plan.name)
 
@@ -242,6 +258,11 @@ def _plan(values: dict[str, Any], *, is_on: bool = True) -> HuntPlan:
             shared=bool(values["shared"]),
         )
     )
+
+
+def _both(now: Mapping[str, Any], typed: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What a hunt is now, and what was typed."""
+    return [(key, str(now.get(name) or ""), str(typed.get(name) or "")) for name, key in LABELS.items()]
 
 
 def _wrong(request: Request[Any, Any, Any], values: dict[str, Any], error: IstmoError) -> Form:

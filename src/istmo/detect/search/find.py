@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import structlog
@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 _PORTION = 200
 _PORTION_BYTES = 4 << 20
+_TELL_SECONDS = 0.3
+"""After so many a portion without rows says how far it is."""
 MOST_BYTES = 128 << 20
 """Of all rows of one search: they wait in memory for those that are newer."""
 _Key = tuple[int, int, int]
@@ -114,6 +116,10 @@ class Finder:
         self._place = place_asked_for(query)
         self._already: frozenset[int] = frozenset()
         """Segments that were looked at in their write-ahead form."""
+        self.looked = 0
+        """Events among which was looked so far, also where their columns or a text alone told enough."""
+        self.of = 0
+        """How many there are in the stretch of time, as far as segments tell; 0 while it is not known."""
         self.unreadable = Unreadable()
         """What could not be looked at, once the rows have ended."""
 
@@ -123,7 +129,10 @@ class Finder:
         return self._newest.cut_at
 
     def rows(self) -> Iterator[list[WireRow]]:
-        """Rows, newest first. Raises OutOfTime after the last rows when the time was up."""
+        """Rows, newest first; none now and then, while it goes on.
+
+        Raises OutOfTime after the last rows when the time was up.
+        """
         try:
             yield from self._all()
         except OutOfTime:
@@ -135,7 +144,8 @@ class Finder:
 
         Raises OutOfTime.
         """
-        self._look_ahead()
+        for _ in self._look_ahead():
+            pass
         yield None
         connection = connect(self._folder.segments, files=self._columns.files)
         try:
@@ -146,19 +156,30 @@ class Finder:
             connection.close()
             self._columns.close()
 
-    def _look_ahead(self) -> None:
+    def _look_ahead(self) -> Iterator[None]:
+        """Look at what is not closed. Comes back now and then, while ``of`` is not known yet."""
         first = self._after.segment if self._after is not None else 0
         waiting = [one for one in self._folder.wal_segments() if first <= one <= self._upto.segment]
-        self._already = frozenset(segment for segment in reversed(waiting) if self._read_ahead(segment))
+        already = set()
+        for segment in reversed(waiting):
+            if (yield from self._read_ahead(segment)):
+                already.add(segment)
+        self._already = frozenset(already)
+        self.of = self.looked
 
     def _all(self) -> Iterator[list[WireRow]]:
-        self._look_ahead()
+        for _ in self._look_ahead():
+            yield []
         waiting_closed = self._closed_by_time()
         connection = connect(self._folder.segments, files=self._columns.files)
+        told_at = time.monotonic()
         try:
             while waiting_closed:
                 last, closed = waiting_closed.pop()
                 yield from self._newest.give(last)
+                if time.monotonic() - told_at >= _TELL_SECONDS:
+                    told_at = time.monotonic()
+                    yield []
                 if self._newest.is_complete:
                     return
                 if not self._newest.wants(last):
@@ -186,16 +207,22 @@ class Finder:
             is_told = not closed.generation and closed.first in self._already
             if not is_told and not is_outside:
                 found.append((index.last, closed))
+                self.of += index.lines
         return sorted(found)
 
-    def _read_ahead(self, segment: int) -> bool:
+    def _read_ahead(self, segment: int) -> Generator[None, None, bool]:
         """Look at a segment's write-ahead file; False when it has been closed since it was listed."""
         try:
             if self._place is not None and self._place.segment != segment:
                 return True
+            told_at = time.monotonic()
             for lines in read_ahead(self._folder, segment, self._upto):
                 self._check_time()
                 self._judge(segment, lines)
+                self.looked += len(lines)
+                if time.monotonic() - told_at >= _TELL_SECONDS:
+                    told_at = time.monotonic()
+                    yield
         except FileNotFoundError:
             return False
         except (OSError, SealedAway) as error:
@@ -207,6 +234,7 @@ class Finder:
         if reader is None:
             return
         segment = closed.first
+        self.looked += reader.index.lines
         try:
             with reader:
                 if self._place is not None:

@@ -17,6 +17,7 @@ from istmo.detect.objects_kept import Kept
 from istmo.detect.objects_source import Source
 from istmo.detect.records import positions
 from istmo.detect.records import sources as source_records
+from istmo.detect.search.query import parse_query
 from istmo.detect.service.overview import Overview
 from istmo.detect.service.retention import Retention
 from istmo.detect.service.rules import Rules
@@ -36,7 +37,8 @@ from istmo.store.engine import Store
 
 _TOLD_SECONDS: Final = 2.0
 """For which a new source waits until the worker knows it. A worker that is busy longer learns of it later."""
-
+_FIELDS_SECONDS: Final = 30.0
+"""For which the names of fields are good: they change when a new kind of event comes in."""
 
 LONGEST_FIELD: Final = 200
 MOST_LOOKED_UP: Final = 200
@@ -77,6 +79,7 @@ class Detect(Overview, Rules, ValueLists, WarningLists, Sources, Retention, Save
         super().__init__(store, settings, clock, member, members)
         self.warned = warned or Warned(store)
         self._link, self._indicators = link, indicators
+        self._fields: tuple[float, wire.Fields] | None = None
 
     # --- intake sources, as the worker knows them ------------------------------------------------
 
@@ -147,6 +150,43 @@ class Detect(Overview, Rules, ValueLists, WarningLists, Sources, Retention, Save
             max(1, min(limit, most)),
         )
         return _with_its_bound(found, most) if limit > most else found
+
+    def require_search(self, principal: Principal) -> None:
+        """Raises NotAllowed, before an answer begins that comes in pieces."""
+        self._require(principal, Action.EVENT_SEARCH, self._own("event"))
+
+    def search_telling(
+        self,
+        principal: Principal,
+        query: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int = 100,
+    ) -> Generator[WireRow | wire.Progress | wire.Problem]:
+        """``search`` for who shows how far it is: begun at once, with what goes wrong as a part of it.
+
+        Raises NotAllowed, InvalidInput and TooLarge for a query that cannot be read, Unavailable.
+        """
+        self._require(principal, Action.EVENT_SEARCH, self._own("event"))
+        parse_query(query)
+        return self._link.ask.search_telling(
+            query,
+            None if start is None else to_micros(start),
+            None if end is None else to_micros(end),
+            max(1, min(limit, self._settings.limits.search_rows)),
+        )
+
+    def event_fields(self, principal: Principal) -> wire.Fields:
+        """Which fields stored events have, looked up once in a while.
+
+        Raises NotAllowed, Unavailable without a worker.
+        """
+        self._require(principal, Action.EVENT_SEARCH, self._own("event"))
+        now = self._clock.monotonic()
+        if self._fields is None or now - self._fields[0] > _FIELDS_SECONDS:
+            self._fields = now, self._link.ask.fields()
+        return self._fields[1]
 
     def count(
         self,

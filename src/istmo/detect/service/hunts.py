@@ -9,8 +9,10 @@ from typing import Final
 from sqlalchemy import Connection
 
 from istmo.detect.link import WorkerLink
+from istmo.detect.objects import RuleProblem
 from istmo.detect.records import rules as rule_records
 from istmo.detect.records import value_lists
+from istmo.detect.rule_import import read_upload
 from istmo.detect.service.asking import Asking
 from istmo.detect.stories import to_micros
 from istmo.detect.wire import HuntRules, RuleHits, WireRule
@@ -26,6 +28,17 @@ class Hunts(Asking):
     """Rules asked about stored events."""
 
     _link: WorkerLink
+
+    def check_rules(self, principal: Principal, text: str) -> tuple[int, list[RuleProblem]]:
+        """How many rules of a text can be used, and by line what cannot.
+
+        Raises NotAllowed, TooLarge; InvalidInput("detect.rules_unreadable") where reading takes too much.
+        """
+        self._require(principal, Action.EVENT_SEARCH, self._own("event"))
+        if len(text.encode("utf-8", "surrogatepass")) > LONGEST_RULES:
+            raise TooLarge("detect.rules_too_large", limit=LONGEST_RULES)
+        found = read_upload(text.encode("utf-8", "replace"))
+        return len(found.rules), [one.told() for one in found.problems]
 
     def hunt_rules(
         self,

@@ -82,12 +82,17 @@ class HuntHits(Struct, tag=True, frozen=True):
 
 
 class Rows(Struct, tag=True, frozen=True):
-    """Part of a search's answer, newest first; the last one is ``done``, with a problem if cut short."""
+    """Part of a search's answer, newest first; the last one is ``done``, with a problem if cut short.
+
+    ``looked``: events among which was looked so far, of ``of`` in the stretch of time.
+    """
 
     request: int
     rows: list[WireRow]
     done: bool
     problem: Problem | None = None
+    looked: int = 0
+    of: int = 0
 
 
 class RuleMatch(Struct, frozen=True, array_like=True):
@@ -254,6 +259,20 @@ class Tally(Struct, tag=True, frozen=True):
     problem: Problem | None = None
 
 
+class Fields(Struct, tag=True, frozen=True):
+    """Which fields stored events have: each with the number of segments in which some event has it.
+
+    ``segments`` are all that were looked at; not ``is_whole`` where there was no time for the others.
+    """
+
+    request: int
+    done: bool
+    fields: list[tuple[str, int]] = []
+    segments: int = 0
+    is_whole: bool = True
+    problem: Problem | None = None
+
+
 ToWeb = (
     Ready
     | Live
@@ -264,6 +283,7 @@ ToWeb = (
     | Tally
     | RuleHits
     | SqlRows
+    | Fields
     | Counted
     | Lags
     | AskKeeping

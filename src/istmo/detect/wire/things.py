@@ -145,6 +145,13 @@ class WireRow(Struct, frozen=True, array_like=True):
     raw: bytes
 
 
+class Progress(Struct, frozen=True, array_like=True):
+    """How far a search is: among how many events it has looked, of how many."""
+
+    looked: int
+    of: int
+
+
 class Problem(Struct, frozen=True, array_like=True):
     """Something about one item that could not be used; ``code`` and ``params`` as in IstmoError."""
 

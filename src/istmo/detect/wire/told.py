@@ -140,6 +140,12 @@ class AskSql(Struct, tag=True, frozen=True):
     limit: int = 1000
 
 
+class AskFields(Struct, tag=True, frozen=True):
+    """Which fields stored events have."""
+
+    request: int
+
+
 class Cancel(Struct, tag=True, frozen=True):
     """Stop a hunt or a search; it still answers with ``done``."""
 
@@ -163,6 +169,7 @@ ToWorker = (
     | Count
     | HuntRules
     | AskSql
+    | AskFields
     | Keeping
     | Cancel
     | AskStats

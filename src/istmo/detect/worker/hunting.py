@@ -11,14 +11,16 @@ import msgspec
 import structlog
 
 from istmo.clock import Clock
-from istmo.detect.aside.jobs import CountEvents, FindByRules, FindBySql, FindHits, FindRows, Found
+from istmo.detect.aside.jobs import CountEvents, FindByRules, FindBySql, FindFields, FindHits, FindRows, Found
 from istmo.detect.aside.pool import MOST_SCHEDULED, Pool
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.eventstore.times import to_micros
 from istmo.detect.wire import (
     HUNT_SECONDS,
+    AskFields,
     AskSql,
     Count,
+    Fields,
     Hunt,
     HuntHits,
     HuntRules,
@@ -48,8 +50,8 @@ _FAILED: Final = Problem("", "detect.aside_failed", {})
 _CANCELLED: Final = Problem("", "detect.search_cancelled", {})
 
 
-Asked = Search | Count | HuntRules | AskSql
-Answer = Rows | Tally | RuleHits | SqlRows
+Asked = Search | Count | HuntRules | AskSql | AskFields
+Answer = Rows | Tally | RuleHits | SqlRows | Fields
 
 
 class Requests:
@@ -137,7 +139,7 @@ class Requests:
             self._searches.pop(asked.request, None)
             self._asked.pop(asked.request, None)
 
-    def _job(self, asked: Asked) -> FindRows | CountEvents | FindByRules | FindBySql:
+    def _job(self, asked: Asked) -> FindRows | CountEvents | FindByRules | FindBySql | FindFields:
         upto, seconds = self._log.head.position, float(self._limits.search_seconds)
         if isinstance(asked, HuntRules):
             limit = max(0, min(asked.limit, self._limits.search_rows))
@@ -157,6 +159,8 @@ class Requests:
         if isinstance(asked, AskSql):
             limit = max(1, min(asked.limit, self._limits.search_rows))
             return FindBySql(asked.sql, asked.start, asked.end, limit, upto, seconds)
+        if isinstance(asked, AskFields):
+            return FindFields(upto, seconds)
         if isinstance(asked, Count):
             top = max(1, min(asked.top, self._limits.search_rows))
             bucket = max(0, asked.bucket)
@@ -225,13 +229,16 @@ def _bounds(stretch: Stretch | None, head: Position) -> tuple[Position, Position
 
 def _answer_of(asked: Asked, found: Found) -> Answer:
     if isinstance(asked, Search):
-        return Rows(asked.request, found.rows, found.done, found.problem)
+        return Rows(asked.request, found.rows, found.done, found.problem, found.looked, found.of)
     if isinstance(asked, HuntRules):
         told = found.by_rules or RuleHits(0, found.done, problem=found.problem)
         return msgspec.structs.replace(told, request=asked.request)
     if isinstance(asked, AskSql):
         table = found.table or SqlRows(0, found.done, problem=_of_sql(found.problem))
         return msgspec.structs.replace(table, request=asked.request)
+    if isinstance(asked, AskFields):
+        fields = found.fields or Fields(0, found.done, problem=found.problem)
+        return msgspec.structs.replace(fields, request=asked.request)
     tally = found.tally or Tally(asked.request, found.done, problem=found.problem)
     return msgspec.structs.replace(tally, request=asked.request)
 
@@ -243,6 +250,8 @@ def _end_of(asked: Asked, problem: Problem) -> Answer:
         return RuleHits(asked.request, True, problem=problem)
     if isinstance(asked, AskSql):
         return SqlRows(asked.request, True, problem=problem)
+    if isinstance(asked, AskFields):
+        return Fields(asked.request, True, problem=problem)
     return Tally(asked.request, True, problem=problem)
 
 
