@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from istmo.detect.objects_hunt import HuntKind, HuntPlan
 from istmo.detect.records import saved_hunts as records
 from istmo.detect.service import saved_hunts as service
-from istmo.detect.service.saved_hunts import AskedRules, rules_asked, run_of
+from istmo.detect.service.hunt_runs import AskedRules, rules_asked, run_of
 from istmo.detect.wire import Position
 from istmo.errors import Conflict, InvalidInput, IstmoError, NotAllowed, NotFound, TooLarge
 from istmo.identity import records as audit

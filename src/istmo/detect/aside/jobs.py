@@ -34,7 +34,10 @@ class Rewrite(Struct, tag=True, frozen=True):
 
 
 class FindRows(Struct, tag=True, frozen=True):
-    """``after``: where a stretch of the log begins, of which each event is told in no other stretch."""
+    """``after``: where a stretch of the log begins, of which each event is told in no other stretch.
+
+    ``pattern`` and ``before`` as of ``wire.Search``.
+    """
 
     query: str
     start: int | None
@@ -44,6 +47,8 @@ class FindRows(Struct, tag=True, frozen=True):
     seconds: float
     after: Position | None = None
     scheduled: bool = False
+    pattern: WireIndicator | None = None
+    before: int | None = None
 
 
 class CountEvents(Struct, tag=True, frozen=True):
@@ -95,6 +100,7 @@ class FindBySql(Struct, tag=True, frozen=True):
     limit: int
     upto: Position
     seconds: float
+    scheduled: bool = False
 
 
 class Found(Struct, tag=True, frozen=True):

@@ -76,6 +76,8 @@ class Tracker:
         """Events that later ones of the same observation took the place of …"""
         self.given_up = 0
         """… and searches that ended because there were too many sets to try."""
+        self.found: tuple[Moment, ...] = ()
+        """The events that made the pattern true when it last was."""
 
     def __len__(self) -> int:
         return sum(map(len, self.kept))
@@ -114,7 +116,10 @@ class Tracker:
         except _Exhausted:
             self.given_up += 1
             return None
-        return None if found is None else found.moments
+        if found is None:
+            return None
+        self.found = found.moments
+        return found.moments
 
 
 def make_tracker(whole: Any, observations: int) -> Tracker:

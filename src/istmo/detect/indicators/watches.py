@@ -111,6 +111,14 @@ def anchor_terms(plan: str) -> list[tuple[str, str]] | None:
     return [(kind, value) for sort, kind, value in anchors] if all(one[0] == "t" for one in anchors) else None
 
 
+def is_over_time(plan: str | None) -> bool:
+    """Whether a plan looks at when things happened, so that one event alone does not decide."""
+    try:
+        return plan is not None and Watch(plan).tracker is not None
+    except ValueError:
+        return False
+
+
 class Watches:
     """The patterns that are in, by row, and how an event comes to one of them."""
 

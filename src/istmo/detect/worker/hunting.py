@@ -93,7 +93,8 @@ class Requests:
         if _is_scheduled(asked):
             return sum(map(_is_scheduled, self._asked.values())) >= MOST_SCHEDULED
         if isinstance(asked, AskSql):
-            return sum(isinstance(one, AskSql) for one in self._asked.values()) >= _MOST_SQL
+            statements = [one for one in self._asked.values() if isinstance(one, AskSql)]
+            return sum(not one.scheduled for one in statements) >= _MOST_SQL
         if not isinstance(asked, HuntRules):
             return False
         hunts = [one for one in self._asked.values() if isinstance(one, HuntRules)]
@@ -156,7 +157,8 @@ class Requests:
             )
         if isinstance(asked, AskSql):
             limit = max(1, min(asked.limit, self._limits.search_rows))
-            return FindBySql(asked.sql, asked.start, asked.end, limit, upto, seconds)
+            seconds = _HUNT_SECONDS if asked.scheduled else seconds
+            return FindBySql(asked.sql, asked.start, asked.end, limit, upto, seconds, asked.scheduled)
         if isinstance(asked, Count):
             top = max(1, min(asked.top, self._limits.search_rows))
             bucket = max(0, asked.bucket)
@@ -164,7 +166,18 @@ class Requests:
         limit = max(1, min(asked.limit, self._limits.search_rows))
         upto, after = _bounds(asked.stretch, upto)
         seconds = _HUNT_SECONDS if asked.scheduled else seconds
-        return FindRows(asked.query, asked.start, asked.end, limit, upto, seconds, after, asked.scheduled)
+        return FindRows(
+            asked.query,
+            asked.start,
+            asked.end,
+            limit,
+            upto,
+            seconds,
+            after,
+            asked.scheduled,
+            asked.pattern,
+            asked.before,
+        )
 
     async def _hunt_all(self) -> None:
         while self._hunts:
@@ -215,7 +228,7 @@ class Requests:
 
 
 def _is_scheduled(asked: Asked) -> bool:
-    return isinstance(asked, (Search, HuntRules)) and asked.scheduled
+    return isinstance(asked, (Search, HuntRules, AskSql)) and asked.scheduled
 
 
 def _bounds(stretch: Stretch | None, head: Position) -> tuple[Position, Position | None]:
