@@ -27,6 +27,9 @@ _PRODUCT: Final = (b"x-elastic-product", b"Elasticsearch")
 """Official clients send nothing to a server without it."""
 _VENDOR: Final = "application/vnd.elasticsearch+json"
 _KINDS: Final = frozenset({"index", "create"})
+LONGEST_ID: Final = 512
+LONGEST_INDEX: Final = 255
+"""Bytes of an event's id, and of an index's name."""
 _YIELD_LINES: Final = 2_000
 _TYPES: Final = {401: "security_exception", 403: "security_exception", 404: "resource_not_found_exception"}
 _TYPES_BUSY: Final = "es_rejected_execution_exception"
@@ -92,6 +95,7 @@ async def take_one(desk: Desk, request: Request) -> Reply:
     """Store one document."""
     source = desk.admit(request)
     index, name = request.parts["index"], request.parts.get("id", "")
+    _check_name(index, name)
     arrived = desk.arrivals()
     with desk.holding(request) as held:
         body = await desk.read_whole(request, held)
@@ -188,6 +192,7 @@ class _Actions:
             raise InvalidInput("detect.bulk_action", action=kind[:40])
         refusal = b""
         try:
+            _check_name(index, name)
             limit = self.arrived.limits.line_bytes
             if len(document) > limit:
                 raise TooLarge("detect.line_too_long", limit=limit)
@@ -196,7 +201,10 @@ class _Actions:
             if error.code == "detect.batch_too_large":
                 raise
             self.arrived.refuse(error)
-            cause = {"type": "document_parsing_exception", "reason": error.code}
+            index, name = index[:LONGEST_INDEX], name[:LONGEST_ID]
+            is_named_wrong = error.code == "detect.bulk_name_too_long"
+            of = "illegal_argument_exception" if is_named_wrong else "document_parsing_exception"
+            cause = {"type": of, "reason": error.code}
             told = {kind: {"_index": index, "_id": name or None, "status": 400, "error": cause}}
             refusal = orjson.dumps(told)
         self._told.append((index, name, kind == "create", refusal))
@@ -240,12 +248,19 @@ def _known_action(line: bytes) -> tuple[str, str, str]:
         name = "" if name is None else str(name)
     except (orjson.JSONDecodeError, AttributeError, ValueError):
         raise InvalidInput("detect.bulk_action", action=line[:40].decode("utf-8", "replace")) from None
-    return str(kind), str(index)[:255], name[:512]
+    return str(kind), str(index), name
 
 
 def _action(line: bytes) -> tuple[str, str, str]:
     """What is to be done, into which index, under which id."""
     return _known_action(line) if len(line) < 256 else _known_action.__wrapped__(line)
+
+
+def _check_name(index: str, name: str) -> None:
+    """Elasticsearch's own bounds: a longer id would have to be cut, and two might become one."""
+    for text, limit in ((name, LONGEST_ID), (index, LONGEST_INDEX)):
+        if len(text) > limit or (not text.isascii() and len(text.encode("utf-8", "replace")) > limit):
+            raise InvalidInput("detect.bulk_name_too_long", limit=limit)
 
 
 def _key(index: str, name: str) -> bytes:
