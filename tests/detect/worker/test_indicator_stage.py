@@ -1,4 +1,4 @@
-"""The indicator stage after a failure that nobody foresaw: it begins again from what is stored."""
+"""The indicator stage: after a failure that nobody foresaw, and beside a hunt through what was stored."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import orjson
+import zstandard
 
 from istmo.detect import wire
+from istmo.model.patterns import read_pattern
 
 from .conftest import Rig
 
@@ -29,6 +31,7 @@ sys.argv = sys.argv[3:]  # without the interpreter and its -m
 runpy.run_module(sys.argv[0], run_name="__main__")
 """
 ADDRESS = "203.0.113.7"
+SYSMON = "Microsoft-Windows-Sysmon/Operational"
 
 
 def test_it_is_told_begins_again_from_what_is_stored_and_intake_goes_on(
@@ -53,3 +56,51 @@ def test_it_is_told_begins_again_from_what_is_stored_and_intake_goes_on(
     if failed not in before:
         rig.hear(wire.Notice, lambda notice: notice == failed)
     assert rig.process is not None and rig.process.poll() is None, "the worker itself lives on"
+
+
+IN_ORDER = (
+    "([domain-name:value = 'mando.example'] FOLLOWEDBY [ipv4-addr:value = '203.0.113.7']) WITHIN 600 SECONDS"
+)
+
+
+def in_order(id: str) -> wire.WireIndicator:
+    found = read_pattern(IN_ORDER)
+    return wire.WireIndicator(id, [(one.kind, one.value) for one in found.terms], None, found.plan)
+
+
+def asked_for(minute: int) -> dict[str, object]:
+    return {
+        "Channel": SYSMON,
+        "EventID": 22,
+        "UtcTime": f"2026-03-02 09:{minute:02}:00",
+        "QueryName": "mando.example",
+    }
+
+
+def connected(minute: int) -> dict[str, object]:
+    return {
+        "Channel": SYSMON,
+        "EventID": 3,
+        "UtcTime": f"2026-03-02 09:{minute:02}:00",
+        "DestinationIp": ADDRESS,
+    }
+
+
+def unpacked(state: wire.WireState) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(state.data) if state.data else b""
+
+
+def test_a_sequence_that_began_before_its_indicator_is_found(rig: Rig) -> None:
+    """One with its end before the hunt is through, and one with its end after."""
+    rig.send(asked_for(0))
+    rig.settle_stored()
+    rig.put(in_order("indicator--1"))
+    rig.send(connected(5))
+    rig.settle_stored()
+    (hit,) = rig.hunt("indicator--1")
+    assert (orjson.loads(hit.raw)["EventID"], hit.stored) == (3, True)
+    assert hit.fields == {"DestinationIp": ADDRESS, "QueryName @ 1-0": "mando.example"}
+    rig.hear(wire.Hits, lambda hits: hits.state is not None and b"1-0" in unpacked(hits.state))
+    rig.send(connected(7))
+    (hit,) = rig.hits("indicators", 1)
+    assert (hit.event_id, hit.stored) == ("1-2", False), "the stage remembers what the hunt has read"

@@ -173,7 +173,8 @@ def _hits(folder: EventFolder, job: FindHits) -> Iterator[Found]:
         yield Found(False, hits=fitting(hits[start : start + _PORTION]))
     # What is kept of it is the code alone, and damage stays until somebody mends it: it is told first.
     code = "detect.hunt_unreadable" if hunter.unreadable else "detect.hunt_cut_short" if hunter.is_cut else ""
-    yield Found(True, problem=Problem("", code, hunter.unreadable.params) if code else None)
+    problem = Problem("", code, hunter.unreadable.params) if code else None
+    yield Found(True, memory=hunter.memory(), problem=problem)
 
 
 def _later(one: int | None, other: int | None) -> int | None:

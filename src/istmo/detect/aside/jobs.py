@@ -7,6 +7,7 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Struct
 
+from istmo.detect.indicators import Moment
 from istmo.detect.wire import (
     Position,
     Problem,
@@ -104,7 +105,10 @@ class FindBySql(Struct, tag=True, frozen=True):
 
 
 class Found(Struct, tag=True, frozen=True):
-    """Part of an answer; the last one is ``done``."""
+    """Part of an answer; the last one is ``done``.
+
+    ``memory``, of hits: what patterns over time remember of all that was looked at, by indicator.
+    """
 
     done: bool
     rows: list[WireRow] = []
@@ -112,6 +116,7 @@ class Found(Struct, tag=True, frozen=True):
     tally: Tally | None = None
     by_rules: RuleHits | None = None
     table: SqlRows | None = None
+    memory: dict[str, list[list[Moment]]] = {}
     problem: Problem | None = None
 
 

@@ -94,6 +94,29 @@ class Tracker:
         self.kept = [sorted(some) for some in kept]
         return True
 
+    def precede(self, earlier: list[list[Moment]]) -> list[Moment]:
+        """Remember events of before the pattern was there as well; those since, of which each may make it
+        true together with them (``completed_by``). None where they are not of this pattern."""
+        if len(earlier) != len(self._most):
+            return []
+        since = {one.event: one for some in self.kept for one in some}
+        for number, some in enumerate(earlier):
+            own = {one.event for one in self.kept[number]}
+            merged = sorted([*self.kept[number], *(one for one in some if one.event not in own)])
+            self.kept[number] = merged[-self._most[number] :]
+        return sorted(since.values())
+
+    def completed_by(self, moment: Moment) -> tuple[Moment, ...]:
+        """Events that are remembered, this one among them, which make the pattern true; none where there are
+        none such."""
+        try:
+            search = _Search(self.kept, moment.event, moment.time)
+            found = next(self._joint(search, ALWAYS, frozenset(), True), None)
+        except _Exhausted:
+            self.given_up += 1
+            return ()
+        return () if found is None else found.moments
+
     def feed(self, moments: dict[int, Moment]) -> tuple[Moment, ...] | None:
         """One more event, by the observations that hold for it: the events, this one among them, that make
         the pattern true now. An event that is known already changes nothing."""
@@ -110,16 +133,11 @@ class Tracker:
                 self.displaced += 1
         if known:
             return None
-        try:
-            search = _Search(self.kept, new.event, new.time)
-            found = next(self._joint(search, ALWAYS, frozenset(), True), None)
-        except _Exhausted:
-            self.given_up += 1
+        found = self.completed_by(new)
+        if not found:
             return None
-        if found is None:
-            return None
-        self.found = found.moments
-        return found.moments
+        self.found = found
+        return found
 
 
 def make_tracker(whole: Any, observations: int) -> Tracker:

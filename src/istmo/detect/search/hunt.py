@@ -19,7 +19,7 @@ from istmo.detect.eventstore.lines import parse, place_of_id
 from istmo.detect.eventstore.sealed_wal import DAMAGED
 from istmo.detect.eventstore.times import event_micros
 from istmo.detect.hits import indicator_hits
-from istmo.detect.indicators import Matcher, anchor_terms, is_over_time
+from istmo.detect.indicators import Matcher, Moment, anchor_terms, is_over_time
 from istmo.detect.normalise import normalise
 from istmo.detect.search.needles import ANYTHING, Needles
 from istmo.detect.search.passing import Pass
@@ -63,6 +63,10 @@ class Hunter:
         return sorted(
             (hit for some in self._hits.values() for hit in some), key=lambda hit: (hit.time, hit.event_id)
         )
+
+    def memory(self) -> dict[str, list[list[Moment]]]:
+        """What patterns over time remember of all that, by indicator: the stage goes on from there."""
+        return self._in_time.matcher.moments()
 
     def _look(self, sought: _Sought) -> None:
         def may_hold(block: bytes) -> bool:

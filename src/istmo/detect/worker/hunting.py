@@ -15,8 +15,11 @@ from istmo.detect.aside.jobs import CountEvents, FindByRules, FindBySql, FindHit
 from istmo.detect.aside.pool import MOST_SCHEDULED, Pool
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.eventstore.times import to_micros
+from istmo.detect.hits import LONGEST_RAW
+from istmo.detect.indicators import Moment
 from istmo.detect.wire import (
     HUNT_SECONDS,
+    INDICATORS,
     AskSql,
     Count,
     Hunt,
@@ -31,7 +34,9 @@ from istmo.detect.wire import (
     Stretch,
     Tally,
     ToWeb,
+    WireHit,
     WireIndicator,
+    WireRow,
 )
 from istmo.detect.worker.indicators import IndicatorStage
 from istmo.detect.worker.link import Connection, LinkLost
@@ -200,7 +205,9 @@ class Requests:
             async with aclosing(self._find(live)) as answers:
                 async for answer in answers:
                     problem = answer.problem
-                    await self._tell(answer)
+                    await self._tell(answer.hits)
+                    for id_, earlier in answer.memory.items():
+                        await self._go_on(live[id_][0], earlier)
         for request in self._running:
             await self._send(HuntHits(request, [], True, problem))
 
@@ -213,10 +220,18 @@ class Requests:
         )
         return self._pool.run(job)
 
-    async def _tell(self, answer: Found) -> None:
+    async def _go_on(self, indicator: WireIndicator, earlier: list[list[Moment]]) -> None:
+        """The stage remembers what came before the indicator, and what has come since is asked about anew."""
+        for event, fields in await self._stage.precede(indicator, earlier):
+            job = FindRows(f"id:{event}", None, None, 1, self._log.head.position, _HUNT_SECONDS)
+            async with aclosing(self._pool.run(job)) as answers:
+                async for answer in answers:
+                    await self._tell([_hit_of(indicator.id, row, fields) for row in answer.rows])
+
+    async def _tell(self, found: list[WireHit]) -> None:
         for request, ids in list(self._running.items()):
             wanted = set(ids)
-            hits = [hit for hit in answer.hits if hit.subject in wanted]
+            hits = [hit for hit in found if hit.subject in wanted]
             if hits:
                 await self._send(HuntHits(request, hits, False))
 
@@ -225,6 +240,13 @@ class Requests:
             await self._connection.send(message)
         except LinkLost:
             log.info("answer_to_nobody")
+
+
+def _hit_of(indicator: str, row: WireRow, fields: dict[str, str]) -> WireHit:
+    raw = row.raw[:LONGEST_RAW]
+    return WireHit(
+        INDICATORS, indicator, row.event_id, row.time, row.host, fields, raw, True, row.received, row.source
+    )
 
 
 def _is_scheduled(asked: Asked) -> bool:
