@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from istmo.detect.eventstore.lines import snug_json
 from istmo.detect.stories import HUNT, to_micros
 from istmo.detect.wire import WireHit
 from istmo.errors import InvalidInput
@@ -39,7 +40,7 @@ def hit_of_row(hunt: str, columns: Iterable[str], row: bytes, now: int) -> WireH
         _micros(values.get("time"), now),
         host if isinstance(host, str) else "",
         fields,
-        orjson.dumps(values),
+        snug_json(values),
         True,
         now,
     )

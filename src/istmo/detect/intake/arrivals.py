@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from istmo.detect.eventstore.lines import plain_json, read_event
+from istmo.detect.eventstore.lines import plain_json, read_event, snug_json
 from istmo.errors import InvalidInput, IstmoError, TooLarge
 from istmo.settings import Limits
 
@@ -64,7 +64,7 @@ class Arrivals:
     def add_made(self, data: dict[str, Any], key: bytes = b"") -> None:
         """Take an event that was made here out of something that is no JSON."""
         try:
-            raw = orjson.dumps(data)
+            raw = snug_json(data)
         except TypeError:  # half of a character, a number of a hundred digits
             raw, data = self._plain(data)
         if len(raw) > self.limits.line_bytes:
@@ -86,7 +86,7 @@ class Arrivals:
         data: dict[str, Any] = {"message": text, UNREADABLE: code.removeprefix("detect.")}
         if encoding:
             data[ENCODING] = encoding
-        return orjson.dumps(data), data
+        return snug_json(data), data
 
     def refuse(self, error: IstmoError) -> None:
         """Count an event that is not kept."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from istmo.detect.eventstore.lines import snug_json
 from istmo.detect.intake.arrivals import Arrivals
 from istmo.detect.intake.asking import Handler, Reply, Request, json_reply
 from istmo.detect.intake.desk import Desk
@@ -87,7 +88,7 @@ async def take(desk: Desk, request: Request) -> Reply:
             if number % _YIELD_LINES == _YIELD_LINES - 1:
                 await asyncio.sleep(0)
         del body  # its events are copies
-        doubled = await desk.store(source, actions.arrived)
+        doubled = await desk.store(source, actions.arrived, held)
     return _reply(request, b'{"took":0,"errors":%b,"items":[%b]}' % actions.items(doubled))
 
 
@@ -100,7 +101,7 @@ async def take_one(desk: Desk, request: Request) -> Reply:
     with desk.holding(request) as held:
         body = await desk.read_whole(request, held)
         arrived.add(body, _key(index, name))
-        doubled = await desk.store(source, arrived)
+        doubled = await desk.store(source, arrived, held)
     status, told = _item(index, name, is_new=not doubled, is_create="_create" in request.path)
     return _reply(request, told, status)
 
@@ -206,7 +207,7 @@ class _Actions:
             of = "illegal_argument_exception" if is_named_wrong else "document_parsing_exception"
             cause = {"type": of, "reason": error.code}
             told = {kind: {"_index": index, "_id": name or None, "status": 400, "error": cause}}
-            refusal = orjson.dumps(told)
+            refusal = snug_json(told)
         self._told.append((index, name, kind == "create", refusal))
 
     def items(self, doubled: frozenset[int]) -> tuple[bytes, bytes]:
@@ -277,14 +278,14 @@ def _item(index: str, name: str, *, is_new: bool, is_create: bool) -> tuple[int,
         return 201, _told_item(index, name, "created", 201) if name else _plain_item(index)
     if is_create:  # what clients take for "it is there already", and go on
         cause = {"type": "version_conflict_engine_exception", "reason": f"[{name}]: document already exists"}
-        return 409, orjson.dumps({"_index": index, "_id": name, "status": 409, "error": cause})
+        return 409, snug_json({"_index": index, "_id": name, "status": 409, "error": cause})
     return 200, _told_item(index, name, "updated", 200)
 
 
 def _told_item(index: str, name: str | None, result: str, status: int) -> bytes:
     shards = {"total": 1, "successful": 1, "failed": 0}
     told: dict[str, Any] = {"_index": index, "_id": name, "_version": 1, "result": result, "_shards": shards}
-    return orjson.dumps(told | {"_seq_no": 0, "_primary_term": 1, "status": status})
+    return snug_json(told | {"_seq_no": 0, "_primary_term": 1, "status": status})
 
 
 def _reply(request: Request, body: bytes, status: int = 200) -> Reply:
