@@ -24,7 +24,7 @@ from istmo.clock import ManualClock
 from istmo.detect.objects import AlertFilter, Status
 from istmo.detect.objects_hunt import HuntKind, HuntPlan
 from istmo.detect.records import saved_hunts
-from istmo.detect.service.saved_hunts import run_of
+from istmo.detect.service.hunt_runs import run_of
 from istmo.detect.stories import Stories
 from istmo.detect.wire import Problem, WireHit
 from istmo.founding import found_node

@@ -12,7 +12,7 @@ from istmo.detect.objects_hunt import HuntKind, HuntPlan
 from istmo.detect.objects_source import Sent
 from istmo.detect.records import rules, saved_hunts, sources
 from istmo.detect.scheduled_hunts import HUNT_TLP, ITSELF
-from istmo.detect.service.saved_hunts import run_of
+from istmo.detect.service.hunt_runs import run_of
 from istmo.detect.stories import Heading, Stories
 from istmo.detect.wire import Problem, RuleCost, SourceCount, WireHit
 from istmo.model import instants

@@ -13,7 +13,7 @@ from web_site import Site, csrf_in, make_site
 
 from istmo.clock import ManualClock
 from istmo.detect.objects_hunt import SavedHunt
-from istmo.detect.wire import Problem, RuleFound, RuleHits, RuleMatch, WireRow
+from istmo.detect.wire import Problem, RuleFound, RuleHits, RuleMatch, SqlRows, WireRow
 from istmo.policy.principals import Operator
 
 FORM = {"name": "Quién soy", "kind": "query", "text": "Image:*whoami.exe", "window": "7d", "level": "low"}
@@ -133,6 +133,36 @@ def test_a_run_shows_its_events_or_says_why_not(
     monkeypatch.setattr(link, "hunt_rules", lambda *_: (one for one in [*parts, RuleHits(1, True)]))
     found = send(ana, f"/hunts/{saved(site, 'regla').id}/run").text
     assert "9 eventos" in found and "id:1-8" in found and "Una regla" in found
+
+
+def test_a_run_by_sql_shows_its_rows_and_one_by_a_pattern_the_fields(
+    site: Site, ana: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = site.node.link.ask
+    text = "SELECT host, count(*) AS n FROM events GROUP BY host"
+    assert send(ana, "/hunts", **{**FORM, "name": "suma", "kind": "sql", "text": text}).status_code == 303
+    parts = [
+        SqlRows(1, False, [("host", "VARCHAR"), ("n", "BIGINT")], [b'["<b>PC</b>",7]', b"[null,[1]]"]),
+        SqlRows(1, True, problem=Problem("", "detect.sql_cut_rows", {"limit": 2})),
+    ]
+    monkeypatch.setattr(link, "sql", lambda *_, **__: (one for one in parts))
+    found = send(ana, f"/hunts/{saved(site, 'suma').id}/run").text
+    assert "2 filas encontradas" in found and "&lt;b&gt;PC" in found and "[1]" in found and "—" in found
+    assert 'data-label="n"' in found and 'class="notice warn"' in found
+    pattern = "[ipv4-addr:value = '203.0.113.7']"
+    assert (
+        send(ana, "/hunts", **{**FORM, "name": "dir", "kind": "pattern", "text": pattern}).status_code == 303
+    )
+    row = WireRow("1-7", 1_772_442_000_000_000, 0, "s", "CAJA-1", b"{}", {"DestinationIp": "203.0.113.7"})
+    monkeypatch.setattr(link, "search", lambda *_, **__: (one for one in (row,)))
+    found = send(ana, f"/hunts/{saved(site, 'dir').id}/run").text
+    assert "DestinationIp" in found and "203.0.113.7" in found
+    for kind, text in (("pattern", "[x-a:b = 'c']"), ("pattern", "[ipv4-addr"), ("sql", "x" * 20_000)):
+        answer = send(ana, "/hunts", **{**FORM, "kind": kind, "text": text})
+        assert answer.status_code in (413, 422) and 'id="text-wrong"' in answer.text, (
+            kind,
+            answer.status_code,
+        )
 
 
 def test_a_page_does_not_wait_for_minutes(

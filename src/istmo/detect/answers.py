@@ -215,16 +215,16 @@ def list_json(one: ValueList) -> ValueListShape:
 
 
 def row_line(row: WireRow, names: Mapping[str, str]) -> bytes:
-    """A stored event as one line of JSON; the event itself as it came."""
-    head = orjson.dumps(
-        {
-            "id": row.event_id,
-            "time": _time(from_micros(row.time)),
-            "received": _time(from_micros(row.received)),
-            "source": names.get(row.source, row.source),
-            "host": row.host,
-        }
-    )
+    """A stored event as one line of JSON; the event itself as it came. ``matched``, of a search by a pattern:
+    the fields by which it holds."""
+    told = {
+        "id": row.event_id,
+        "time": _time(from_micros(row.time)),
+        "received": _time(from_micros(row.received)),
+        "source": names.get(row.source, row.source),
+        "host": row.host,
+    }
+    head = orjson.dumps(told | {"matched": row.fields} if row.fields else told)
     # What is stored was checked to be one JSON object in one line, so it can stand where it is.
     return head[:-1] + b',"event":' + row.raw.strip() + b"}\n"
 

@@ -233,14 +233,19 @@ def search_events(
     start: Annotated[str, QueryParameter(name="from")] = "",
     end: Annotated[str, QueryParameter(name="to")] = "",
     limit: int = 100,
+    pattern: str = "",
 ) -> Stream:
-    """Stored events as newline JSON, newest first, as they are found; the last line has ``done``."""
+    """Stored events as newline JSON, newest first, as they are found; the last line has ``done``.
+
+    ``pattern``: a STIX pattern; of the events that answer ``q``, those that make it true.
+    """
     rows = detect.search(
         asker.principal,
         q,
         start=instants.parse(start) if start else None,
         end=instants.parse(end) if end else None,
         limit=limit,
+        pattern=pattern,
     )
     names = detect.source_names(asker.principal)
     return Stream(heard(RowLines(rows, names, asker, catalogue)), media_type=NDJSON)

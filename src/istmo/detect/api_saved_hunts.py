@@ -8,6 +8,7 @@ from litestar.response import Stream
 
 from istmo.detect.api_hunt import RuleLines
 from istmo.detect.api_lines import NDJSON, RowLines
+from istmo.detect.api_sql import TableLines
 from istmo.detect.hunt_answers import hunt_json, run_json
 from istmo.detect.objects import LEVELS, Level
 from istmo.detect.objects_hunt import HuntKind, HuntPlan
@@ -25,9 +26,10 @@ LONGEST = 1 << 20
 
 
 class HuntRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """A hunt as its owner gives it. ``kind``: query, rules; ``text``: the query; Sigma rules as YAML, ids of
-    the node's rules one a line, or ``all``. ``window``, ``every``: lengths of time such as ``24h``; ``every``
-    empty for no schedule. ``version``, where a hunt is changed: the one that was seen.
+    """A hunt as its owner gives it. ``kind``: query, rules, pattern, sql; ``text``: the query; Sigma rules as
+    YAML, ids of the node's rules one a line, or ``all``; a STIX pattern; one SELECT. ``window``, ``every``:
+    lengths of time such as ``24h``; ``every`` empty for no schedule. ``version``, where a hunt is changed:
+    the one that was seen.
     """
 
     name: str
@@ -50,7 +52,7 @@ class HuntSwitch(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class HuntAsk(msgspec.Struct, forbid_unknown_fields=True):
-    """How many events, or matches, are told one by one at most."""
+    """How many events, matches, or rows, are told one by one at most."""
 
     limit: int = 100
 
@@ -125,7 +127,8 @@ def list_runs(hunt_id: str, asker: Asker, detect: Detect, catalogue: Catalogue) 
     status_code=200,
     sync_to_thread=True,
     operation_class=operation_with_answer(
-        "What a search answers, or what a hunt by rules answers; the last line has ``done``.", {NDJSON: TEXT}
+        "What a search answers, or what a hunt by rules or SQL answers; the last line has ``done``.",
+        {NDJSON: TEXT},
     ),
 )
 def run_hunt(hunt_id: str, data: HuntAsk, asker: Asker, detect: Detect, catalogue: Catalogue) -> Stream:
@@ -134,6 +137,9 @@ def run_hunt(hunt_id: str, data: HuntAsk, asker: Asker, detect: Detect, catalogu
     if hunt.plan.kind is HuntKind.RULES:
         parts = detect.run_rules(asker.principal, hunt, limit=data.limit)
         return Stream(RuleLines(parts, asker, catalogue), media_type=NDJSON)
+    if hunt.plan.kind is HuntKind.SQL:
+        table = detect.run_sql(asker.principal, hunt, limit=data.limit)
+        return Stream(TableLines(table, asker, catalogue), media_type=NDJSON)
     rows = detect.run_query(asker.principal, hunt, limit=data.limit)
     names = detect.source_names(asker.principal)
     return Stream(RowLines(rows, names, asker, catalogue), media_type=NDJSON)

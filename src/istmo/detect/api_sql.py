@@ -60,10 +60,10 @@ def ask_by_sql(
         end=instants.parse(end) if end else None,
         limit=limit,
     )
-    return Stream(heard(_Lines(parts, asker, catalogue)), media_type=NDJSON)
+    return Stream(heard(TableLines(parts, asker, catalogue)), media_type=NDJSON)
 
 
-class _Lines(Iterator[bytes]):
+class TableLines(Iterator[bytes]):
     """The answer's lines. Closing it (the client has gone) calls the statement off."""
 
     def __init__(self, parts: Generator[SqlRows], asker: Asker, catalogue: Catalogue) -> None:

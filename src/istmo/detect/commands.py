@@ -190,6 +190,7 @@ def _refused(code: str, limits: Limits | None) -> dict[str, str]:
 @option("--histogram", default="", metavar="15m|1h|1d", help="detect.command.search.histogram")
 @option("--rules", default="", metavar="FILE|all", help="detect.command.search.rules")
 @option("--sql", default="", metavar="SELECT…", help="detect.command.search.sql")
+@option("--pattern", default="", metavar="[…]", help="detect.command.search.pattern")
 @told
 def search(
     teller: Teller,
@@ -202,12 +203,15 @@ def search(
     histogram: str,
     rules: str,
     sql: str,
+    pattern: str,
 ) -> None:
     """Stored events, newest first: a line each, as they are found; status 1 where they are not all.
 
     With ``--by`` or ``--histogram`` they are counted instead; with ``--rules`` Sigma rules say which ones,
-    with ``--sql`` a SELECT.
+    with ``--sql`` a SELECT; with ``--pattern`` a STIX pattern, among those that answer the query.
     """
+    if pattern and (by or histogram or rules or sql):
+        raise InvalidInput("detect.pattern_alone")
     if sql:
         if query or by or histogram or rules:
             raise InvalidInput("detect.sql_no_query")
@@ -225,7 +229,8 @@ def search(
         return
     shown, problem = 0, None
     with teller.client() as node:
-        for row in node.stream("/api/v1/events/search", q=_bounded(query, start, end), limit=limit):
+        asked = {"pattern": pattern} if pattern else {}
+        for row in node.stream("/api/v1/events/search", q=_bounded(query, start, end), limit=limit, **asked):
             if teller.json:
                 teller.print_json_line(row)
             elif not row.get("done"):

@@ -11,6 +11,7 @@ import orjson
 import yaml
 
 from istmo.detect.commands_rule_hunt import tell_matches
+from istmo.detect.commands_sql import tell_table
 from istmo.errors import InvalidInput, NotFound, TooLarge
 from istmo.kit.cli import Teller, argument, command, group, option, say, told
 from istmo.kit.client import NodeClient
@@ -54,6 +55,8 @@ def list_(teller: Teller) -> None:
 @argument("name")
 @option("--query", default="", help="detect.command.hunts.query")
 @option("--rules", default="", metavar="FILE|all", help="detect.command.hunts.rules")
+@option("--pattern", default="", metavar="[…]", help="detect.command.hunts.pattern")
+@option("--sql", default="", metavar="SELECT…", help="detect.command.hunts.sql")
 @option("--description", default="", help="detect.command.hunts.description")
 @option("--window", default="24h", show_default=True, metavar="DURATION", help="detect.command.hunts.window")
 @option("--every", default="", metavar="DURATION", help="detect.command.hunts.every")
@@ -66,6 +69,8 @@ def save(
     name: str,
     query: str,
     rules: str,
+    pattern: str,
+    sql: str,
     description: str,
     window: str,
     every: str,
@@ -74,13 +79,15 @@ def save(
     shared: bool,
 ) -> None:
     """Keep a question under a name."""
-    if bool(query.strip()) == bool(rules.strip()):
+    given = {"query": query, "rules": rules, "pattern": pattern, "sql": sql}
+    kinds = [kind for kind, text in given.items() if text.strip()]
+    if len(kinds) != 1:
         raise InvalidInput("detect.hunts_one_question")
     asked = {
         "name": name,
         "description": description,
-        "kind": "rules" if rules else "query",
-        "text": _rules_text(rules) if rules else query,
+        "kind": kinds[0],
+        "text": _rules_text(rules) if rules else given[kinds[0]],
         "window": window,
         "every": every,
         "alert": alert,
@@ -141,6 +148,9 @@ def run(teller: Teller, name: str, limit: int) -> None:
         rows = node.stream_post(f"{_path(hunt)}/run", {"limit": limit})
         if hunt["kind"] == "rules":
             tell_matches(teller, rows)
+            return
+        if hunt["kind"] == "sql":
+            tell_table(teller, rows)
             return
         shown, problem = 0, None
         for row in rows:

@@ -19,6 +19,13 @@ _WIDEST: Final = 60
 
 def ask_by_sql(teller: Teller, statement: str, start: str, end: str, limit: int | None) -> None:
     """Rows as they come, under the names of their columns; status 1 where they are not all."""
+    with teller.client() as node:
+        times = asked_times(start, end)
+        tell_table(teller, node.stream_post("/api/v1/events/sql", statement.encode(), limit=limit, **times))
+
+
+def tell_table(teller: Teller, answer: Iterable[Any]) -> None:
+    """A statement's lines as they come; status 1 where they are not all."""
     last: dict[str, Any] = {}
 
     def rows(lines: Iterable[Any]) -> Iterator[Any]:
@@ -27,14 +34,12 @@ def ask_by_sql(teller: Teller, statement: str, start: str, end: str, limit: int 
                 last.update(line)
             yield line
 
-    with teller.client() as node:
-        times = asked_times(start, end)
-        lines = rows(node.stream_post("/api/v1/events/sql", statement.encode(), limit=limit, **times))
-        if teller.json:
-            for line in lines:
-                teller.print_json_line(line)
-        else:
-            _show(teller, lines)
+    lines = rows(answer)
+    if teller.json:
+        for line in lines:
+            teller.print_json_line(line)
+    else:
+        _show(teller, lines)
     if not last:
         raise InvalidInput("detect.sql_broken")
     if not teller.json:

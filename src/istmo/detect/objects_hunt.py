@@ -16,10 +16,12 @@ FAILED_TOO_OFTEN = 3
 
 
 class HuntKind(StrEnum):
-    """What a hunt's text is written in. SQL will be one more."""
+    """What a hunt's text is written in."""
 
     QUERY = "query"
     RULES = "rules"
+    PATTERN = "pattern"
+    SQL = "sql"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class HuntPlan:
     name: str
     kind: HuntKind
     text: str
-    """The query; or Sigma rules as YAML, ids of the node's rules one a line, or ``all``."""
+    """The query; Sigma rules as YAML, ids of the node's rules one a line, or ``all``; a STIX pattern; or one
+    SELECT."""
     description: str = ""
     window: int = 86_400
     """How far back it looks: each run that somebody asks for, and the first by itself."""
@@ -55,7 +58,8 @@ class HuntRun:
     begun: datetime
     ended: datetime
     found: int
-    """Events; of a run that met its bound, as many as it told."""
+    """Events, or rows of SQL (by itself: those that the run before had not); of a run that met its bound, as
+    many as it told."""
     is_whole: bool
     """Whether all that was to be seen was seen, and all that was found was told."""
     problem: str = ""

@@ -28,6 +28,7 @@ from istmo.detect.wire import (
     Stats,
     Stretch,
     Tally,
+    WireIndicator,
     WireRow,
 )
 from istmo.errors import InvalidInput, Unavailable
@@ -38,8 +39,10 @@ _CUT_SHORT: Final = (
     "detect.search_cut_and_unreadable",
     "detect.segments_unreadable",
     "detect.search_cancelled",
+    "detect.pattern_forgot",
 )
 """Problems of an answer that is good as far as it goes, also where it holds no row at all."""
+_NOT_ASKABLE: Final = ("detect.query_", "detect.pattern_not_served")
 _SILENT_SECONDS: Final = 60.0
 """A hunt by rules that says nothing for so long is given up: it reads its rules, then tells every second."""
 _SQL_PATIENCE: Final = 3.0
@@ -94,24 +97,33 @@ class Questions:
             self._forget_request(request)
 
     def search(
-        self, query: str, start: int | None, end: int | None, limit: int, *, stretch: Stretch | None = None
+        self,
+        query: str,
+        start: int | None,
+        end: int | None,
+        limit: int,
+        *,
+        stretch: Stretch | None = None,
+        pattern: WireIndicator | None = None,
+        before: int | None = None,
     ) -> Generator[WireRow | wire.Problem]:
         """Stored events, newest first, as they are found; a problem where the answer is cut short.
 
         ``start`` and ``end`` in µs since 1970. With a ``stretch`` it runs as what nobody waits for does.
+        ``pattern`` and ``before`` as of ``wire.Search``.
         Raises before the first row InvalidInput for a query that cannot be read,
         Unavailable("detect.worker_away") without a worker.
         """
         scheduled = stretch is not None
         seconds = wire.HUNT_SECONDS if scheduled else self._seconds
         request, answers = self._ask(
-            lambda number: Search(number, query, start, end, limit, stretch, scheduled)
+            lambda number: Search(number, query, start, end, limit, stretch, scheduled, pattern, before)
         )
         rows = self._rows(request, answers, seconds)
         first = next(rows, None)
         if isinstance(first, wire.Problem) and first.code not in _CUT_SHORT:
             rows.close()
-            kind = InvalidInput if first.code.startswith("detect.query_") else Unavailable
+            kind = InvalidInput if first.code.startswith(_NOT_ASKABLE) else Unavailable
             raise kind(first.code, **first.params)
         return _with_first(first, rows)
 
@@ -186,15 +198,17 @@ class Questions:
             raise Unavailable(first.problem.code, **first.problem.params)
         return _with_first(first, parts)
 
-    def sql(self, sql: str, start: int | None, end: int | None, limit: int) -> Generator[SqlRows]:
+    def sql(
+        self, sql: str, start: int | None, end: int | None, limit: int, *, scheduled: bool = False
+    ) -> Generator[SqlRows]:
         """What one SELECT over stored events gives, as it comes; the last part is ``done``, and has a problem
         where that is not all.
 
         Raises before the first part InvalidInput for a statement that cannot be run, Unavailable
         ("detect.worker_away", "detect.search_busy"); one that takes long tells it in the last part. Closing
-        it calls the statement off.
+        it calls the statement off. ``scheduled``: it runs as what nobody waits for does.
         """
-        request, answers = self._ask(lambda number: AskSql(number, sql, start, end, limit))
+        request, answers = self._ask(lambda number: AskSql(number, sql, start, end, limit, scheduled))
         parts = self._parts(request, answers, SqlRows, "detect.sql_cut_short")
         patience = self._clock.monotonic() + _SQL_PATIENCE
         first = next(parts)

@@ -1,8 +1,9 @@
 """Saved hunts that run by themselves: what is due, one after another, each from where it ended.
 
-A run takes a stretch of the event log, from the place where the last one got to up to the log's head. That
-place, the run and the alert about what was found are stored in one transaction: a node that is killed in
-between asks the same again, and tells it once. See ``docs/decisions/027-saved-hunts.md``.
+A run takes a stretch of the event log, from the place where the last one got to up to the log's head; one by
+SQL takes its whole window, and tells the rows that the run before had not. That place, or those rows, the run
+and the alert about what was found are stored in one transaction: a node that is killed in between asks the
+same again, and tells it once. See ``docs/decisions/027-saved-hunts.md``.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ import orjson
 import structlog
 
 from istmo.clock import Clock
+from istmo.detect.hunted_rows import digest_of, hit_of_row
 from istmo.detect.link import WorkerLink
 from istmo.detect.objects_hunt import FAILED_TOO_OFTEN, HuntKind, SavedHunt
 from istmo.detect.records import saved_hunts as records
 from istmo.detect.records import value_lists
 from istmo.detect.search.quoting import quoted_fields
+from istmo.detect.service.hunt_runs import micros_since, rules_asked, run_of
 from istmo.detect.service.hunts import asked_rules
-from istmo.detect.service.saved_hunts import micros_since, next_due, rules_asked, run_of
-from istmo.detect.stories import HUNT, KEPT_AT_EACH_END, Heading, Stories, event_position
+from istmo.detect.service.patterns import PARTLY, asked_pattern, sought
+from istmo.detect.service.saved_hunts import next_due
+from istmo.detect.stories import HUNT, KEPT_AT_EACH_END, Heading, Stories, event_position, to_micros
 from istmo.detect.wire import HuntRules, Position, Problem, RuleMatch, Stretch, WireHit, WireRow
 from istmo.errors import IstmoError, NotAllowed, Unavailable
 from istmo.model.markings import Tlp
@@ -42,7 +46,17 @@ NOT_NOW: Final = frozenset({"detect.worker_away", "detect.search_busy", "detect.
 """Why a run did not take place: it does at the next look, and counts as no failure."""
 CUT_SHORT: Final = frozenset({"detect.search_cut_short", "detect.search_cut_and_unreadable"})
 """A run that ended before its end: what it told is right, and not all."""
-GOOD_AS_FAR: Final = frozenset({"detect.segments_unreadable", "detect.search_cut_at"})
+GOOD_AS_FAR: Final = frozenset(
+    (
+        "detect.segments_unreadable",
+        "detect.search_cut_at",
+        "detect.pattern_forgot",
+        "detect.pattern_partly",
+        "detect.sql_cut_bytes",
+        "detect.sql_cut_rows",
+        "detect.sql_unreadable",
+    )
+)
 """What asking again would only repeat: the run says so and the hunt goes on behind it."""
 
 
@@ -57,6 +71,8 @@ class Outcome:
     hits: list[WireHit] = field(default_factory=list)
     found: int = 0
     problem: Problem | None = None
+    rows: dict[bytes, WireHit] = field(default_factory=dict)
+    """Of a hunt by SQL: every row, by its digest."""
 
     @property
     def is_through(self) -> bool:
@@ -139,16 +155,22 @@ class ScheduledHunts:
         after = hunt.upto if hunt.upto is not None and hunt.upto <= head else None
         since = micros_since(hunt, begun) if after is None else None
         outcome = Outcome()
-        if after != head:
+        if after != head or hunt.plan.kind is HuntKind.SQL:
             outcome = self._asked(hunt, Stretch(after or Position(), head), since)
         self._keep(hunt, outcome, begun, head)
 
     def _asked(self, hunt: SavedHunt, stretch: Stretch, since: int | None) -> Outcome:
         try:
             self._require_searching()
-            if hunt.plan.kind is HuntKind.QUERY:
-                return self._ask_query(hunt, stretch, since)
-            return self._ask_rules(hunt, stretch, since)
+            match hunt.plan.kind:
+                case HuntKind.QUERY:
+                    return self._ask_query(hunt, stretch, since)
+                case HuntKind.PATTERN:
+                    return self._ask_pattern(hunt, stretch, since)
+                case HuntKind.SQL:
+                    return self._ask_sql(hunt)
+                case HuntKind.RULES:
+                    return self._ask_rules(hunt, stretch, since)
         except IstmoError as error:
             if error.code in NOT_NOW:
                 raise _NotNow from None
@@ -164,9 +186,30 @@ class ScheduledHunts:
             raise NotAllowed("detect.not_allowed", action=str(Action.EVENT_SEARCH), why=why)
 
     def _ask_query(self, hunt: SavedHunt, stretch: Stretch, since: int | None) -> Outcome:
+        rows, problem = self._gathered(
+            self._link.ask.search(hunt.plan.text, since, None, self._most, stretch=stretch)
+        )
+        hits = [_hit_of_row(hunt.id, one) for one in rows]
+        return Outcome(_with_fields(hits, hunt.plan.text), len(hits), problem)
+
+    def _ask_pattern(self, hunt: SavedHunt, stretch: Stretch, since: int | None) -> Outcome:
+        """What lies in the stretch; a pattern over time may have begun before it, within the window."""
+        pattern = asked_pattern(hunt.plan.text)
+        before = micros_since(hunt, self._clock.now())
+        rows, problem = self._gathered(
+            self._link.ask.search(
+                "", since, None, self._most, stretch=stretch, pattern=sought(pattern), before=before
+            )
+        )
+        if problem is None and pattern.not_detected is not None:
+            problem = PARTLY
+        hits = [_hit_of_row(hunt.id, one) for one in rows]
+        return Outcome(hits, len(hits), problem)
+
+    def _gathered(self, answers: Iterable[WireRow | Problem]) -> tuple[list[WireRow], Problem | None]:
         rows: list[WireRow] = []
         problem: Problem | None = None
-        for one in self._link.ask.search(hunt.plan.text, since, None, self._most, stretch=stretch):
+        for one in answers:
             if isinstance(one, Problem):
                 problem = one
             else:
@@ -175,8 +218,23 @@ class ScheduledHunts:
             problem = Problem("", "detect.search_cut_at", {"limit": self._most})
         if problem is not None and problem.code in NOT_NOW:
             raise _NotNow
-        hits = [_hit_of_row(hunt.id, one) for one in rows]
-        return Outcome(_with_fields(hits, hunt.plan.text), len(hits), problem)
+        return rows, problem
+
+    def _ask_sql(self, hunt: SavedHunt) -> Outcome:
+        now = self._clock.now()
+        columns: list[str] = []
+        rows: list[bytes] = []
+        problem: Problem | None = None
+        for part in self._link.ask.sql(
+            hunt.plan.text, micros_since(hunt, now), None, self._most, scheduled=True
+        ):
+            columns = columns or [name for name, _ in part.columns]
+            rows += part.rows
+            problem = part.problem or problem
+        if problem is not None and problem.code in NOT_NOW:
+            raise _NotNow
+        found = {digest_of(one): hit_of_row(hunt.id, columns, one, to_micros(now)) for one in rows}
+        return Outcome(found=len(found), problem=problem, rows=found)
 
     def _ask_rules(self, hunt: SavedHunt, stretch: Stretch, since: int | None) -> Outcome:
         asked = rules_asked(hunt.plan.text)
@@ -209,6 +267,10 @@ class ScheduledHunts:
             places = {event_position(one.event_id): one for one in outcome.hits}
             known = records.told_among(tx.connection, found.row, places)
             fresh = [one for place, one in places.items() if place not in known]
+            if found.plan.kind is HuntKind.SQL and outcome.is_through:
+                before = records.rows_before(tx.connection, found.row)
+                fresh = [one for digest, one in outcome.rows.items() if digest not in before]
+                records.keep_rows(tx.connection, found.row, outcome.rows.keys())
             if fresh and found.plan.is_alerting:
                 heading = Heading(found.plan.name, found.plan.level, HUNT_TLP, self._context().member, None)
                 self._stories.store_scheduled(tx, found.id, heading, fresh)
@@ -232,7 +294,10 @@ class ScheduledHunts:
 
 
 def _hit_of_row(hunt: str, row: WireRow) -> WireHit:
-    return WireHit(HUNT, hunt, row.event_id, row.time, row.host, {}, row.raw, True, row.received, row.source)
+    fields = dict(row.fields)
+    return WireHit(
+        HUNT, hunt, row.event_id, row.time, row.host, fields, row.raw, True, row.received, row.source
+    )
 
 
 def _hits_of_matches(hunt: str, matches: Iterable[RuleMatch]) -> list[WireHit]:

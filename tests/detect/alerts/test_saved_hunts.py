@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from istmo.detect.objects_hunt import HuntKind, HuntPlan
 from istmo.detect.records import saved_hunts as records
 from istmo.detect.service import saved_hunts as service
-from istmo.detect.service.saved_hunts import AskedRules, rules_asked, run_of
+from istmo.detect.service.hunt_runs import AskedRules, rules_asked, run_of
 from istmo.detect.wire import Position
 from istmo.errors import Conflict, InvalidInput, IstmoError, NotAllowed, NotFound, TooLarge
 from istmo.identity import records as audit
@@ -133,6 +133,9 @@ UNUSABLE: tuple[tuple[dict[str, Any], type[IstmoError], str], ...] = (
     ({"every": 59}, InvalidInput, "detect.hunt_every"),
     ({"every": 32 * 86_400}, InvalidInput, "detect.hunt_every"),
     ({"description": "d" * 2001}, InvalidInput, "detect.hunt_description"),
+    ({"kind": HuntKind.PATTERN, "text": "[ipv4-addr:value ="}, InvalidInput, "pattern.unfinished"),
+    ({"kind": HuntKind.PATTERN, "text": "[x-a:b = 'c']"}, InvalidInput, "detect.pattern_not_served"),
+    ({"kind": HuntKind.SQL, "text": "SELECT '" + "x" * 16_384 + "'"}, TooLarge, "detect.sql_too_long"),
     ({"kind": HuntKind.RULES, "text": "title: x"}, InvalidInput, "detect.hunt_no_usable_rule"),
     ({"kind": HuntKind.RULES, "text": "a: [" + "[" * 5000}, InvalidInput, "detect.hunt_no_usable_rule"),
     ({"kind": HuntKind.RULES, "text": RULE_ID}, NotFound, "detect.no_rule"),
@@ -189,6 +192,42 @@ def test_an_owner_has_no_two_hunts_of_one_name(room: Room) -> None:
             act()
     room.detect.change_hunt(ANALYST, hunt.id, replace(PLAN, text="x"), 1)
     assert sorted(names(room, ANALYST, query="QUI")) == ["Quién soy"] and len(names(room, ANALYST)) == 2
+
+
+def test_of_two_that_come_in_at_one_instant_the_second_is_told_in_words(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where each was told that there is none of that name yet."""
+    room.detect.save_hunt(ANALYST, PLAN)
+    other = room.detect.save_hunt(ANALYST, replace(PLAN, name="otra"))
+    monkeypatch.setattr(records, "is_named", lambda *_: False)
+    for act in (
+        lambda: room.detect.save_hunt(ANALYST, PLAN),
+        lambda: room.detect.change_hunt(ANALYST, other.id, PLAN, 1),
+    ):
+        with pytest.raises(Conflict, match=r"detect\.hunt_exists"):
+            act()
+    room.detect.save_hunt(OTHER, PLAN)
+    assert sorted(names(room, ANALYST)) == ["Quién soy", "otra"]
+
+
+def test_without_a_worker_a_statement_is_kept_and_its_first_run_tells_what_is_wrong(room: Room) -> None:
+    hunt = room.detect.save_hunt(ANALYST, replace(PLAN, kind=HuntKind.SQL, text="SELEC"))
+    assert hunt.plan.kind is HuntKind.SQL
+
+
+def test_the_rows_of_the_last_run_take_the_place_of_those_before(room: Room) -> None:
+    hunt, other = (room.detect.save_hunt(ANALYST, replace(PLAN, name=name)) for name in ("a", "b"))
+    many = {bytes([n // 256, n % 256]) * 8 for n in range(1_200)}
+    with room.store.write() as tx:
+        records.keep_rows(tx.connection, hunt.row, many)
+        assert records.rows_before(tx.connection, hunt.row) == many
+        assert records.rows_before(tx.connection, other.row) == set()
+        records.keep_rows(tx.connection, hunt.row, {b"x" * 16})
+        assert records.rows_before(tx.connection, hunt.row) == {b"x" * 16}
+    room.detect.delete_hunt(ANALYST, hunt.id)
+    with room.store.read() as connection:
+        assert records.rows_before(connection, hunt.row) == set()
 
 
 def test_the_newest_runs_are_kept_and_the_last_one_is_told(room: Room) -> None:

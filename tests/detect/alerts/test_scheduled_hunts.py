@@ -32,6 +32,7 @@ from istmo.detect.wire import (
     Synced,
     WireRow,
 )
+from istmo.errors import InvalidInput
 from istmo.model import instants
 from istmo.policy import Context
 
@@ -217,6 +218,55 @@ def test_a_person_runs_it_over_its_window_and_changes_nothing_of_where_it_goes_o
     rules = node.save(replace(QUERY, name="seis reglas", kind=HuntKind.RULES, text=RULE, every=0))
     node.send([process(62)])
     assert sum(one.count for part in detect.run_rules(ANALYST, rules) for one in part.found) >= 1
+
+
+def test_a_hunt_by_a_pattern_tells_an_event_of_now_that_another_run_s_event_began(node: Node) -> None:
+    text = "[file:name = 'siete.exe'] FOLLOWEDBY [file:name = 'ocho.exe']"
+    hunt = node.save(replace(QUERY, name="en orden", kind=HuntKind.PATTERN, text=text))
+    node.send([process(71, r"C:\siete.exe")])
+    assert node.run(hunt).found == 0
+    node.send([process(72, r"C:\ocho.exe", time="09:05:00")])
+    run = node.run(hunt)
+    assert (run.found, run.problem) == (1, "")
+    assert node.run(hunt).found == 0
+    (alert,) = node.alerts(hunt)
+    (quoted,) = node.room.detect.read_alert(ANALYST, alert.id).evidence
+    names = [name for name in quoted.fields if "@" in name]
+    assert quoted.fields["Image"] == r"C:\ocho.exe" and len(names) == 1, "the earlier event is named"
+    rows = [one for one in node.room.detect.run_query(ANALYST, hunt) if isinstance(one, WireRow)]
+    assert [b"ocho" in one.raw for one in rows] == [True, False], "whoever runs it sees both"
+
+
+def test_a_hunt_by_sql_asks_about_its_window_and_tells_the_rows_that_are_new(node: Node) -> None:
+    text = """SELECT host, Image, count(*) AS n FROM events WHERE Image LIKE '%nueve_.exe'
+        GROUP BY ALL HAVING n >= 2"""
+    hunt = node.save(replace(QUERY, name="a menudo", kind=HuntKind.SQL, text=text))
+    node.send([process(81, r"C:\nueve1.exe"), process(82, r"C:\nueve2.exe")])
+    assert node.run(hunt).found == 0
+    node.send([process(83, r"C:\nueve1.exe")])
+    run = node.run(hunt)
+    assert (run.found, run.is_whole, run.problem) == (1, True, ""), "one of the two came before the last run"
+    assert node.run(hunt).found == 0, "the same row is not told again"
+    (alert,) = node.alerts(hunt)
+    (quoted,) = node.room.detect.read_alert(ANALYST, alert.id).evidence
+    assert quoted.fields == {"host": "CAJA-1", "Image": r"C:\nueve1.exe", "n": "2"}
+    assert (quoted.host, alert.entity) == ("CAJA-1", "CAJA-1") and quoted.event.startswith("sql-")
+    node.send([process(84, r"C:\nueve1.exe")])
+    assert node.run(hunt).found == 1, "another sum is another row"
+    assert node.alerts(hunt)[0].count == 2
+    parts = list(node.room.detect.run_sql(ANALYST, hunt))
+    assert [row for part in parts for row in part.rows] == [b'["CAJA-1","C:\\\\nueve1.exe",3]']
+    assert node.room.detect.hunt_runs(ANALYST, hunt.id)[0].found == 1
+
+
+def test_a_statement_that_cannot_run_is_told_when_it_is_saved_and_when_it_runs(node: Node) -> None:
+    bad = replace(QUERY, name="mal", kind=HuntKind.SQL, text="SELECT * FROM read_csv('/etc/passwd')")
+    with pytest.raises(InvalidInput, match=r"detect\.sql_"):
+        node.save(bad)
+    later = node.save(replace(bad, text="SELECT NadieLoTieneAun FROM events"))
+    run = node.run(later)
+    assert (run.problem, run.is_whole) == ("detect.sql_no_column", False)
+    assert node.room.detect.read_hunt(ANALYST, later.id).failures == 1 and node.alerts(later) == []
 
 
 # --- with a worker of the test's own ---------------------------------------------------------------

@@ -111,3 +111,67 @@ def test_a_search_that_is_given_up_is_counted() -> None:
         sees(matcher, number, MutexName="m")
     sees(matcher, 41, MutexName="z")
     assert matcher.watches.counts["given_up"] > 0
+
+
+SEQUENCES = [
+    "[domain-name:value = 'mando.example'] FOLLOWEDBY [ipv4-addr:value = '203.0.113.7']",
+    "([domain-name:value = 'mando.example'] FOLLOWEDBY [ipv4-addr:value = '203.0.113.7']) WITHIN 30 SECONDS",
+    "[ipv4-addr:value = '203.0.113.7'] REPEATS 3 TIMES WITHIN 60 SECONDS",
+    "[domain-name:value = 'mando.example'] AND [ipv4-addr:value = '203.0.113.7']",
+]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 90)), max_size=16)
+    | st.lists(st.tuples(st.booleans(), st.integers(0, 90)), max_size=16, unique_by=lambda one: one[1]).map(
+        lambda seen: sorted(seen, key=lambda one: one[1])
+    ),
+    st.integers(0, 16),
+    st.integers(0, 16),
+    st.sampled_from(SEQUENCES),
+)
+def test_where_a_pattern_comes_into_force_makes_no_difference(
+    seen: list[tuple[bool, int]], live_from: int, hunted_by: int, pattern: str
+) -> None:
+    """What was seen before is taken over from a hunt, whenever that is through."""
+    found = read_pattern(pattern)
+
+    def made() -> Matcher:
+        one = Matcher(lambda: 0)
+        one.put("i", found.terms, None, found.plan)
+        return one
+
+    def shown(matcher: Matcher, first: int, end: int) -> set[str]:
+        told: set[str] = set()
+        for number, (is_name, second) in list(enumerate(seen))[first:end]:
+            fields = {"QueryName": "mando.example"} if is_name else {"DestinationIp": "203.0.113.7"}
+            if matcher.match(fields, second * 1_000_000, f"1-{number}"):
+                told.add(f"1-{number}")
+        return told
+
+    whole, hunter, stage = made(), made(), made()
+    expected = shown(whole, 0, len(seen))
+    told = shown(hunter, 0, live_from)
+    hunted_by = max(hunted_by, live_from)
+    told |= shown(stage, live_from, hunted_by)
+    assert found.plan is not None
+    told |= {one[0] for one in stage.precede("i", found.plan, hunter.moments().get("i", [[], []])) if one}
+    told |= shown(stage, hunted_by, len(seen))
+    assert bool(told) == bool(expected)
+    times = [second for _, second in seen]
+    if times == sorted(set(times)):  # else another event of the same match may be the one that is told
+        assert told >= expected
+    tracker = next(watch.tracker for _, watch in whole.watches.in_time())
+    assert tracker is not None
+    in_some = {m.event for some in tracker.kept for m in some if tracker.completed_by(m)}
+    assert told <= in_some, "nothing is told that is no match"
+
+
+def test_what_was_remembered_of_another_pattern_is_not_taken_over() -> None:
+    one, other = read_pattern(SEQUENCES[0]), read_pattern(SEQUENCES[2])
+    stage = Matcher(lambda: 0)
+    stage.put("i", one.terms, None, one.plan)
+    assert one.plan and other.plan
+    assert list(stage.precede("i", other.plan, [[]])) == []
+    assert list(stage.precede("i", one.plan, [[]])) == [] == list(stage.precede("gone", one.plan, [[], []]))

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 import orjson
 import pytest
 
+from istmo.detect.eventstore.log import Batch
 from istmo.detect.intake.desk import IN_HAND_BYTES, SHARE_BYTES
 
 from .conftest import SECRET, Port, source
@@ -84,3 +85,29 @@ def test_one_source_that_sends_slowly_and_much_leaves_room_for_the_others(port: 
             stack.enter_context(begun(port))
         wait_until_busy(port, SECRET)
         assert port.ask("POST", "/api/v1/events", b'{"n":4}', SECOND).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "one"),
+    [
+        ("/services/collector/event", b'{"event":1}'),
+        ("/_bulk", b'{"create":{}}\n{}\n'),
+        ("/gelf", b'{"short_message":"a"}\n'),
+        ("/api/v1/events", b'{"n":1}\n'),
+    ],
+)
+def test_what_waits_for_the_store_counts_by_what_it_weighs(
+    port: Port, monkeypatch: pytest.MonkeyPatch, path: str, one: bytes
+) -> None:
+    """A thousand small events hold more than the bytes in which they came."""
+    in_hand: list[int] = []
+    append = port.log.append
+
+    def noting(batch: Batch) -> None:
+        in_hand.append(port.app._desk._in_hand)
+        append(batch)
+
+    monkeypatch.setattr(port.log, "append", noting)
+    assert port.ask("POST", path, one * 1_000).status_code in (200, 202)
+    assert in_hand[0] > 10 * len(one) * 1_000
+    assert port.app._desk._in_hand == 0

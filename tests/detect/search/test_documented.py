@@ -123,7 +123,8 @@ WORDS = r"""
     * ? = := "" > >= < <= AND OR NOT from: to: limit 15m 1h 1d id time received source host event events
     Image CommandLine DestinationIp TargetFilename SELECT DESCRIBE SUMMARIZE WITH ILIKE NULL TIMESTAMP done
     TRY_CAST(DestinationPort|AS|INTEGER) unnest(string_split(Hashes,|chr(10))) ?rule=ID istmo.toml
-    --rules all /api/v1/hunts GET POST PUT DELETE version /api/v1/hunts/{id} …/run …/switch …/runs hunt
+    --rules all matched FOLLOWEDBY REPEATS WITHIN START STOP
+    /api/v1/hunts GET POST PUT DELETE version /api/v1/hunts/{id} …/run …/switch …/runs hunt
     istmo|search|QUERY GET|/api/v1/events/search?q=QUERY istmo|source|list|--json
 """
 """What stands in code letters and is no example; ``|`` for a space."""
@@ -261,6 +262,10 @@ def test_every_command_does_what_the_page_says(
     for _ in range(2):  # a file of rules, and the node's own, which are the same by now
         hunted = [orjson.loads(one) for one in told[next(asked)].splitlines()]
         assert told_by(hunted) == [("Somebody adds an account", 1)]
+    (connection,) = (orjson.loads(one) for one in told[next(asked)].splitlines()[:-1])
+    assert connection["matched"] == {"DestinationIp": "10.1.2.3"}
+    in_order = [orjson.loads(one) for one in told[next(asked)].splitlines()[:-1]]
+    assert [one["event"]["EventID"] for one in in_order] == [3, 1]
     counted = [orjson.loads(one) for one in told[next(asked)].splitlines()]
     assert counted[1:-1] == [[POWERSHELL, 2], [r"C:\Windows\System32\net.exe", 1]]
     described = [orjson.loads(one) for one in told[next(asked)].splitlines()]
@@ -288,18 +293,24 @@ def test_every_saved_hunt_does_what_the_page_says(
         done = node.run(line)
         assert done.exit_code == 0, (line, done.output)
         told[line.split()[2] + line.split()[3] if "list" not in line else "list"] = done.stdout
-    assert {one["name"] for one in orjson.loads(told["list"])["items"]} == {"whoami", "accounts"}
+    assert {one["name"] for one in orjson.loads(told["list"])["items"]} == {
+        "whoami",
+        "accounts",
+        "beacon",
+        "guesses",
+    }
     assert "whoami.exe" in (tmp_path / "hunt.yml").read_text()
 
 
 def test_every_request_answers_what_the_page_says(node: Running) -> None:
-    searched, counted, over_time, hunted, asked, named, kept, kept_so = (
+    searched, counted, over_time, hunted, by_pattern, asked, named, kept, kept_so = (
         node.ask(block) for _, block in blocks("en", "http")
     )
     assert told_by(searched) == 2
     assert counted["values"][0]["count"] == 2
     assert [one["count"] for one in over_time["buckets"]] == [2, 1]
     assert told_by(hunted) == [("Somebody adds an account", 1)]
+    assert [one.get("matched") for one in by_pattern] == [{"DestinationIp": "10.1.2.3"}, None]
     assert asked[0] == {
         "columns": [{"name": "host", "type": "VARCHAR"}, {"name": "events", "type": "BIGINT"}]
     }

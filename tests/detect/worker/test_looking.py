@@ -6,11 +6,15 @@ import random
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from istmo.clock import ManualClock
 from istmo.detect.eventstore.lines import StoredEvent
 from istmo.detect.eventstore.times import to_micros
+from istmo.detect.sigma import Match
 from istmo.detect.sigma.engine import RawScan, can_scan_lines
+from istmo.detect.sigma.evaluator import RuleMatcher
+from istmo.detect.sigma.fields import EventView
 from istmo.detect.wire import WireRule
 from istmo.detect.worker.lags import LagSample
 from istmo.detect.worker.looking import FEW, Looking
@@ -120,6 +124,36 @@ def test_a_scan_that_fails_costs_no_match(monkeypatch: pytest.MonkeyPatch) -> No
     answers = told(one, asked)
     monkeypatch.setattr(RawScan, "find", _fail)
     assert told(one, asked) == answers
+
+
+def test_a_rule_that_fails_is_told_once_for_each_loading_and_counted_after_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Invariant 8: one bad rule stops no other."""
+    one, table = looking(rule(1, "mimikatz"), rule(2, "whoami"))
+    good = [found for found in told(one, events(FEW, 3)) if found[1][-1] == "2"]
+    holds = RuleMatcher.match
+
+    def fails(self: RuleMatcher, view: EventView) -> Match:
+        if self.rule.title == "Rule 1":
+            raise RuntimeError("a defect")
+        return holds(self, view)
+
+    monkeypatch.setattr(RuleMatcher, "match", fails)
+    with capture_logs() as logs:
+        for _ in range(5):
+            assert told(one, events(FEW, 3)) == good
+    traces = [one["event"] for one in logs if one.get("exc_info")]
+    assert sorted(traces) == sorted(
+        {"rule_failed", "rules_failed_on_events", "rules_failed_on_lines"} & {*traces}
+    )
+    failed = [one.get("times", 1) for one in logs if one["event"] == "rule_failed"]
+    assert failed[:2] == [1, 10] and set(failed) <= {1, 10, 100} and len(failed) == len(set(failed))
+    table.put([rule(3, "calc")])
+    one.use(table.in_force, one.scan_for(table.in_force.engine))
+    with capture_logs() as logs:
+        told(one, events(FEW, 3))
+    assert [line["event"] for line in logs if line.get("exc_info")].count("rule_failed") == 1, "loaded anew"
 
 
 def test_where_no_scan_can_be_made_rules_come_into_force_all_the_same(

@@ -40,6 +40,7 @@ from istmo.detect.search.counting import CountingFinder, Counts
 from istmo.detect.search.field_names import field_names
 from istmo.detect.search.find import Finder, OutOfTime
 from istmo.detect.search.hunt import Hunter
+from istmo.detect.search.pattern_hunt import PatternFinder
 from istmo.detect.search.query import Query, parse_query
 from istmo.detect.wire import SEGMENT_SHUT, Problem
 from istmo.errors import IstmoError
@@ -106,7 +107,12 @@ def _rows(folder: EventFolder, job: FindRows) -> Iterator[Found]:
     if isinstance(query, Problem):
         yield Found(True, problem=query)
         return
-    finder = Finder(folder, query, job.limit, job.upto, job.seconds, job.after)
+    finder: Finder | PatternFinder
+    try:
+        finder = _finder(folder, job, query)
+    except ValueError:
+        yield Found(True, problem=Problem("", "detect.pattern_not_served", {}))
+        return
     is_cut = False
     try:
         for rows in finder.rows():
@@ -116,7 +122,18 @@ def _rows(folder: EventFolder, job: FindRows) -> Iterator[Found]:
     problem = _not_all(finder, job.seconds, is_cut=is_cut)
     if problem is None and finder.cut_at:
         problem = Problem("", "detect.search_cut_at", {"limit": finder.cut_at})
+    if problem is None and isinstance(finder, PatternFinder) and finder.is_forgetful:
+        problem = Problem("", "detect.pattern_forgot", {})
     yield Found(True, looked=finder.looked, of=finder.of, problem=problem)
+
+
+def _finder(folder: EventFolder, job: FindRows, query: Query) -> Finder | PatternFinder:
+    """Raises ValueError for a pattern that cannot be served."""
+    if job.pattern is None:
+        return Finder(folder, query, job.limit, job.upto, job.seconds, job.after)
+    return PatternFinder(
+        folder, job.pattern, query, job.limit, job.upto, job.seconds, after=job.after, before=job.before
+    )
 
 
 def _asked(job: FindRows | CountEvents) -> Query | Problem:
@@ -143,7 +160,7 @@ def _tallies(folder: EventFolder, job: CountEvents) -> Iterator[Found]:
     yield Found(True, problem=_not_all(counting, job.seconds, is_cut=is_cut))
 
 
-def _not_all(finder: Finder, seconds: float, *, is_cut: bool) -> Problem | None:
+def _not_all(finder: Finder | PatternFinder, seconds: float, *, is_cut: bool) -> Problem | None:
     """What an answer does not hold, and why."""
     code = "detect.search_cut_short" if is_cut else ""
     params: dict[str, str | int] = {"seconds": int(seconds)} if is_cut else {}
@@ -160,7 +177,8 @@ def _hits(folder: EventFolder, job: FindHits) -> Iterator[Found]:
         yield Found(False, hits=fitting(hits[start : start + _PORTION]))
     # What is kept of it is the code alone, and damage stays until somebody mends it: it is told first.
     code = "detect.hunt_unreadable" if hunter.unreadable else "detect.hunt_cut_short" if hunter.is_cut else ""
-    yield Found(True, problem=Problem("", code, hunter.unreadable.params) if code else None)
+    problem = Problem("", code, hunter.unreadable.params) if code else None
+    yield Found(True, memory=hunter.memory(), problem=problem)
 
 
 def _later(one: int | None, other: int | None) -> int | None:

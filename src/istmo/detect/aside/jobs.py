@@ -7,6 +7,7 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Struct
 
+from istmo.detect.indicators import Moment
 from istmo.detect.wire import (
     Fields,
     Position,
@@ -35,7 +36,10 @@ class Rewrite(Struct, tag=True, frozen=True):
 
 
 class FindRows(Struct, tag=True, frozen=True):
-    """``after``: where a stretch of the log begins, of which each event is told in no other stretch."""
+    """``after``: where a stretch of the log begins, of which each event is told in no other stretch.
+
+    ``pattern`` and ``before`` as of ``wire.Search``.
+    """
 
     query: str
     start: int | None
@@ -45,6 +49,8 @@ class FindRows(Struct, tag=True, frozen=True):
     seconds: float
     after: Position | None = None
     scheduled: bool = False
+    pattern: WireIndicator | None = None
+    before: int | None = None
 
 
 class CountEvents(Struct, tag=True, frozen=True):
@@ -96,6 +102,7 @@ class FindBySql(Struct, tag=True, frozen=True):
     limit: int
     upto: Position
     seconds: float
+    scheduled: bool = False
 
 
 class FindFields(Struct, tag=True, frozen=True):
@@ -106,7 +113,10 @@ class FindFields(Struct, tag=True, frozen=True):
 
 
 class Found(Struct, tag=True, frozen=True):
-    """Part of an answer; the last one is ``done``."""
+    """Part of an answer; the last one is ``done``.
+
+    ``memory``, of hits: what patterns over time remember of all that was looked at, by indicator.
+    """
 
     done: bool
     rows: list[WireRow] = []
@@ -117,6 +127,7 @@ class Found(Struct, tag=True, frozen=True):
     by_rules: RuleHits | None = None
     table: SqlRows | None = None
     fields: Fields | None = None
+    memory: dict[str, list[list[Moment]]] = {}
     problem: Problem | None = None
 
 

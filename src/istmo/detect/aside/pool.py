@@ -104,7 +104,7 @@ class Pool:
     def _room_for(self, job: Job) -> asyncio.Semaphore:
         if isinstance(job, FindHits):
             return self._hunts
-        is_scheduled = isinstance(job, (FindRows, FindByRules)) and job.scheduled
+        is_scheduled = isinstance(job, (FindRows, FindByRules, FindBySql)) and job.scheduled
         return self._scheduled if is_scheduled else self._others
 
     async def close(self) -> None:

@@ -16,12 +16,13 @@ from typing import Any, Final, NamedTuple
 from istmo.detect.indicators.comparisons import Event
 from istmo.detect.indicators.fields import Role, role_of
 from istmo.detect.indicators.memory import pack_memory, take_up
+from istmo.detect.indicators.moments import Moment
 from istmo.detect.indicators.placed import placed_plan, placed_term
 from istmo.detect.indicators.properties import carries
 from istmo.detect.indicators.readers import READERS, Reader
 from istmo.detect.indicators.roster import Roster
 from istmo.detect.indicators.tables import KINDS, Key, Tables, Term, key_of, text_of
-from istmo.detect.indicators.watches import NOTHING_FOUND, Watch, Watches
+from istmo.detect.indicators.watches import NOTHING_FOUND, Watch, Watches, told_of
 
 PATTERN: Final = "pattern"
 FOREVER: Final = (1 << 63) - 1
@@ -162,6 +163,30 @@ class Matcher:
         Raises MemoryUnreadable.
         """
         return take_up(self._watches, self._in_time(), data)
+
+    def moments(self) -> dict[str, list[list[Moment]]]:
+        """What each pattern over time remembers, by indicator and observation."""
+        return {self._roster.id(row): tracker.kept for row, tracker in self._watches.remembering()}
+
+    def precede(
+        self, id: str, plan: str, earlier: list[list[Moment]]
+    ) -> Iterator[tuple[str, dict[str, str]] | None]:
+        """Let a pattern over time remember events of before it was in: those since that make it true together
+        with them, each by its id, with the fields as ``match`` tells them.
+
+        Each step may take as long as an event does, and most of them give None. Nothing is done where the
+        indicator is out by now, or another.
+        """
+        row = self._roster.row(id)
+        watch = None if row is None else self._watches.get(row)
+        if row is None or watch is None or watch.plan != plan or watch.tracker is None:
+            return
+        since = self._watches.precede(row, earlier)
+        known = {one.event for one in since}
+        for one in since:
+            bound = watch.tracker.completed_by(one)
+            is_new = any(moment.event not in known for moment in bound)
+            yield (one.event, told_of(bound, one.event)) if is_new else None
 
     def _in_time(self) -> dict[int, str]:
         return {row: self._roster.id(row) for row, _ in self._watches.in_time()}

@@ -76,6 +76,8 @@ class Tracker:
         """Events that later ones of the same observation took the place of …"""
         self.given_up = 0
         """… and searches that ended because there were too many sets to try."""
+        self.found: tuple[Moment, ...] = ()
+        """The events that made the pattern true when it last was."""
 
     def __len__(self) -> int:
         return sum(map(len, self.kept))
@@ -91,6 +93,29 @@ class Tracker:
             return False
         self.kept = [sorted(some) for some in kept]
         return True
+
+    def precede(self, earlier: list[list[Moment]]) -> list[Moment]:
+        """Remember events of before the pattern was there as well; those since, of which each may make it
+        true together with them (``completed_by``). None where they are not of this pattern."""
+        if len(earlier) != len(self._most):
+            return []
+        since = {one.event: one for some in self.kept for one in some}
+        for number, some in enumerate(earlier):
+            own = {one.event for one in self.kept[number]}
+            merged = sorted([*self.kept[number], *(one for one in some if one.event not in own)])
+            self.kept[number] = merged[-self._most[number] :]
+        return sorted(since.values())
+
+    def completed_by(self, moment: Moment) -> tuple[Moment, ...]:
+        """Events that are remembered, this one among them, which make the pattern true; none where there are
+        none such."""
+        try:
+            search = _Search(self.kept, moment.event, moment.time)
+            found = next(self._joint(search, ALWAYS, frozenset(), True), None)
+        except _Exhausted:
+            self.given_up += 1
+            return ()
+        return () if found is None else found.moments
 
     def feed(self, moments: dict[int, Moment]) -> tuple[Moment, ...] | None:
         """One more event, by the observations that hold for it: the events, this one among them, that make
@@ -108,13 +133,11 @@ class Tracker:
                 self.displaced += 1
         if known:
             return None
-        try:
-            search = _Search(self.kept, new.event, new.time)
-            found = next(self._joint(search, ALWAYS, frozenset(), True), None)
-        except _Exhausted:
-            self.given_up += 1
+        found = self.completed_by(new)
+        if not found:
             return None
-        return None if found is None else found.moments
+        self.found = found
+        return found
 
 
 def make_tracker(whole: Any, observations: int) -> Tracker:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from istmo.detect.indicators.comparisons import (
@@ -82,12 +82,19 @@ class Watch:
         if not moments:
             return None
         bound = self.tracker.feed(moments)
-        if bound is None:
-            return None
-        for moment in bound:
-            if moment.event != id:
-                told.update((f"{field} @ {moment.event}", value) for field, value in moment.told)
-        return told
+        return None if bound is None else told | _of_others(bound, id)
+
+
+def told_of(bound: Iterable[Moment], id: str) -> Told:
+    """The fields by which events make a pattern true, as the one with this id tells them."""
+    bound = list(bound)
+    return {field: value for one in bound if one.event == id for field, value in one.told} | _of_others(
+        bound, id
+    )
+
+
+def _of_others(bound: Iterable[Moment], id: str) -> Told:
+    return {f"{field} @ {one.event}": value for one in bound if one.event != id for field, value in one.told}
 
 
 def _short(told: Told) -> tuple[tuple[str, str], ...]:
@@ -109,6 +116,14 @@ def anchor_terms(plan: str) -> list[tuple[str, str]] | None:
     """Values of which one is in every event that a plan looks at; None where it looks at others too."""
     anchors = Watch(plan).anchors()
     return [(kind, value) for sort, kind, value in anchors] if all(one[0] == "t" for one in anchors) else None
+
+
+def is_over_time(plan: str | None) -> bool:
+    """Whether a plan looks at when things happened, so that one event alone does not decide."""
+    try:
+        return plan is not None and Watch(plan).tracker is not None
+    except ValueError:
+        return False
 
 
 class Watches:
@@ -158,6 +173,14 @@ class Watches:
         """Let one remember these events again."""
         if self._in_time[row].recall(kept):
             self._note_held(row, self._in_time[row])
+
+    def precede(self, row: int, earlier: list[list[Moment]]) -> list[Moment]:
+        """Let one remember events of before it was there as well (``Tracker.precede``)."""
+        tracker = self._in_time[row]
+        since = tracker.precede(earlier)
+        self.changes += 1
+        self._note_held(row, tracker)
+        return since
 
     @property
     def counts(self) -> dict[str, int]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
 
-from istmo.detect.eventstore.lines import plain_json, read_event
+from istmo.detect.eventstore.lines import plain_json, read_event, snug_json
 from istmo.errors import InvalidInput, IstmoError, TooLarge
 from istmo.settings import Limits
 
@@ -20,6 +21,7 @@ _KEPT_PARSED: Final = 256 << 10
 """Bytes whose parsed form is kept for the stages; a large batch is parsed again, a block at a time."""
 _EVENT_COST: Final = 256
 LONGEST_KEY: Final = 512
+"""Bytes of an event's name as it is stored."""
 
 
 class Arrivals:
@@ -62,7 +64,7 @@ class Arrivals:
     def add_made(self, data: dict[str, Any], key: bytes = b"") -> None:
         """Take an event that was made here out of something that is no JSON."""
         try:
-            raw = orjson.dumps(data)
+            raw = snug_json(data)
         except TypeError:  # half of a character, a number of a hundred digits
             raw, data = self._plain(data)
         if len(raw) > self.limits.line_bytes:
@@ -84,7 +86,7 @@ class Arrivals:
         data: dict[str, Any] = {"message": text, UNREADABLE: code.removeprefix("detect.")}
         if encoding:
             data[ENCODING] = encoding
-        return orjson.dumps(data), data
+        return snug_json(data), data
 
     def refuse(self, error: IstmoError) -> None:
         """Count an event that is not kept."""
@@ -97,7 +99,12 @@ class Arrivals:
         self.events.append((raw, data if self.size <= self._most_parsed else None))
         if key or self.keys:
             self.keys += [b""] * (len(self.events) - 1 - len(self.keys))
-            self.keys.append(key[:LONGEST_KEY])
+            self.keys.append(key if len(key) <= LONGEST_KEY else _short(key))
+
+
+def _short(key: bytes) -> bytes:
+    """A name in the place of a longer one: by all of it, for two that begin alike are two."""
+    return blake2b(key, digest_size=32).hexdigest().encode()
 
 
 def decoded(raw: bytes) -> tuple[str, str]:

@@ -205,12 +205,17 @@ class Desk:
         await self.read(request, body, held)
         return bytes(body.data)
 
-    async def store(self, source: WireSource, arrived: Arrivals) -> frozenset[int]:
+    async def store(
+        self, source: WireSource, arrived: Arrivals, held: Holding | None = None
+    ) -> frozenset[int]:
         """Put events on disk; which of them (by place) had been there before, by their keys.
 
-        Returns once they are durable; counts what came. Raises RateLimited, Unavailable, DiskFull: then
-        nothing of it is stored.
+        Returns once they are durable; counts what came. ``held``: what the request holds, of which nothing is
+        left by now but the events. Raises RateLimited, Unavailable, DiskFull: then nothing of it is stored.
         """
+        if held is not None:
+            held.hold(arrived.size)
+            self._require_memory()
         doubled: frozenset[int] = frozenset()
         if arrived.events:
             doubled = await self._append(source.id, arrived)

@@ -18,7 +18,7 @@ from istmo.detect.objects_hunt import HuntKind, HuntPlan
 from istmo.detect.pages.hunt_read import show_hunt, show_hunts, values_of
 from istmo.detect.service import Detect
 from istmo.detect.stories import from_micros
-from istmo.detect.wire import Problem, RuleFound, RuleHits, WireRow
+from istmo.detect.wire import Problem, RuleFound, RuleHits, SqlRows, WireRow
 from istmo.errors import IstmoError
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
@@ -34,6 +34,8 @@ SHOWN_BYTES: Final = 20_000
 LINE: Final = 160
 """Characters of an event in its row, until it is opened."""
 LONGEST: Final = 300_000
+LONGEST_CELL: Final = 1_000
+"""Characters of a value of SQL."""
 FIELDS: Final = {
     "detect.hunt_name": "name",
     "detect.hunt_exists": "name",
@@ -43,6 +45,10 @@ FIELDS: Final = {
     "detect.hunt_too_many_rules": "text",
     "detect.no_rule": "text",
     "detect.query_": "text",
+    "detect.pattern_": "text",
+    "detect.sql_": "text",
+    "pattern.": "text",
+    "instant.invalid": "text",
     "detect.hunt_window": "window",
     "detect.hunt_every": "every",
     "detect.hunt_description": "description",
@@ -71,6 +77,8 @@ class ShownEvent:
     host: str
     title: str = ""
     text: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Of a hunt by a pattern: those by which it holds."""
 
     @property
     def line(self) -> str:
@@ -85,6 +93,10 @@ class Found:
 
     rows: list[ShownEvent] = field(default_factory=list)
     number: int = 0
+    columns: list[str] = field(default_factory=list)
+    """Of a hunt by SQL …"""
+    table: list[list[str]] = field(default_factory=list)
+    """… and its rows, as texts."""
     sums: list[RuleFound] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     problem: str = ""
@@ -155,6 +167,8 @@ def run_hunt(
         if hunt.plan.kind is HuntKind.RULES:
             parts = detect.run_rules(asker.principal, hunt, limit=SHOWN)
             found = _found_by_rules(_patient(parts, clock), asker, catalogue)
+        elif hunt.plan.kind is HuntKind.SQL:
+            found = _found_by_sql(detect.run_sql(asker.principal, hunt, limit=SHOWN), asker, catalogue)
         else:
             rows = detect.run_query(asker.principal, hunt, limit=SHOWN)
             found = _found_rows(rows, asker, catalogue)
@@ -175,7 +189,10 @@ def _found_rows(rows: Generator[WireRow | Problem], asker: Asker, catalogue: Cat
                 found.problem = _words(row, asker, catalogue)
                 continue
             found.number += 1
-            found.rows.append(ShownEvent(row.event_id, from_micros(row.time), row.host, text=_shown(row.raw)))
+            when = from_micros(row.time)
+            found.rows.append(
+                ShownEvent(row.event_id, when, row.host, text=_shown(row.raw), fields=row.fields)
+            )
     return found
 
 
@@ -195,6 +212,25 @@ def _found_by_rules(parts: Generator[RuleHits], asker: Asker, catalogue: Catalog
                 found.problem = _words(part.problem, asker, catalogue)
     found.number = sum(rule.count for rule in found.sums) or len(found.rows)
     return found
+
+
+def _found_by_sql(parts: Generator[SqlRows], asker: Asker, catalogue: Catalogue) -> Found:
+    found = Found()
+    with closing(parts):
+        for part in parts:
+            found.columns = found.columns or [name for name, _ in part.columns]
+            found.table += [[_cell(value) for value in json.loads(row)] for row in part.rows]
+            if part.problem is not None:
+                found.problem = _words(part.problem, asker, catalogue)
+    found.number = len(found.table)
+    return found
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "—"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
 
 
 def _patient(parts: Generator[RuleHits], clock: Clock) -> Generator[RuleHits]:

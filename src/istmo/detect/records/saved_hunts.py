@@ -13,9 +13,11 @@ from sqlalchemy import (
     Connection,
     Index,
     Integer,
+    LargeBinary,
     String,
     Table,
     Text,
+    UniqueConstraint,
     delete,
     false,
     func,
@@ -25,10 +27,12 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 
 from istmo.detect.objects import Level
 from istmo.detect.objects_hunt import FAILED_TOO_OFTEN, HuntKind, HuntPlan, HuntRun, SavedHunt
 from istmo.detect.wire import Position
+from istmo.errors import Conflict
 from istmo.store.columns import BigId, Instant, Json
 from istmo.store.engine import metadata
 
@@ -61,6 +65,7 @@ saved_hunts = Table(
     Column("line", BigId, nullable=True),
     Column("failures", Integer, nullable=False),
     Index("ix_saved_hunts_due", "due"),
+    UniqueConstraint("owner", "name"),
 )
 
 hunt_runs = Table(
@@ -87,6 +92,14 @@ hunt_told = Table(
     Column("line", BigId, primary_key=True, autoincrement=False),
 )
 
+hunt_rows = Table(
+    "hunt_rows",
+    metadata,
+    Column("hunt", BigId, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary(16), primary_key=True),
+)
+"""What the last run of a hunt by SQL gave."""
+
 
 def add_hunt(
     connection: Connection,
@@ -96,7 +109,10 @@ def add_hunt(
     due: datetime | None,
     now: datetime,
 ) -> None:
-    """Keep a new hunt. ``owner``: who it is and what they are called."""
+    """Keep a new hunt. ``owner``: who it is and what they are called.
+
+    Raises Conflict("detect.hunt_exists").
+    """
     told, name = owner
     kept = {
         "id": id,
@@ -107,7 +123,10 @@ def add_hunt(
         "version": 1,
         "due": due,
     }
-    connection.execute(insert(saved_hunts), {**kept, **_columns(plan), "failures": 0})
+    try:
+        connection.execute(insert(saved_hunts), {**kept, **_columns(plan), "failures": 0})
+    except IntegrityError:  # whoever asked is_named a moment before may have been told that there is none
+        raise Conflict("detect.hunt_exists", name=plan.name) from None
 
 
 def change_hunt(
@@ -118,12 +137,18 @@ def change_hunt(
     due: datetime | None,
     now: datetime,
 ) -> bool:
-    """Give a plan anew, its failures forgotten. False where somebody changed it since ``version``."""
-    done = connection.execute(
-        update(saved_hunts)
-        .where(saved_hunts.c.row == row, saved_hunts.c.version == version)
-        .values(version=version + 1, changed=now, due=due, failures=0, **_columns(plan))
-    )
+    """Give a plan anew, its failures forgotten. False where somebody changed it since ``version``.
+
+    Raises Conflict("detect.hunt_exists").
+    """
+    try:
+        done = connection.execute(
+            update(saved_hunts)
+            .where(saved_hunts.c.row == row, saved_hunts.c.version == version)
+            .values(version=version + 1, changed=now, due=due, failures=0, **_columns(plan))
+        )
+    except IntegrityError:
+        raise Conflict("detect.hunt_exists", name=plan.name) from None
     return done.rowcount == 1
 
 
@@ -132,6 +157,7 @@ def drop_hunt(connection: Connection, row: int) -> None:
     connection.execute(delete(saved_hunts).where(saved_hunts.c.row == row))
     connection.execute(delete(hunt_runs).where(hunt_runs.c.hunt == row))
     forget_told(connection, row)
+    keep_rows(connection, row, ())
 
 
 def find_hunt(connection: Connection, id: str) -> SavedHunt | None:
@@ -250,6 +276,20 @@ def remember_told(connection: Connection, row: int, events: Collection[Position]
 def forget_told(connection: Connection, row: int) -> None:
     """A run got through: its place says what was told."""
     connection.execute(delete(hunt_told).where(hunt_told.c.hunt == row))
+
+
+def rows_before(connection: Connection, row: int) -> set[bytes]:
+    """Digests of the rows that the last run of a hunt by SQL gave."""
+    found = connection.execute(select(hunt_rows.c.digest).where(hunt_rows.c.hunt == row))
+    return {bytes(one) for one in found.scalars()}
+
+
+def keep_rows(connection: Connection, row: int, digests: Collection[bytes]) -> None:
+    """What a run of a hunt by SQL gave, in the place of what the one before it gave."""
+    connection.execute(delete(hunt_rows).where(hunt_rows.c.hunt == row))
+    rows = [{"hunt": row, "digest": one} for one in digests]
+    for start in range(0, len(rows), _MANY):
+        connection.execute(insert(hunt_rows), rows[start : start + _MANY])
 
 
 def _columns(plan: HuntPlan) -> dict[str, Any]:

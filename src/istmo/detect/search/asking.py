@@ -17,7 +17,7 @@ class Seen:
     """One stored event, ready to be asked about. Field names do not mind case."""
 
     def __init__(self, event: StoredEvent, normal: NormalEvent | None) -> None:
-        self.event = event
+        self.event, self.normal = event, normal
         self.time = event.received if normal is None else event_micros(normal, event.received)
         self.host = normal.host if normal else ""
         self._fields = normal.fields if normal else {}

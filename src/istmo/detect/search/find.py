@@ -64,8 +64,16 @@ class Newest:
         place = bisect.bisect(self._keys, key, lo=self._given)
         if place > self._given and self._keys[place - 1] == key:
             return  # found by its columns already, before they failed
-        event = seen.event
-        row = WireRow(event.id, seen.time, event.received, event.source, seen.host, event.raw)
+        self._put(place, key, row_of(seen))
+
+    def put(self, row: WireRow, place: Position) -> None:
+        """A row that is made already; one of the same place is in once."""
+        key = (-row.time, -place.segment, -place.line)
+        at = bisect.bisect_left(self._keys, key, lo=self._given)
+        if at == len(self._keys) or self._keys[at] != key:
+            self._put(at, key, row)
+
+    def _put(self, place: int, key: _Key, row: WireRow) -> None:
         self._keys.insert(place, key)
         self._rows.insert(place, row)
         self._bytes += len(row.raw)
@@ -89,6 +97,12 @@ class Newest:
             portion = self._rows[self._given : end]
             self._given = end
             yield portion
+
+
+def row_of(seen: Seen) -> WireRow:
+    """An event as it is told."""
+    event = seen.event
+    return WireRow(event.id, seen.time, event.received, event.source, seen.host, event.raw)
 
 
 class Finder:

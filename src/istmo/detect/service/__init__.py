@@ -18,7 +18,9 @@ from istmo.detect.objects_source import Source
 from istmo.detect.records import positions
 from istmo.detect.records import sources as source_records
 from istmo.detect.search.query import parse_query
+from istmo.detect.service.hunt_runs import with_word
 from istmo.detect.service.overview import Overview
+from istmo.detect.service.patterns import PARTLY, asked_pattern, sought
 from istmo.detect.service.retention import Retention
 from istmo.detect.service.rules import Rules
 from istmo.detect.service.saved_hunts import SavedHunts
@@ -134,21 +136,29 @@ class Detect(Overview, Rules, ValueLists, WarningLists, Sources, Retention, Save
         start: datetime | None = None,
         end: datetime | None = None,
         limit: int = 100,
+        pattern: str = "",
     ) -> Generator[WireRow | wire.Problem]:
         """Stored events, newest first, as they are found; a Problem where the answer is cut short.
 
-        More than ``limits.search_rows`` are never told: who asks for more hears that there may be more.
+        With a STIX ``pattern``, of those that answer the query the events that make it true; rows tell the
+        fields by which. More than ``limits.search_rows`` are never told: who asks for more hears that there
+        may be more.
 
-        Raises NotAllowed, InvalidInput for a query that cannot be read, Unavailable without a worker.
+        Raises NotAllowed, InvalidInput for a query or a pattern that cannot be read or served (TooLarge where
+        it is too long), Unavailable without a worker.
         """
         self._require(principal, Action.EVENT_SEARCH, self._own("event"))
         most = self._settings.limits.search_rows
+        asked = asked_pattern(pattern) if pattern else None
         found = self._link.ask.search(
             query,
             None if start is None else to_micros(start),
             None if end is None else to_micros(end),
             max(1, min(limit, most)),
+            pattern=None if asked is None else sought(asked),
         )
+        if asked is not None and asked.not_detected is not None:
+            found = with_word(found, PARTLY)
         return _with_its_bound(found, most) if limit > most else found
 
     def require_search(self, principal: Principal) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,11 +12,13 @@ from istmo.detect.objects_hunt import HuntKind, HuntPlan, HuntRun, SavedHunt
 from istmo.detect.records import saved_hunts as records
 from istmo.detect.rule_import import read_upload
 from istmo.detect.search.query import parse_query
+from istmo.detect.search.sql.statement import LONGEST as LONGEST_STATEMENT
 from istmo.detect.service.asking import words_of
-from istmo.detect.service.hunts import Hunts, asked_rules
+from istmo.detect.service.hunt_runs import HuntRuns, called, rules_asked
+from istmo.detect.service.hunts import asked_rules
+from istmo.detect.service.patterns import asked_pattern
 from istmo.detect.stories import to_micros
-from istmo.detect.wire import Problem, RuleHits, WireRow
-from istmo.errors import Conflict, InvalidInput, NotFound, TooLarge
+from istmo.errors import Conflict, InvalidInput, NotFound, TooLarge, Unavailable
 from istmo.model.ids import new_id
 from istmo.model.names import is_name
 from istmo.policy import Action, Principal, Resource, decide, owner_names, told
@@ -30,24 +31,15 @@ LONGEST_NAME: Final = 100
 LONGEST_DESCRIPTION: Final = 2_000
 LONGEST_TEXT: Final = 256 << 10
 """Bytes."""
-MOST_IDS: Final = 200
 SHORTEST: Final = 60
 """Seconds: of a window, and between two runs by itself."""
 LONGEST_WINDOW: Final = 3_660 * 86_400
 LONGEST_EVERY: Final = 31 * 86_400
-ALL: Final = "all"
-_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+_NOT_YET: Final = "detect.sql_no_column"
+"""A field that no event has so far may be what the hunt waits for."""
 
 
-@dataclass(frozen=True)
-class AskedRules:
-    """What the text of a hunt by rules stands for: YAML, ids of the node's rules, or (neither) all."""
-
-    yaml: str = ""
-    ids: tuple[str, ...] = ()
-
-
-class SavedHunts(Hunts):
+class SavedHunts(HuntRuns):
     """What can be done with saved hunts."""
 
     def list_hunts(self, principal: Principal, *, query: str = "", failing: bool = False) -> list[SavedHunt]:
@@ -165,83 +157,7 @@ class SavedHunts(Hunts):
             records.drop_hunt(tx.connection, found.row)
             self._record(tx, principal, action, f"{found.id} delete {_said(found.plan)}")
 
-    # --- asked for now ---------------------------------------------------------------------------
-
-    def run_query(
-        self, principal: Principal, hunt: SavedHunt, *, limit: int = 100
-    ) -> Generator[WireRow | Problem]:
-        """The events that a hunt by a query finds within its window, newest first, as a search tells them.
-
-        Raises as ``search`` does. A run that came to its end is kept; it raises no alert, and
-        changes nothing of when and where the hunt goes on by itself.
-        """
-        self._require(principal, Action.HUNT_READ, self._hunt(hunt), hunt.id)
-        self._require(principal, Action.EVENT_SEARCH, self._own("event"))
-        begun = self._clock.now()
-        limit = max(1, min(limit, self._settings.limits.search_rows))
-        rows = self._link.ask.search(hunt.plan.text, micros_since(hunt, begun), None, limit)
-        return self._noted_rows(principal, hunt, begun, rows, limit)
-
-    def run_rules(self, principal: Principal, hunt: SavedHunt, *, limit: int = 100) -> Generator[RuleHits]:
-        """The same of a hunt by rules, as ``hunt_rules`` tells it."""
-        self._require(principal, Action.HUNT_READ, self._hunt(hunt), hunt.id)
-        begun, asked = self._clock.now(), rules_asked(hunt.plan.text)
-        start = begun - timedelta(seconds=hunt.plan.window)
-        parts = self.hunt_rules(principal, asked.yaml, rules=asked.ids, start=start, limit=limit)
-        return self._noted_parts(principal, hunt, begun, parts)
-
-    def _noted_rows(
-        self,
-        principal: Principal,
-        hunt: SavedHunt,
-        begun: datetime,
-        rows: Generator[WireRow | Problem],
-        limit: int,
-    ) -> Generator[WireRow | Problem]:
-        found, problem = 0, None
-        try:
-            for one in rows:
-                if isinstance(one, Problem):
-                    problem = one
-                else:
-                    found += 1
-                yield one
-        finally:
-            rows.close()
-        if problem is None and found >= limit:
-            problem = Problem("", "detect.search_cut_at", {"limit": limit})
-            yield problem
-        self._note(principal, hunt, begun, found, problem)
-
-    def _noted_parts(
-        self, principal: Principal, hunt: SavedHunt, begun: datetime, parts: Generator[RuleHits]
-    ) -> Generator[RuleHits]:
-        found, problem = 0, None
-        try:
-            for one in parts:
-                found += sum(rule.count for rule in one.found)
-                problem = one.problem or problem
-                yield one
-        finally:
-            parts.close()
-        self._note(principal, hunt, begun, found, problem)
-
-    def _note(
-        self, principal: Principal, hunt: SavedHunt, begun: datetime, found: int, problem: Problem | None
-    ) -> None:
-        run = run_of(principal, begun, self._clock.now(), found, problem)
-        with self._store.write() as tx:
-            if records.find_hunt(tx.connection, hunt.id) is not None:
-                records.add_run(tx.connection, hunt.row, run)
-
     # --- who may, and what can be asked ----------------------------------------------------------
-
-    def _of(self, owner: str) -> Resource:
-        return replace(self._own("hunt"), owner=owner)
-
-    def _hunt(self, hunt: SavedHunt) -> Resource:
-        audience = frozenset({self._member}) if hunt.plan.is_shared else frozenset[str]()
-        return replace(self._of(hunt.owner), audience=audience)
 
     def _may(self, principal: Principal, action: Action, resource: Resource) -> bool:
         return bool(decide(principal, action, resource, self._context()))
@@ -268,6 +184,12 @@ class SavedHunts(Hunts):
         if plan.kind is HuntKind.QUERY:
             parse_query(plan.text)
             return plan
+        if plan.kind is HuntKind.PATTERN:
+            asked_pattern(plan.text)
+            return plan
+        if plan.kind is HuntKind.SQL:
+            self._try_statement(plan.text)
+            return plan
         asked = rules_asked(plan.text)
         if not asked.yaml:
             self._require(principal, Action.RULE_READ, self._own("rule"))
@@ -282,6 +204,23 @@ class SavedHunts(Hunts):
                 "detect.hunt_no_usable_rule", line=first.line if first else 1, n=len(upload.problems)
             )
         return plan
+
+    def _try_statement(self, text: str) -> None:
+        """Ask the worker, over no time at all: nothing but a process of its own reads what somebody wrote.
+
+        Where none is there, or it is busy, the first run tells what is wrong.
+        """
+        if len(text.encode("utf-8", "surrogatepass")) > LONGEST_STATEMENT:
+            raise TooLarge("detect.sql_too_long", limit=LONGEST_STATEMENT)
+        now = to_micros(self._clock.now())
+        try:
+            with closing(self._link.ask.sql(text, now, now, 1)):
+                return
+        except Unavailable:
+            return
+        except InvalidInput as error:
+            if error.code != _NOT_YET:
+                raise
 
 
 def checked_plan(plan: HuntPlan) -> HuntPlan:
@@ -302,40 +241,6 @@ def checked_plan(plan: HuntPlan) -> HuntPlan:
     if plan.level not in LEVELS:
         raise InvalidInput("detect.unknown_filter", field="level", value=str(plan.level)[:40])
     return replace(plan, name=name, text=plan.text.strip(), description=plan.description.strip())
-
-
-def rules_asked(text: str) -> AskedRules:
-    """What the text of a hunt by rules stands for. No Sigma rule consists of ids alone: it has a colon."""
-    text = text.strip()
-    if text.lower() == ALL:
-        return AskedRules()
-    words = text.split()
-    if all(_ID.fullmatch(one) for one in words):
-        ids = tuple(dict.fromkeys(words))
-        if len(ids) > MOST_IDS:
-            raise TooLarge("detect.hunt_too_many_rules", limit=MOST_IDS)
-        return AskedRules(ids=ids)
-    return AskedRules(yaml=text)
-
-
-def run_of(
-    principal: Principal, begun: datetime, ended: datetime, found: int, problem: Problem | None
-) -> HuntRun:
-    """A run as it is kept."""
-    who = told(principal), called(principal)
-    if problem is None:
-        return HuntRun(*who, begun, ended, found, True)
-    return HuntRun(*who, begun, ended, found, False, problem.code, dict(problem.params))
-
-
-def called(principal: Principal) -> str:
-    """What somebody is called; how they are told where they have no name."""
-    return getattr(principal, "name", "") or told(principal)
-
-
-def micros_since(hunt: SavedHunt, now: datetime) -> int:
-    """µs since 1970: where the window of a hunt begins."""
-    return to_micros(now - timedelta(seconds=hunt.plan.window))
 
 
 def next_due(due: datetime, every: int, now: datetime) -> datetime:

@@ -143,6 +143,8 @@ class WireRow(Struct, frozen=True, array_like=True):
     source: str
     host: str
     raw: bytes
+    fields: dict[str, str] = {}
+    """Of a search by a pattern: those by which it holds."""
 
 
 class Progress(Struct, frozen=True, array_like=True):

@@ -79,7 +79,9 @@ class Hunt(Struct, tag=True, frozen=True):
 class Search(Struct, tag=True, frozen=True):
     """Stored events, newest first. ``start`` (included) and ``end`` (excluded) in µs since 1970.
 
-    ``scheduled``: nobody waits for it; it has a place of its own, and as long as a hunt.
+    ``scheduled``: nobody waits for it; it has a place of its own, and as long as a hunt. ``pattern``: of
+    the events that answer the query, those that make it true (its ``id`` is nobody's). ``before``, of a
+    stretch: one over time may begin with events ahead of it that happened from then on.
     """
 
     request: int
@@ -89,6 +91,8 @@ class Search(Struct, tag=True, frozen=True):
     limit: int = 100
     stretch: Stretch | None = None
     scheduled: bool = False
+    pattern: WireIndicator | None = None
+    before: int | None = None
 
 
 class Keeping(Struct, tag=True, frozen=True):
@@ -131,13 +135,17 @@ class HuntRules(Struct, tag=True, frozen=True):
 
 
 class AskSql(Struct, tag=True, frozen=True):
-    """One SELECT over stored events. ``start`` (included) and ``end`` (excluded) in µs since 1970."""
+    """One SELECT over stored events. ``start`` (included) and ``end`` (excluded) in µs since 1970.
+
+    ``scheduled`` as of a search.
+    """
 
     request: int
     sql: str
     start: int | None = None
     end: int | None = None
     limit: int = 1000
+    scheduled: bool = False
 
 
 class AskFields(Struct, tag=True, frozen=True):

@@ -15,8 +15,11 @@ from istmo.detect.aside.jobs import CountEvents, FindByRules, FindBySql, FindFie
 from istmo.detect.aside.pool import MOST_SCHEDULED, Pool
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.eventstore.times import to_micros
+from istmo.detect.hits import LONGEST_RAW
+from istmo.detect.indicators import Moment
 from istmo.detect.wire import (
     HUNT_SECONDS,
+    INDICATORS,
     AskFields,
     AskSql,
     Count,
@@ -33,7 +36,9 @@ from istmo.detect.wire import (
     Stretch,
     Tally,
     ToWeb,
+    WireHit,
     WireIndicator,
+    WireRow,
 )
 from istmo.detect.worker.indicators import IndicatorStage
 from istmo.detect.worker.link import Connection, LinkLost
@@ -95,7 +100,8 @@ class Requests:
         if _is_scheduled(asked):
             return sum(map(_is_scheduled, self._asked.values())) >= MOST_SCHEDULED
         if isinstance(asked, AskSql):
-            return sum(isinstance(one, AskSql) for one in self._asked.values()) >= _MOST_SQL
+            statements = [one for one in self._asked.values() if isinstance(one, AskSql)]
+            return sum(not one.scheduled for one in statements) >= _MOST_SQL
         if not isinstance(asked, HuntRules):
             return False
         hunts = [one for one in self._asked.values() if isinstance(one, HuntRules)]
@@ -158,7 +164,8 @@ class Requests:
             )
         if isinstance(asked, AskSql):
             limit = max(1, min(asked.limit, self._limits.search_rows))
-            return FindBySql(asked.sql, asked.start, asked.end, limit, upto, seconds)
+            seconds = _HUNT_SECONDS if asked.scheduled else seconds
+            return FindBySql(asked.sql, asked.start, asked.end, limit, upto, seconds, asked.scheduled)
         if isinstance(asked, AskFields):
             return FindFields(upto, seconds)
         if isinstance(asked, Count):
@@ -168,7 +175,18 @@ class Requests:
         limit = max(1, min(asked.limit, self._limits.search_rows))
         upto, after = _bounds(asked.stretch, upto)
         seconds = _HUNT_SECONDS if asked.scheduled else seconds
-        return FindRows(asked.query, asked.start, asked.end, limit, upto, seconds, after, asked.scheduled)
+        return FindRows(
+            asked.query,
+            asked.start,
+            asked.end,
+            limit,
+            upto,
+            seconds,
+            after,
+            asked.scheduled,
+            asked.pattern,
+            asked.before,
+        )
 
     async def _hunt_all(self) -> None:
         while self._hunts:
@@ -191,7 +209,9 @@ class Requests:
             async with aclosing(self._find(live)) as answers:
                 async for answer in answers:
                     problem = answer.problem
-                    await self._tell(answer)
+                    await self._tell(answer.hits)
+                    for id_, earlier in answer.memory.items():
+                        await self._go_on(live[id_][0], earlier)
         for request in self._running:
             await self._send(HuntHits(request, [], True, problem))
 
@@ -204,10 +224,18 @@ class Requests:
         )
         return self._pool.run(job)
 
-    async def _tell(self, answer: Found) -> None:
+    async def _go_on(self, indicator: WireIndicator, earlier: list[list[Moment]]) -> None:
+        """The stage remembers what came before the indicator, and what has come since is asked about anew."""
+        for event, fields in await self._stage.precede(indicator, earlier):
+            job = FindRows(f"id:{event}", None, None, 1, self._log.head.position, _HUNT_SECONDS)
+            async with aclosing(self._pool.run(job)) as answers:
+                async for answer in answers:
+                    await self._tell([_hit_of(indicator.id, row, fields) for row in answer.rows])
+
+    async def _tell(self, found: list[WireHit]) -> None:
         for request, ids in list(self._running.items()):
             wanted = set(ids)
-            hits = [hit for hit in answer.hits if hit.subject in wanted]
+            hits = [hit for hit in found if hit.subject in wanted]
             if hits:
                 await self._send(HuntHits(request, hits, False))
 
@@ -218,8 +246,15 @@ class Requests:
             log.info("answer_to_nobody")
 
 
+def _hit_of(indicator: str, row: WireRow, fields: dict[str, str]) -> WireHit:
+    raw = row.raw[:LONGEST_RAW]
+    return WireHit(
+        INDICATORS, indicator, row.event_id, row.time, row.host, fields, raw, True, row.received, row.source
+    )
+
+
 def _is_scheduled(asked: Asked) -> bool:
-    return isinstance(asked, (Search, HuntRules)) and asked.scheduled
+    return isinstance(asked, (Search, HuntRules, AskSql)) and asked.scheduled
 
 
 def _bounds(stretch: Stretch | None, head: Position) -> tuple[Position, Position | None]:

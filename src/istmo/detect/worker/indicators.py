@@ -15,7 +15,7 @@ from istmo.detect.eventstore.lines import StoredEvent
 from istmo.detect.eventstore.log import Block, EventLog
 from istmo.detect.eventstore.times import event_micros, to_micros
 from istmo.detect.hits import fitting, indicator_hits
-from istmo.detect.indicators import Matcher
+from istmo.detect.indicators import Matcher, Moment
 from istmo.detect.wire import INDICATORS, Hits, Position, Problem, StoredState, WireHit, WireIndicator
 from istmo.detect.worker.link import Connection, LinkLost
 from istmo.detect.worker.pattern_memory import PatternMemory
@@ -92,6 +92,19 @@ class IndicatorStage:
             return known
         terms: list[tuple[str, str]] = list(self.matcher.terms(id_))
         return WireIndicator(id_, terms, None, self.matcher.plan(id_)), self.position
+
+    async def precede(
+        self, indicator: WireIndicator, earlier: list[list[Moment]]
+    ) -> list[tuple[str, dict[str, str]]]:
+        """Let a pattern over time remember stored events of before it was live; events since that make it
+        true together with them, by id, with the fields by which they do."""
+        found = []
+        for one in self.matcher.precede(indicator.id, indicator.plan or "", earlier):
+            if one is not None:
+                found.append(one)
+            await asyncio.sleep(0)
+        self.wake()  # what is remembered now is to be stored
+        return found
 
     async def follow(
         self, position: Position, connection: Connection, memory: StoredState | None = None

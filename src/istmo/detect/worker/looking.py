@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -34,6 +35,26 @@ class Matched(NamedTuple):
     """By what; None where nobody is told."""
 
 
+class _Failures:
+    """What failed of the rules that are in force: told whole once, and counted after that.
+
+    A rule that cannot bear an event meets such events again and again: a trace for each would fill the disk.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def note(self, what: str, rule: str = "", **about: object) -> None:
+        """The failure in hand; how many there were is told at the tenth, the hundredth and so on."""
+        named = {"rule": rule} if rule else {}
+        self._counts[what, rule] += 1
+        count = self._counts[what, rule]
+        if count == 1:
+            log.exception(what, **named, **about)
+        elif count == 10 ** (len(str(count)) - 1):
+            log.error(what, **named, **about, times=count)
+
+
 class Looking:
     """The rules in force, asked. For one thread, but for ``scan_for``."""
 
@@ -41,7 +62,7 @@ class Looking:
         self.in_force = InForce()
         self._lags = lags
         self._scan: RawScan | None = None
-        self._failed: set[str] = set()
+        self._failures = _Failures()
         self._portions = 0
         self._by_start: dict[int, StoredEvent] = {}
         """Events of the block in work, by where their lines begin in it."""
@@ -60,6 +81,7 @@ class Looking:
         """Ask these from the next portion on."""
         self.in_force = in_force
         self._scan = scan
+        self._failures = _Failures()
 
     def find(self, events: Sequence[StoredEvent], *, is_told: bool = True) -> list[Matched]:
         """Every match, in the order of the events. What cannot be read, or fails, costs itself."""
@@ -69,7 +91,7 @@ class Looking:
                 try:
                     return self._in_lines(self._scan, events, is_told=is_told)
                 except Exception:
-                    log.exception("rules_failed_on_lines", first=events[0].id, events=len(events))
+                    self._failures.note("rules_failed_on_lines", first=events[0].id, events=len(events))
                     # By fields each event, and then each rule, can be asked alone.
         return self._by_fields(events, is_told=is_told)
 
@@ -103,7 +125,7 @@ class Looking:
                 for at, rule in self.in_force.engine.find([normal for _, normal in asked])
             ]
         except Exception:
-            log.exception("rules_failed_on_events", first=asked[0][0].id, events=len(asked))
+            self._failures.note("rules_failed_on_events", first=asked[0][0].id, events=len(asked))
         # One of them cannot bear one of these events: ask each alone.
         return [one for event, normal in asked for one in self._one_by_one(event, normal)]
 
@@ -117,9 +139,7 @@ class Looking:
                     match = None if id_ in silent else matcher.match(view)
                     found.append(Matched(event, normal, id_, match))
             except Exception:
-                if id_ not in self._failed:
-                    self._failed.add(id_)
-                    log.exception("rule_failed", rule=id_, place=event.id)
+                self._failures.note("rule_failed", rule=id_, place=event.id)
         return found
 
     # --- both ----------------------------------------------------------------------------------

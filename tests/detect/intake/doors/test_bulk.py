@@ -113,6 +113,24 @@ def test_a_document_past_the_limit_is_refused_and_no_other_suffers(port: Port) -
     assert port.events() == [{"n": 1}, {"n": 3}]
 
 
+def test_ids_that_begin_alike_are_not_taken_for_one_and_longer_ones_are_refused_each_alone(
+    port: Port,
+) -> None:
+    ids = ["x" * 512, "x" * 511 + "y", "x" * 513, "ñ" * 256, "ñ" * 257]
+    actions = [orjson.dumps({"create": {"_index": "i" * 255, "_id": one}}) for one in ids]
+    actions.append(orjson.dumps({"create": {"_index": "i" * 256, "_id": "a"}}))
+    body = b"".join(bulk(b'{"n":%d}' % n, action=action) for n, action in enumerate(actions))
+    told = port.ask("POST", "/_bulk", body).json()
+    items = [one["create"] for one in told["items"]]
+    assert [one["status"] for one in items] == [201, 201, 400, 201, 400, 400] and told["errors"]
+    assert items[2]["error"]["type"] == "illegal_argument_exception" and len(items[2]["_id"]) == 512
+    assert port.events() == [{"n": 0}, {"n": 1}, {"n": 3}]
+    again = port.ask("POST", "/_bulk", body).json()
+    assert [one["create"]["status"] for one in again["items"]] == [409, 409, 400, 409, 400, 400]
+    assert port.ask("PUT", f"/i/_doc/{'x' * 513}", b"{}").status_code == 400
+    assert port.count()["reasons"] == {"detect.bulk_name_too_long": 7}
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

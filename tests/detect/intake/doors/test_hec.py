@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from detect.intake.conftest import SECRET, Port
+from istmo.detect.intake.arrivals import Arrivals
+from istmo.detect.intake.doors.hec import _objects
 from istmo.detect.normalise import normalise
+from istmo.errors import InvalidInput, TooLarge
+from istmo.settings import Limits
 
 EVENT = "/services/collector/event"
 XML = (
@@ -115,3 +123,57 @@ def test_half_a_character_and_endless_numbers_cost_no_event(port: Port) -> None:
     body = b'{"event":{"a":"x \\ud800 y","b":123456789012345678901234567890}}{"event":{"n":2}}'
     assert port.ask("POST", EVENT, body, Authorization=splunk()).status_code == 200
     assert [one.get("a") for one in port.events()] == ["x \ufffd y", None]
+
+
+said = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.sampled_from('ab"\\\\{}[],:ñ\u2028'), max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(said.filter(lambda one: one not in (None, "")), st.sampled_from(["", "\n", " ", ",\r\n"]))
+    ),
+    st.booleans(),
+)
+def test_objects_are_told_apart_however_they_are_cut_and_longer_ones_are_passed_over(
+    made: list[tuple[Any, str]], is_ascii: bool
+) -> None:
+    texts = [json.dumps({"event": event}, ensure_ascii=is_ascii) for event, _ in made]
+    body = "".join(text + between for text, (_, between) in zip(texts, made, strict=True)).encode()
+    arrived = Arrivals(Limits(line_bytes=30))
+    found = [one["event"] for one in _objects(body, arrived)]
+    fitting = [event for text, (event, _) in zip(texts, made, strict=True) if len(text) <= 60]
+    assert found == fitting
+    assert arrived.refused.total() == len(made) - len(fitting)
+
+
+@pytest.mark.parametrize(
+    "unit", [b'{"event":1}\n', b'{"event":1}', b'{"event":[{},{},{},{},{},{}]}', b'{"event":"']
+)
+def test_what_is_read_of_a_body_is_not_held_together(unit: bytes) -> None:
+    """Dense bodies were thirty times as much in memory."""
+    body = unit * ((2 << 20) // len(unit)) + b'x"}'
+    arrived = Arrivals(Limits(line_bytes=64 << 10, batch_bytes=2 << 20))
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        with pytest.raises((TooLarge, InvalidInput)):
+            for one in _objects(body, arrived):
+                arrived.add_made(one)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(body)
+
+
+def test_an_event_past_all_measure_costs_itself_alone(port: Port) -> None:
+    long = json.dumps({"event": {"n": "x" * (3 << 20)}})
+    for between in ("", "\n"):
+        body = between.join(['{"event":{"n":1}}', long, '{"event":{"n":2}}'])
+        assert port.ask("POST", EVENT, body.encode(), Authorization=splunk()).status_code == 200
+    assert [one["n"] for one in port.events()] == [1, 2, 1, 2]
+    assert port.count()["reasons"] == {"detect.line_too_long": 2}

@@ -190,9 +190,35 @@ def test_who_invents_channels_and_fills_lines_costs_no_memory(monkeypatch: pytes
     for number in range(100):
         line = b'{"Channel":"%d","EventID":1,"A":"%s"}' % (number, b"x" * 3_000)
         scan.find(b"\n".join([line] * 3))
-    assert len(scan._kinds) == 20
+    assert len(scan._kinds) <= 10 and len(scan._kinds_before) <= 10 and len(scan._by_class) <= 20
     assert sum(kind.size for kind in scan._by_class.values()) <= 30_000
     assert all(kind.size <= 10_000 for kind in scan._by_class.values())
+
+
+def test_who_invents_channels_turns_the_way_by_lines_off_for_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(raws, "_MOST_KINDS", 20)
+    monkeypatch.setattr(raws, "_LEARN", 10)
+    parsed: list[bytes] = []
+
+    def noting(line: bytes, start: int) -> Asked | None:
+        parsed.append(line)
+        return read(line, start)
+
+    ruleset = rule("s: {Image|contains: zq}, condition: s")
+    scan = RawScan(Engine(ruleset), noting, sources_of)
+    ours = [_START + b'"Image":"b%d"}' % number for number in range(20)]
+    by_scan(scan, ours)
+    (kind,) = scan._by_class.values()
+    for number in range(30):
+        invented = [b'{"Channel":"%d-%d","EventID":1,"Image":"b"}' % (number, n) for n in range(8)]
+        parsed.clear()
+        assert by_scan(scan, [*ours, *invented, _START + b'"Image":"zq"}']) == [(28, "r1")]
+        assert not set(ours) & set(parsed), "what was learnt of our lines goes on counting"
+    assert kind in scan._by_class.values() and len(scan._by_class) <= 20
+    late = [b'{"Channel":"late","EventID":1,"Image":"b"}']
+    assert by_scan(scan, late) == [] and (b'"late"'[1:], b"1") in scan._kinds, "and later kinds are known too"
 
 
 def test_what_is_no_line_of_json_is_passed_over() -> None:

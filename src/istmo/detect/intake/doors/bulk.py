@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from istmo.detect.eventstore.lines import snug_json
 from istmo.detect.intake.arrivals import Arrivals
 from istmo.detect.intake.asking import Handler, Reply, Request, json_reply
 from istmo.detect.intake.desk import Desk
@@ -27,6 +28,9 @@ _PRODUCT: Final = (b"x-elastic-product", b"Elasticsearch")
 """Official clients send nothing to a server without it."""
 _VENDOR: Final = "application/vnd.elasticsearch+json"
 _KINDS: Final = frozenset({"index", "create"})
+LONGEST_ID: Final = 512
+LONGEST_INDEX: Final = 255
+"""Bytes of an event's id, and of an index's name."""
 _YIELD_LINES: Final = 2_000
 _TYPES: Final = {401: "security_exception", 403: "security_exception", 404: "resource_not_found_exception"}
 _TYPES_BUSY: Final = "es_rejected_execution_exception"
@@ -84,7 +88,7 @@ async def take(desk: Desk, request: Request) -> Reply:
             if number % _YIELD_LINES == _YIELD_LINES - 1:
                 await asyncio.sleep(0)
         del body  # its events are copies
-        doubled = await desk.store(source, actions.arrived)
+        doubled = await desk.store(source, actions.arrived, held)
     return _reply(request, b'{"took":0,"errors":%b,"items":[%b]}' % actions.items(doubled))
 
 
@@ -92,11 +96,12 @@ async def take_one(desk: Desk, request: Request) -> Reply:
     """Store one document."""
     source = desk.admit(request)
     index, name = request.parts["index"], request.parts.get("id", "")
+    _check_name(index, name)
     arrived = desk.arrivals()
     with desk.holding(request) as held:
         body = await desk.read_whole(request, held)
         arrived.add(body, _key(index, name))
-        doubled = await desk.store(source, arrived)
+        doubled = await desk.store(source, arrived, held)
     status, told = _item(index, name, is_new=not doubled, is_create="_create" in request.path)
     return _reply(request, told, status)
 
@@ -188,6 +193,7 @@ class _Actions:
             raise InvalidInput("detect.bulk_action", action=kind[:40])
         refusal = b""
         try:
+            _check_name(index, name)
             limit = self.arrived.limits.line_bytes
             if len(document) > limit:
                 raise TooLarge("detect.line_too_long", limit=limit)
@@ -196,9 +202,12 @@ class _Actions:
             if error.code == "detect.batch_too_large":
                 raise
             self.arrived.refuse(error)
-            cause = {"type": "document_parsing_exception", "reason": error.code}
+            index, name = index[:LONGEST_INDEX], name[:LONGEST_ID]
+            is_named_wrong = error.code == "detect.bulk_name_too_long"
+            of = "illegal_argument_exception" if is_named_wrong else "document_parsing_exception"
+            cause = {"type": of, "reason": error.code}
             told = {kind: {"_index": index, "_id": name or None, "status": 400, "error": cause}}
-            refusal = orjson.dumps(told)
+            refusal = snug_json(told)
         self._told.append((index, name, kind == "create", refusal))
 
     def items(self, doubled: frozenset[int]) -> tuple[bytes, bytes]:
@@ -240,12 +249,19 @@ def _known_action(line: bytes) -> tuple[str, str, str]:
         name = "" if name is None else str(name)
     except (orjson.JSONDecodeError, AttributeError, ValueError):
         raise InvalidInput("detect.bulk_action", action=line[:40].decode("utf-8", "replace")) from None
-    return str(kind), str(index)[:255], name[:512]
+    return str(kind), str(index), name
 
 
 def _action(line: bytes) -> tuple[str, str, str]:
     """What is to be done, into which index, under which id."""
     return _known_action(line) if len(line) < 256 else _known_action.__wrapped__(line)
+
+
+def _check_name(index: str, name: str) -> None:
+    """Elasticsearch's own bounds: a longer id would have to be cut, and two might become one."""
+    for text, limit in ((name, LONGEST_ID), (index, LONGEST_INDEX)):
+        if len(text) > limit or (not text.isascii() and len(text.encode("utf-8", "replace")) > limit):
+            raise InvalidInput("detect.bulk_name_too_long", limit=limit)
 
 
 def _key(index: str, name: str) -> bytes:
@@ -262,14 +278,14 @@ def _item(index: str, name: str, *, is_new: bool, is_create: bool) -> tuple[int,
         return 201, _told_item(index, name, "created", 201) if name else _plain_item(index)
     if is_create:  # what clients take for "it is there already", and go on
         cause = {"type": "version_conflict_engine_exception", "reason": f"[{name}]: document already exists"}
-        return 409, orjson.dumps({"_index": index, "_id": name, "status": 409, "error": cause})
+        return 409, snug_json({"_index": index, "_id": name, "status": 409, "error": cause})
     return 200, _told_item(index, name, "updated", 200)
 
 
 def _told_item(index: str, name: str | None, result: str, status: int) -> bytes:
     shards = {"total": 1, "successful": 1, "failed": 0}
     told: dict[str, Any] = {"_index": index, "_id": name, "_version": 1, "result": result, "_shards": shards}
-    return orjson.dumps(told | {"_seq_no": 0, "_primary_term": 1, "status": status})
+    return snug_json(told | {"_seq_no": 0, "_primary_term": 1, "status": status})
 
 
 def _reply(request: Request, body: bytes, status: int = 200) -> Reply:

@@ -39,7 +39,7 @@ async def take(desk: Desk, request: Request) -> Reply:
             else:
                 add_message(piece, arrived)
         del body, splitter
-        await desk.store(source, arrived)
+        await desk.store(source, arrived, held)
         if not arrived.events:
             raise InvalidInput("detect.nothing_accepted", n=max(1, arrived.refused.total()))
     return Reply(202)

@@ -11,7 +11,9 @@ numbers go up with the time, over restarts too: nothing needs to be remembered t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from typing import Any, Final
 
 import orjson
@@ -22,7 +24,7 @@ from istmo.detect.intake.asking import Handler, Reply, Request, json_reply
 from istmo.detect.intake.desk import Desk
 from istmo.detect.intake.texts import TextReader, add_lines, written_time
 from istmo.detect.wire import WireSource
-from istmo.errors import InvalidInput, IstmoError
+from istmo.errors import InvalidInput, IstmoError, TooLarge
 from istmo.kit.i18n import Told
 
 _EVENTS: Final = ("/services/collector", "/services/collector/event", "/services/collector/event/1.0")
@@ -42,7 +44,15 @@ _CODES: Final = {
 }
 _BUSY: Final = (503, 9, "Server is busy")
 _MOST_ACKS: Final = 10_000
-_SPACE: Final = " \t\r\n,"
+_LOOKED_AT: Final = 500
+"""Events by whose texts the form of all is told."""
+_LINE: Final = re.compile(rb"[^\r\n]+")
+_BLANKS: Final = re.compile(r"[ \t\r\n,]*+")
+_TOKENS: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL)
+_MOST_TOKENS: Final = 200_000
+"""Of one object that is too long to be read: past it the whole body is refused."""
+_LONGEST_WORD: Final = 12
+"""Characters before the end of a text in which what is cut there may be told to stand."""
 
 
 class Hec:
@@ -78,12 +88,9 @@ async def take_events(desk: Desk, request: Request) -> Reply:
     arrived = desk.arrivals()
     with desk.holding(request) as held:
         body = await desk.read_whole(request, held)
-        told = list(_objects(body))
-        if not told:
-            raise InvalidInput("detect.hec_no_data")
-        _add(told, source, desk, arrived)
-        del body, told  # many wait for the store at once: what they hold is in ``arrived``
-        await desk.store(source, arrived)
+        _add(_objects(body, arrived), source, desk, arrived)
+        del body  # many wait for the store at once: what they hold is in ``arrived``
+        await desk.store(source, arrived, held)
     return _success(desk, request)
 
 
@@ -97,7 +104,7 @@ async def take_raw(desk: Desk, request: Request) -> Reply:
             raise InvalidInput("detect.hec_no_data")
         add_lines(body, source.form, desk.clock.now(), arrived)
         del body
-        await desk.store(source, arrived)
+        await desk.store(source, arrived, held)
     return _success(desk, request)
 
 
@@ -134,30 +141,87 @@ def _channel(request: Request) -> str:
     return request.headers.get("x-splunk-request-channel", "") or request.asks("channel")
 
 
-def _objects(body: bytes) -> Iterator[dict[str, Any]]:
-    """The objects of a body. Raises InvalidInput naming the first that is none: then nothing is stored."""
-    number = 0
-    try:
-        for line in body.splitlines():
-            if line.strip():
-                yield _object(orjson.loads(line), number)
-                number += 1
-        return
-    except orjson.JSONDecodeError:
-        pass  # no line each: told apart below, from where it was left
-    reader, text, at, seen = json.JSONDecoder(), body.decode("utf-8", "replace"), 0, 0
-    while True:
-        while at < len(text) and text[at] in _SPACE:
-            at += 1
-        if at >= len(text):
-            return
+def _objects(body: bytes, arrived: Arrivals) -> Iterator[dict[str, Any]]:
+    """The objects of a body, one after the other, so that what is read of them is not held together.
+
+    Raises InvalidInput naming the first that is none: then nothing is stored. One that is longer than any
+    event may be is passed over and counted.
+    """
+    number, longest = 0, 2 * arrived.limits.line_bytes
+    for line in _LINE.finditer(body):
+        if line.end() - line.start() > longest:
+            break
+        if not line[0].strip():
+            continue
         try:
-            found, at = reader.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            raise InvalidInput("detect.hec_format", number=seen) from None
-        if seen >= number:
+            found = orjson.loads(line[0])
+        except orjson.JSONDecodeError:
+            break
+        yield _object(found, number)
+        number += 1
+    else:
+        return
+    # No line each: told apart from the beginning on, and given from where it was left.
+    for seen, found in enumerate(_told_apart(body.decode("utf-8", "replace"), longest, arrived)):
+        if seen >= number and found is not None:
             yield _object(found, seen)
+
+
+def _told_apart(text: str, longest: int, arrived: Arrivals) -> Iterator[Any]:
+    """What stands in a text, one after another; None for one of more than ``longest`` characters.
+
+    It is read in pieces of that length, of which the last value is cut and read again with the next piece.
+    """
+    reader = json.JSONDecoder()
+    start = at = seen = 0
+    piece = text[:longest]
+    while True:
+        at = _end_of_blanks(piece, at)
+        is_last = start + len(piece) >= len(text)
+        if at >= len(piece):
+            if is_last:
+                return
+            start, at = start + at, 0
+            piece = text[start : start + longest]
+            continue
+        try:
+            found, at = reader.raw_decode(piece, at)
+        except (ValueError, RecursionError) as error:
+            is_long = at == 0
+            end = _end_of_object(text, start) if is_long else start + at
+            if is_last or end is None or not _is_cut(error, piece):
+                raise InvalidInput("detect.hec_format", number=seen) from None
+            start, at = end, 0
+            piece = text[start : start + longest]
+            if not is_long:
+                continue
+            arrived.refuse(TooLarge("detect.line_too_long", limit=arrived.limits.line_bytes))
+            found = None
+        yield found
         seen += 1
+
+
+def _end_of_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    return at if found is None else found.end()
+
+
+def _end_of_object(text: str, start: int) -> int | None:
+    """Where an object that is too long to be read ends; None where it cannot be told at little cost."""
+    depth = 0
+    for number, token in enumerate(_TOKENS.finditer(text, start)):
+        letter = text[token.start()]
+        depth += (letter in "{[") - (letter in "}]")
+        if not depth or number > _MOST_TOKENS:
+            return None if depth else token.end()
+    return None
+
+
+def _is_cut(error: ValueError | RecursionError, piece: str) -> bool:
+    """Whether a text is no JSON since it ends too early."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    return error.msg.startswith("Unterminated") or error.pos >= len(piece) - _LONGEST_WORD
 
 
 def _object(found: Any, number: int) -> dict[str, Any]:
@@ -170,17 +234,24 @@ def _object(found: Any, number: int) -> dict[str, Any]:
     return found
 
 
-def _add(told: list[dict[str, Any]], source: WireSource, desk: Desk, arrived: Arrivals) -> None:
-    texts = [one["event"].encode("utf-8", "replace") for one in told if isinstance(one["event"], str)]
-    reader = TextReader(source.form, desk.clock.now(), texts, desk.limits)
-    following = iter(texts)
-    for one in told:
+def _add(told: Iterator[dict[str, Any]], source: WireSource, desk: Desk, arrived: Arrivals) -> None:
+    """Take events as they are told. Raises what ``_objects`` raises, InvalidInput where there are none."""
+    first = list(islice(told, _LOOKED_AT))
+    if not first and not arrived.refused:
+        raise InvalidInput("detect.hec_no_data")
+    sample = [_bytes(one["event"]) for one in first if isinstance(one["event"], str)]
+    reader = TextReader(source.form, desk.clock.now(), sample, desk.limits)
+    for one in chain(first, told):
         event = one["event"]
         if isinstance(event, str):
-            event = reader.read(next(following))
+            event = reader.read(_bytes(event))
         elif not isinstance(event, dict):
             event = {"message": event}
         arrived.add_made(_with_meta(event, one))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 def _with_meta(event: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ async def take(desk: Desk, request: Request) -> Reply:
             arrived.unreadable.clear()
             body.refused = sorted(body.refused + body.unreadable, key=lambda one: one["line"])
             body.unreadable = []
-        doubled = await desk.store(source, arrived)
+        doubled = await desk.store(source, arrived, held)
     total = arrived.refused.total()
     answer = {
         "accepted": len(arrived.events),

@@ -68,7 +68,7 @@ async def take(desk: Desk, request: Request) -> Reply:
         records = list(_of_protobuf(body) if kind == PROTOBUF else _of_json(body))
         _add(records, source, desk, arrived)
         del body, records  # many wait for the store at once: what they hold is in ``arrived``
-        await desk.store(source, arrived)
+        await desk.store(source, arrived, held)
     return _answer(kind, arrived.refused.total())
 
 

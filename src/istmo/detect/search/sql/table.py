@@ -16,9 +16,9 @@ from istmo.detect.eventstore.disk import digest_of
 from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.frames import FrameReader, Index
 from istmo.detect.eventstore.lines import place_of
-from istmo.detect.eventstore.sealed_columns import ColumnsToAsk
 from istmo.detect.eventstore.sealing import PLAIN, SealedAway
-from istmo.detect.search.sql.lines import EVENT, LineRows, TooLarge
+from istmo.detect.search.sql.lines import EVENT, LineRows
+from istmo.detect.search.sql.opened import OpenedColumns
 from istmo.detect.search.sql.statement import TABLE, Statement
 from istmo.detect.search.stored import Unreadable, line_at, open_closed, read_ahead
 from istmo.detect.wire import Position
@@ -38,9 +38,6 @@ FIXED: Final = {
 MOST_COLUMNS: Final = 1000
 MOST_LINE_BYTES: Final = 256 << 20
 """Of rows made of events that are read line by line."""
-MOST_SEALED: Final = 256
-MOST_SEALED_BYTES: Final = 256 << 20
-"""Sealed segments whose columns lie open in memory at the same time, and their bytes."""
 _LONGEST_NAME: Final = 200
 _SHADOWED: Final = frozenset(
     (
@@ -89,8 +86,7 @@ class EventTable:
         """Fields of all segments by their names in lower case, whether they were asked for or not."""
         self._groups: dict[_Columns, list[Path]] = {}
         self._told: dict[Closed, bytes] = {}
-        self._opened: list[ColumnsToAsk] = []
-        self._opened_bytes = 0
+        self._opened = OpenedColumns(folder) if folder.keys else None
         self.unreadable = Unreadable()
 
     def gather(self) -> None:
@@ -133,9 +129,8 @@ class EventTable:
     def close(self) -> None:
         """Let go of the files without names."""
         self._lines.close()
-        for one in self._opened:
-            one.close()
-        self._opened.clear()
+        if self._opened is not None:
+            self._opened.close()
 
     def _is_whole(self, closed: Closed, digest: bytes) -> bool:
         self._check()
@@ -168,31 +163,23 @@ class EventTable:
         if not self._tells_all(closed, index) or (index.odd and is_sealed):
             self._by_lines(closed.first, reader)
             return
+        columns: dict[str, list[str]] = {}
+        for name in index.columns:
+            if self._is_all or name.lower() in self._names:
+                columns.setdefault(name.lower(), []).append(column_name(name))
         path = self._folder.columns_path(closed)
         try:
-            if is_sealed:
-                path = self._open(closed, index)
+            if is_sealed and self._opened is not None:
+                wanted = None if self._is_all else sorted({one for some in columns.values() for one in some})
+                path = self._opened.open(closed, wanted)
             elif index.odd:
                 self._odd_ones(connection, path, closed.first, reader)
         except ColumnsUnreadable:
             self._by_lines(closed.first, reader)
             return
-        columns: dict[str, list[str]] = {}
-        for name in index.columns:
-            if self._is_all or name.lower() in self._names:
-                columns.setdefault(name.lower(), []).append(column_name(name))
         key = tuple((low, tuple(sorted(columns[low]))) for low in sorted(columns))
         self._groups.setdefault(key, []).append(path)
         self._told[closed] = index.columns_digest
-
-    def _open(self, closed: Closed, index: Index) -> Path:
-        """Where sealed columns lie open until ``close``. Raises ColumnsUnreadable, TooLarge."""
-        self._opened_bytes += index.columns_bytes
-        if len(self._opened) >= MOST_SEALED or self._opened_bytes > MOST_SEALED_BYTES:
-            raise TooLarge
-        asked = ColumnsToAsk(self._folder)
-        self._opened.append(asked)
-        return asked.path_of(closed)
 
     def _tells_all(self, closed: Closed, index: Index) -> bool:
         if EVENT in self._names or closed in self._without_columns:

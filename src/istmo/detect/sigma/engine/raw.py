@@ -30,6 +30,7 @@ _LONGEST: Final = 256
 """Bytes of a channel's name."""
 _LONGEST_NUMBER: Final = 12
 _MOST_KINDS: Final = 4096
+"""Of what lines tell of themselves, in two generations: who invents ever new ones pushes out none in use."""
 _MARKS: Final = (rb'"Channel":"', rb'"EventID":', rb"\n", *ODD_SHAPE, *ODD_TEXT)
 _CHANNEL, _NUMBER, _BREAK = range(3)
 """Of the marks, those that tell a line's class and end; the others make it odd."""
@@ -147,6 +148,7 @@ class RawScan:
         self._other = _Kind(None)
         self._kinds: dict[tuple[bytes, bytes], _Kind] = {}
         """By what lines tell of themselves; several may be of one class."""
+        self._kinds_before: dict[tuple[bytes, bytes], _Kind] = {}
         self._by_class: dict[Key, _Kind] = {}
         self._blocks = 0
         self._is_mostly_odd = False
@@ -251,7 +253,10 @@ class RawScan:
                         block[channel : block.find(b'"', channel, channel + _LONGEST) + 1],
                         block[number : max(number, block.find(b",", number, number + _LONGEST_NUMBER))],
                     )
-                    kind = kinds.get(told) or self._kind(told)
+                    known = kinds.get(told)
+                    kind = known or self._kind(told)
+                    if known is None:
+                        kinds = self._kinds
                 if end - 1 > start:
                     if not kind.spans:
                         met.append(kind)
@@ -262,8 +267,16 @@ class RawScan:
         return met
 
     def _kind(self, told: tuple[bytes, bytes]) -> _Kind:
-        if len(self._kinds) >= _MOST_KINDS:
-            return self._other
+        known = self._kinds_before.get(told)
+        if len(self._kinds) >= _MOST_KINDS // 2:
+            self._kinds_before, self._kinds = self._kinds, {}
+            in_use = {id(kind) for kind in self._kinds_before.values()}
+            self._by_class = {key: kind for key, kind in self._by_class.items() if id(kind) in in_use}
+        if known is not None:
+            self._kinds[told] = known
+            if known.key is not None:
+                self._by_class.setdefault(known.key, known)
+            return known
         kind = self._other
         with suppress(orjson.JSONDecodeError):
             channel, number = orjson.loads(b'"' + told[0]), orjson.loads(told[1])

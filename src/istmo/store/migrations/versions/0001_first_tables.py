@@ -259,6 +259,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("detector", name=op.f("pk_detector_states")),
     )
     op.create_table(
+        "hunt_rows",
+        sa.Column(
+            "hunt", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("digest", sa.LargeBinary(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("hunt", "digest", name=op.f("pk_hunt_rows")),
+    )
+    op.create_table(
         "hunt_runs",
         sa.Column(
             "row", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -604,6 +612,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("row", name=op.f("pk_saved_hunts")),
         sa.UniqueConstraint("id", name=op.f("uq_saved_hunts_id")),
+        sa.UniqueConstraint("owner", "name", name=op.f("uq_saved_hunts_owner_name")),
     )
     with op.batch_alter_table("saved_hunts", schema=None) as batch_op:
         batch_op.create_index("ix_saved_hunts_due", ["due"], unique=False)
