@@ -20,15 +20,35 @@ RULES = 200
 
 
 def crowd(
-    store: Store, number: int, now: datetime, *, member: str, rules: int = RULES, seed: int = 7
+    store: Store,
+    number: int,
+    now: datetime,
+    *,
+    member: str,
+    rules: int = RULES,
+    seed: int = 7,
+    is_even: bool = False,
 ) -> None:
-    """``number`` open alerts of ``rules`` Sigma rules, a few of which make most of the noise."""
+    """``number`` alerts of ``rules`` Sigma rules, a few of which make most of the noise; a tenth is closed.
+
+    ``is_even``: all rules make as much, and all are open.
+    """
     chance = random.Random(seed)
     values = list(_alerts(number, now, member, rules, chance))
+    if is_even:
+        for place, one in enumerate(values):
+            rule = place % rules
+            one |= {
+                "subject": str(UUID(int=rule)),
+                "title": f"Regla {rule} que nadie afinó",
+                "status": "open",
+            }
     with store.write() as tx:
         for start in range(0, number, 1_000):
             tx.connection.execute(insert(alerts), values[start : start + 1_000])
-        rows = tx.connection.execute(select(alerts.c.row, alerts.c.entity, alerts.c.count)).all()
+        before = select(alert_hosts.c.alert)
+        asked = select(alerts.c.row, alerts.c.entity, alerts.c.count).where(alerts.c.row.not_in(before))
+        rows = tx.connection.execute(asked).all()
         for start in range(0, len(rows), 1_000):
             some = [{"alert": row, "host": host, "count": n} for row, host, n in rows[start : start + 1_000]]
             tx.connection.execute(insert(alert_hosts), some)

@@ -42,6 +42,12 @@ def read_work(sent: Mapping[str, Any], asker: Asker, now: datetime) -> Work | No
     return None
 
 
+def notice_of(work: Work) -> str:
+    """The key of what is said when it is done."""
+    is_woken = work.deed is Deed.SNOOZE and work.until is None
+    return f"console.notice.triage.{'woken' if is_woken else work.deed}"
+
+
 def read_until(choice: str, now: datetime, zone: str) -> datetime | None:
     """When what is put off is back; None for no choice that there is: at once."""
     if choice not in UNTILS:

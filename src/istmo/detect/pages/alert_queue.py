@@ -18,6 +18,7 @@ from istmo.detect.pages.alert_deeds import (
     MOST_IN_CASE,
     REASONS,
     UNTILS,
+    notice_of,
     read_picked,
     read_work,
 )
@@ -142,7 +143,7 @@ def alert_bulk(
         return back_to(
             request, address, notice="console.notice.triage.left", n=done.number, left=done.left, undo=undo
         )
-    return back_to(request, address, notice=f"console.notice.triage.{done.deed}", n=done.number, undo=undo)
+    return back_to(request, address, notice=notice_of(work), n=done.number, undo=undo)
 
 
 def _into_case(

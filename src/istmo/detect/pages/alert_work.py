@@ -9,7 +9,7 @@ from litestar import Request, Response, post
 
 from istmo.clock import Clock
 from istmo.detect.objects_triage import Deed, Picked
-from istmo.detect.pages.alert_deeds import CASE, read_work
+from istmo.detect.pages.alert_deeds import CASE, notice_of, read_work
 from istmo.detect.pages.alert_read import Asked, show_alert
 from istmo.detect.service import Detect
 from istmo.detect.service.alert_work import Work
@@ -55,7 +55,7 @@ def alert_work(
             version = _version(values)
             _, done = detect.work(asker.principal, id, work, version=version)
             undo = Undo("/alerts/undo", {"change": done.change, "next": path})
-            return back_to(request, path, notice=f"console.notice.triage.{done.deed}", n=1, undo=undo)
+            return back_to(request, path, notice=notice_of(work), n=1, undo=undo)
     except IstmoError as error:
         if error.status in (401, 404) or error.code.endswith("not_allowed"):
             raise

@@ -63,7 +63,9 @@ class Detection:
     """Its values that stand on warning lists, with the lists' names."""
 
 
-class Detect(AlertWork, Overview, Rules, ValueLists, WarningLists, Sources, Retention, SavedHunts, Statements):
+class Detect(
+    AlertWork, Overview, Rules, ValueLists, WarningLists, Sources, Retention, SavedHunts, Statements
+):
     """The watching room of one node. Thread-safe; one instance a node."""
 
     def __init__(
