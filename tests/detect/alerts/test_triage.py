@@ -112,13 +112,13 @@ def crowded(room: Room) -> Room:
     return room
 
 
-@pytest.mark.parametrize("cursor", ["zz", "1.2", "1.2.x", "WzEsMl0=", "W10=", "bm90IGpzb24="])
-def test_a_cursor_that_is_none_of_ours_is_refused(room: Room, cursor: str) -> None:
-    for grouping in (Grouping.SUBJECT, Grouping.HOST):
+def test_a_cursor_that_is_none_of_ours_is_refused(room: Room) -> None:
+    for cursor in ("zz", "1.2", "1.2.x", "WzEsMl0=", "W10=", "bm90IGpzb24=", "WzEsMSwiYSIsWzFdXQ=="):
+        for grouping in (Grouping.SUBJECT, Grouping.HOST):
+            with pytest.raises(InvalidInput):
+                room.detect.list_groups(ANALYST, QUEUE, grouping, cursor=cursor)
         with pytest.raises(InvalidInput):
-            room.detect.list_groups(ANALYST, QUEUE, grouping, cursor=cursor)
-    with pytest.raises(InvalidInput):
-        room.detect.list_alerts(ANALYST, QUEUE, cursor=cursor.replace("1.2", "1"), is_queue=True)
+            room.detect.list_alerts(ANALYST, QUEUE, cursor=cursor, is_queue=True)
 
 
 def test_lines_count_only_what_one_may_read(room: Room) -> None:
