@@ -56,6 +56,7 @@ ID_BY_PATH = {
     "/hunts": "hunts",
     "/objects": "objects",
     "/peers": "members",
+    "/peers/invitations": "invitations",
     "/rules": "rules",
     "/sources": "sources",
 }
@@ -326,6 +327,9 @@ BODIES: dict[str, object] = {
     "/hunts/{id}/switch": _only({"on": "on"}),
     "/objects/{id}/retract": _RETRACTS,
     "/peers/accept": _only({"code": SECRET_WORD}),
+    "/peers/frames": _only({}),
+    "/peers/{id}/remove": _only({"name": SECRET_WORD}),
+    "/peers/invitations/{id}/withdraw": _only({}),
     "/peers/found": _only({"region": SECRET_WORD}),
     "/peers/invite": _only({"name": ""}),
     "/peers/{id}/confirm": _only({"confirm_fingerprint": "0" * 64}),
