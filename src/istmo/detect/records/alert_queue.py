@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,7 +13,6 @@ from sqlalchemy import (
     and_,
     case,
     distinct,
-    exists,
     func,
     literal,
     or_,
@@ -163,29 +162,12 @@ def list_hosts(
 
     Not counted: only as many alerts are looked at as it takes to fill the page.
     """
-    earlier, on_it = alerts.alias("earlier"), alert_hosts.alias("on_it")
-    place = (alerts.c.rank, alerts.c.last_seen, alerts.c.row)
-    is_first = ~exists(
-        select(on_it.c.alert)
-        .join(earlier, earlier.c.row == on_it.c.alert)
-        .where(
-            on_it.c.host == alert_hosts.c.host,
-            readable(reads, earlier),
-            *filters(wanted, now, earlier),
-            tuple_(earlier.c.rank, earlier.c.last_seen, earlier.c.row) > tuple_(*place),
-        )
-    )
     bounds = [readable(reads), *filters(wanted, now)]
-    asked = (
-        select(alert_hosts.c.host, *place)
-        .join(alerts, alerts.c.row == alert_hosts.c.alert)
-        .where(*bounds, is_first)
-    )
-    order = (*place, alert_hosts.c.host)
-    if before is not None:
-        ended = tuple_(*(_bound(column, one) for column, one in zip(order, before, strict=True)))
-        asked = asked.where(tuple_(*order) < ended)
-    rows = connection.execute(asked.order_by(*(one.desc() for one in order)).limit(limit)).all()
+    rows: list[Any] = []
+    for some in _new_hosts(connection, bounds, before, limit):
+        rows += some[: limit - len(rows)]
+        if len(rows) == limit:
+            break
     counted = connection.execute(
         select(*_COUNTED, alert_hosts.c.host, func.count(distinct(alerts.c.subject)).label("others"))
         .join(alert_hosts, alert_hosts.c.alert == alerts.c.row)
@@ -201,6 +183,50 @@ def list_hosts(
     ]
     last = rows[-1] if len(rows) == limit else None
     return found, None if last is None else (last.rank, last.last_seen, last.row, last.host)
+
+
+def _new_hosts(
+    connection: Connection, bounds: list[ColumnElement[bool]], before: tuple[Any, ...] | None, limit: int
+) -> Iterator[list[Any]]:
+    """Hosts as they come up first in the queue, without those that came up on a page ``before``."""
+    order = (alerts.c.rank, alerts.c.last_seen, alerts.c.row, alert_hosts.c.host)
+    asked = (
+        select(*order)
+        .join(alert_hosts, alert_hosts.c.alert == alerts.c.row)
+        .where(*bounds)
+        .order_by(*(one.desc() for one in order))
+        .execution_options(yield_per=_CHUNK)
+    )
+    if before is None:
+        ended = None
+    else:
+        ended = tuple_(*(_bound(column, one) for column, one in zip(order, before, strict=True)))
+        asked = asked.where(tuple_(*order) < ended)
+    seen: set[str] = set()
+    fresh: list[Any] = []
+
+    def without_earlier(some: list[Any]) -> list[Any]:
+        if ended is None or not some:
+            return some
+        again = (
+            select(alert_hosts.c.host)
+            .distinct()
+            .join(alerts, alert_hosts.c.alert == alerts.c.row)
+            .where(*bounds, alert_hosts.c.host.in_([one.host for one in some]), tuple_(*order) >= ended)
+        )
+        known = set(connection.execute(again).scalars())
+        return [one for one in some if one.host not in known]
+
+    with connection.execute(asked) as found:
+        for row in found:
+            if row.host in seen:
+                continue
+            seen.add(row.host)
+            fresh.append(row)
+            if len(fresh) == limit:
+                yield without_earlier(fresh)
+                fresh = []
+        yield without_earlier(fresh)
 
 
 _COUNTED = (

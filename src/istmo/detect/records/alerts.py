@@ -76,6 +76,7 @@ alerts = Table(
     Index("ix_alerts_updated_row", "updated", "row"),
     Index("ix_alerts_created_level", "created", "level"),
     Index("ix_alerts_queue", "status", "rank", "last_seen", "row"),
+    Index("ix_alerts_rank", "rank", "last_seen", "row"),
     # All that the lines of the queue are counted from: read from the index alone.
     Index(
         "ix_alerts_lines",

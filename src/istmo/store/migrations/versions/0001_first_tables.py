@@ -161,6 +161,7 @@ def upgrade() -> None:
             unique=False,
         )
         batch_op.create_index("ix_alerts_queue", ["status", "rank", "last_seen", "row"], unique=False)
+        batch_op.create_index("ix_alerts_rank", ["rank", "last_seen", "row"], unique=False)
         batch_op.create_index("ix_alerts_updated_row", ["updated", "row"], unique=False)
 
     op.create_table(
