@@ -77,7 +77,7 @@ alerts = Table(
     Index("ix_alerts_created_level", "created", "level"),
     Index("ix_alerts_queue", "status", "rank", "last_seen", "row"),
     Index("ix_alerts_rank", "rank", "last_seen", "row"),
-    # All that the lines of the queue are counted from: read from the index alone.
+    # All that the lines of the queue are counted from, and one line's alerts in their order: the index alone.
     Index(
         "ix_alerts_lines",
         "status",
@@ -85,6 +85,7 @@ alerts = Table(
         "subject",
         "rank",
         "last_seen",
+        "row",
         "tlp",
         "owner",
         "assignee",

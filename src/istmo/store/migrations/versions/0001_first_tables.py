@@ -151,6 +151,7 @@ def upgrade() -> None:
                 "subject",
                 "rank",
                 "last_seen",
+                "row",
                 "tlp",
                 "owner",
                 "assignee",
