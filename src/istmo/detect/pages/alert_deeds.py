@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -12,7 +12,9 @@ from istmo.detect.service.alert_work import Work
 from istmo.kit import times
 from istmo.kit.asking import Asker
 from istmo.kit.forms import one, several
+from istmo.kit.pages import Faces
 from istmo.model import instants
+from istmo.policy.principals import told
 
 MORNING: Final = 7
 """The hour of the asker's zone at which what was put off until morning is back."""
@@ -40,6 +42,21 @@ def read_work(sent: Mapping[str, Any], asker: Asker, now: datetime) -> Work | No
         case Deed.SNOOZE:
             return Work(Deed.SNOOZE, until=read_until(more, now, asker.zone))
     return None
+
+
+def namer(faces: Faces, asker: Asker, people: Mapping[str, str]) -> Callable[[str], str]:
+    """What somebody is called, by ``policy.told``; ``people``: names of accounts."""
+
+    def name(who: str) -> str:
+        if who == told(asker.principal):
+            return faces.catalogue.text(asker.language, "console.triage.me")
+        if who == "operator":
+            return faces.catalogue.text(asker.language, "detect.hunts.operator")
+        if who.startswith("system:"):
+            return faces.catalogue.text(asker.language, "console.triage.itself")
+        return people.get(who, who)
+
+    return name
 
 
 def notice_of(work: Work) -> str:

@@ -18,6 +18,7 @@ from istmo.detect.pages.alert_deeds import (
     MOST_IN_CASE,
     REASONS,
     UNTILS,
+    namer,
     notice_of,
     read_picked,
     read_work,
@@ -32,7 +33,6 @@ from istmo.kit.forms import Form, Sent, one
 from istmo.kit.pages import Undo, asker_of, back_to, faces_of, local_path, page, told, with_query
 from istmo.model import instants
 from istmo.policy.actions import Action
-from istmo.policy.principals import told as told_of
 
 ROWS = 50
 FILTERS = ("q", "status", "level", "detector", "host", "subject", "who", "snoozed")
@@ -77,7 +77,7 @@ def show_queue(
         found = detect.list_groups(asker.principal, wanted, grouping, cursor=cursor, limit=ROWS)
     may_work = faces.may(asker.principal, Action.ALERT_WORK)
     may_case = may_work and faces.may(asker.principal, Action.CASE_WORK)
-    now = clock.now()
+    now, people = clock.now(), detect.people(asker.principal)
     return page(
         request,
         "detect/alerts.html",
@@ -98,10 +98,10 @@ def show_queue(
         detectors=DETECTORS,
         mine=MINE,
         nobody=NOBODY,
-        me=told_of(asker.principal),
+        who_is=namer(faces, asker, people),
         now=now,
         seen=instants.format(now),
-        people=detect.people(asker.principal) if may_work else {},
+        people=people if may_work else {},
         cases=neighbours.open_cases(asker.principal, MOST_CASES) if may_case else (),
         may_work=may_work,
         may_case=may_case,

@@ -13,7 +13,7 @@ from istmo.detect.highlighting import show_event
 from istmo.detect.objects import Alert, Rule, TakenBack
 from istmo.detect.objects_hunt import SavedHunt
 from istmo.detect.objects_triage import Deed, Neighbours, Past
-from istmo.detect.pages.alert_deeds import MOST_CASES, REASONS, UNTILS
+from istmo.detect.pages.alert_deeds import MOST_CASES, REASONS, UNTILS, namer
 from istmo.detect.service import Detect
 from istmo.detect.sigma.documents import read_documents
 from istmo.detect.sigma.problems import Refused
@@ -22,7 +22,7 @@ from istmo.errors import NotAllowed, NotFound
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form
-from istmo.kit.pages import asker_of, faces_of, page
+from istmo.kit.pages import Faces, asker_of, faces_of, page
 from istmo.kit.timeline import Bar, draw
 from istmo.policy.actions import Action
 from istmo.policy.principals import Principal
@@ -31,6 +31,8 @@ from istmo.policy.principals import told as told_of
 TakenBackBy = Callable[[Principal, str], TakenBack | None]
 Asked = Any
 """``TakenBackBy`` or ``Neighbours``, as Litestar hands it on: it would try to check such a type."""
+AFTER: Final = {"acknowledge": "acknowledged", "close": "closed", "open": "open"}
+"""The status that a deed leads to."""
 PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "signin": ("logon", "authentication", "credential", "security", "auditd"),
     "network": ("network", "dns", "proxy", "firewall", "command-and-control", "zeek", "exfiltration"),
@@ -84,14 +86,14 @@ def show_alert(
         chart = draw([Bar(hour, count) for hour, count in story.hours], title=title, zone=asker.zone)
     rule = _rule(asker, detect, alert)
     near, same = detect.related(asker.principal, alert)
-    history = detect.history(asker.principal, id)
+    history, people = detect.history(asker.principal, id), detect.people(asker.principal)
     return page(
         request,
         "detect/alert.html",
         status=200 if yours is None else 409,
         json_path=f"/api/v1/alerts/{alert.id}",
         form=form,
-        yours=yours,
+        both=_both(faces, asker, alert, yours, namer(faces, asker, people)) if yours else [],
         story=story,
         sources=detect.source_names(asker.principal) if may_search else {},
         alert=alert,
@@ -108,8 +110,8 @@ def show_alert(
         same=same,
         history=history,
         undoable=_undoable(asker, alert, history) if may_work else "",
-        people=detect.people(asker.principal),
-        me=told_of(asker.principal),
+        people=people,
+        who_is=namer(faces, asker, people),
         cases=neighbours.open_cases(asker.principal, MOST_CASES) if may_case else (),
         seen=neighbours.sightings(asker.principal, alert.subject) if is_indicator else (),
         explanation=" ".join(explain(faces.catalogue, asker.language, alert.correlation))
@@ -146,6 +148,35 @@ def _hunt(asker: Asker, detect: Detect, alert: Alert) -> SavedHunt | None:
         return detect.read_hunt(asker.principal, alert.subject)
     except (NotFound, NotAllowed):
         return None
+
+
+def _both(
+    faces: Faces, asker: Asker, alert: Alert, yours: Mapping[str, str], name: Callable[[str], str]
+) -> list[tuple[str, str, str]]:
+    """An alert as it is now beside what was asked for: label, now, yours."""
+
+    def say(key: str) -> str:
+        return faces.catalogue.text(asker.language, key)
+
+    deed, _, more = yours["do"].partition(":")
+    status = AFTER.get(deed, str(alert.status))
+    reason = more if deed == Deed.CLOSE and more in REASONS else None if deed in AFTER else alert.reason
+    mine = say("console.triage.me") if more == "me" else yours["assignee"]
+    whose = name(alert.assignee) if alert.assignee else ""
+    return [
+        (
+            say("console.filter.state"),
+            say(f"console.alert.status.{alert.status}"),
+            say(f"console.alert.status.{status}"),
+        ),
+        (
+            say("console.retract.reason"),
+            say(f"console.alert.reason.{alert.reason}") if alert.reason else "",
+            say(f"console.alert.reason.{reason}") if reason else "",
+        ),
+        (say("console.triage.whose"), whose, mine if deed == Deed.ASSIGN else whose),
+        (say("console.case.note"), alert.note, yours["note"]),
+    ]
 
 
 def _steps(alert: Alert, rule: Rule | None) -> list[str]:
