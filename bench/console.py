@@ -36,7 +36,8 @@ from store_volume import build, replayed
 from istmo.cli.demo.region import RunningNode, make_node, running
 from istmo.clock import SystemClock
 from istmo.detect.objects import LEVELS, Level
-from istmo.detect.records.alerts import alert_evidence, alert_hosts, alert_hours, alerts
+from istmo.detect.records.alerts import alerts
+from istmo.detect.records.evidence import alert_evidence, alert_hosts, alert_hours
 from istmo.federation.objects import Member
 from istmo.intel.records.objects import objects
 from istmo.ledger import keys
@@ -84,6 +85,7 @@ def alert_rows(number: int, member: str, indicators: list[str]) -> Iterator[dict
         subject = NOISY if is_noisy else dice.choice(indicators) if is_indicator else f"rule-{row % 700}"
         host = f"SRV-{dice.randrange(3_000):04}"
         is_open = is_noisy or dice.random() < 0.2
+        level = Level.HIGH if is_noisy else dice.choices(LEVELS, (40, 30, 20, 8, 2))[0]
         title = "Noisy rule" if is_noisy else f"Campaña {row % 900}: {host.lower()}.example"
         yield {
             "row": row,
@@ -91,7 +93,8 @@ def alert_rows(number: int, member: str, indicators: list[str]) -> Iterator[dict
             "detector": "indicator" if is_indicator else "sigma",
             "subject": subject,
             "title": title,
-            "level": str(Level.HIGH if is_noisy else dice.choices(LEVELS, (40, 30, 20, 8, 2))[0]),
+            "level": str(level),
+            "rank": LEVELS.index(level),
             "tlp": int(dice.choice((Tlp.GREEN, Tlp.AMBER))),
             "origin": member,
             "audience": None,

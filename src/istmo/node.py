@@ -12,12 +12,14 @@ from dataclasses import asdict, dataclass
 
 from istmo.clock import Clock
 from istmo.detect.link import WorkerLink
+from istmo.detect.objects_triage import CaseName, Seen
 from istmo.detect.scheduled_hunts import ScheduledHunts
 from istmo.detect.service import Detect
 from istmo.detect.silences import Silences
 from istmo.detect.stories import Stories
 from istmo.detect.supervise import Supervisor
 from istmo.detect.warned import Warned
+from istmo.errors import NotAllowed, NotFound
 from istmo.federation.service import Federation
 from istmo.identity.service import Identity
 from istmo.intel.service import Intel
@@ -28,11 +30,47 @@ from istmo.ledger.log import Ledger
 from istmo.ledger.log_files import LogFiles
 from istmo.ledger.stored import open_to_run
 from istmo.policy.principals import Principal
-from istmo.respond.objects import AlertSnapshot, ObjectSnapshot
+from istmo.respond.objects import AlertSnapshot, ObjectSnapshot, Status
+from istmo.respond.records import Filter
 from istmo.respond.service import Respond
 from istmo.settings import Settings
 from istmo.store.engine import Store
 from istmo.store.jobs import JobRunner
+
+
+class Neighbours:
+    """``detect``'s view of what other rooms know and do about alerts."""
+
+    def __init__(self, intel: Intel, respond: Respond) -> None:
+        self._intel, self._respond = intel, respond
+
+    def sightings(self, principal: Principal, indicator: str) -> tuple[Seen, ...]:
+        """What members saw of an indicator; nothing where the asker may not read it."""
+        try:
+            return self._intel.sightings(principal, indicator)
+        except (NotFound, NotAllowed):
+            return ()
+
+    def open_cases(self, principal: Principal, limit: int) -> tuple[CaseName, ...]:
+        """Cases that are worked on, last touched first."""
+        found = [
+            one
+            for status in (Status.OPEN, Status.WORKING)
+            for one in self._respond.list_cases(principal, Filter(status=status), limit=limit).items
+        ]
+        found.sort(key=lambda one: one.updated, reverse=True)
+        return tuple(CaseName(one.id, one.title) for one in found[:limit])
+
+    def put_into_case(self, principal: Principal, case: str, alerts: tuple[str, ...]) -> CaseName:
+        """Quote alerts in a case, or in a new one that has the first one's title."""
+        first, *others = alerts
+        if case:
+            self._respond.add_alert(principal, case, first)
+        else:
+            case = self._respond.open_case(principal, alert=first).id
+        for one in others:
+            self._respond.add_alert(principal, case, one)
+        return CaseName(case, self._respond.read(principal, case).title)
 
 
 @dataclass
@@ -56,6 +94,7 @@ class Node:
     log_files: LogFiles
     silences: Silences
     hunts: ScheduledHunts
+    neighbours: Neighbours
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -139,6 +178,7 @@ def create_node(settings: Settings, clock: Clock) -> Node:
         LogFiles(ledger),
         Silences(store, clock, link, federation.context),
         ScheduledHunts(store, clock, link, stories, federation.context, settings.limits),
+        Neighbours(intel, respond),
     )
 
 

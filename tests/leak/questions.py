@@ -56,6 +56,7 @@ ID_BY_PATH = {
     "/hunts": "hunts",
     "/objects": "objects",
     "/peers": "members",
+    "/peers/invitations": "invitations",
     "/rules": "rules",
     "/sources": "sources",
 }
@@ -73,7 +74,14 @@ QUERIES: dict[str, tuple[dict[str, str], ...]] = {
     "/api/v1/alerts": (
         *FILTERS, {"status": "acknowledged"}, {"level": "high"}, {"host": SECRET_WORD}, {"detector": "sigma"},
     ),
-    "/alerts": (*FILTERS, {"status": "acknowledged"}, {"host": SECRET_WORD}),
+    "/alerts": (
+        *FILTERS, {"status": "acknowledged"}, {"host": SECRET_WORD}, {"status": "", "group": "host"},
+        {"status": "", "group": "none"}, {"who": SECRET_WORD},
+    ),
+    "/api/v1/alerts/lines": (
+        *FILTERS, {"by": "host"}, {"q": SECRET_WORD, "by": "host"}, {"host": SECRET_WORD},
+        {"who": SECRET_WORD},
+    ),
     "/api/v1/cases": (*FILTERS, {"status": "open"}, {"severity": "high"}, {"disputed": "true"}),
     "/cases": (*FILTERS, {"status": "open"}),
     "/api/v1/rules": (*FILTERS, {"level": "high"}, {"enabled": "true"}),
@@ -237,15 +245,38 @@ _BUNDLE = _only(b"{}", b'{"type":"bundle","objects":[]}')
 _RETRACTS = _only({"reason": "error", "note": "prueba"}, {"reason": SECRET_WORD})
 _STATUSES = _only({"status": "acknowledged", "note": ""}, {"status": SECRET_WORD})
 
+
+def _picks(withheld: Ids, shown: Ids) -> Bodies:
+    picks = [f"alert:{one}:" for one in (*withheld.alerts, *NONSENSE.alerts)]
+    picks += [f"line:indicator:{one}" for one in (*withheld.objects[:4], NONSENSE.objects[0])]
+    found: Bodies = [{"do": "assign:me", "pick": one} for one in (*picks, f"host:{SECRET_WORD}")]
+    return [*found, {"do": "case:", "pick": picks[0]}]
+
+
+def _works(withheld: Ids, shown: Ids) -> Bodies:
+    subjects = [*withheld.objects[:4], NONSENSE.objects[0]]
+    lines = [[{"detector": "indicator", "subject": one}] for one in subjects]
+    alerts = [*withheld.alerts, *NONSENSE.alerts]
+    found: Bodies = [{"deed": "assign", "assignee": "me", "alerts": {one: None}} for one in alerts]
+    found += [{"deed": "assign", "assignee": "me", "lines": one} for one in lines]
+    return [*found, {"deed": "assign", "assignee": "me", "hosts": [SECRET_WORD]}, {"deed": "close"}]
+
+
 _hunts = _only({"name": "x", "text": SECRET_WORD, "version": 9}, {"name": "x", "text": "x"})
 
 _HUNTED_RULE = f"detection: {{s: [{SECRET_WORD}], condition: s}}\n"
 HUNTED = f"title: x\nlogsource: {{product: windows}}\n{_HUNTED_RULE}".encode()
 
 BODIES: dict[str, object] = {
-    "/alerts/{id}/status": _STATUSES,
+    "/alerts/undo": _only({"change": SECRET_WORD}),
+    "/alerts/work": _picks,
+    "/alerts/{id}/work": _only({"do": "snooze:" + SECRET_WORD, "version": "0"}, {"do": "close"}),
     "/api/v1/accounts": _accounts,
     "/api/v1/accounts/{name}": _only({"role": "observer"}, {"disabled": True}),
+    "/api/v1/alerts/undo": _only({"change": SECRET_WORD}),
+    "/api/v1/alerts/work": _works,
+    "/api/v1/alerts/{alert_id}/assign": _only({"assignee": SECRET_WORD}, {"assignee": "me", "version": 0}),
+    "/api/v1/alerts/{alert_id}/snooze": _only({"length": SECRET_WORD}, {"length": "1h", "version": 0}),
     "/api/v1/alerts/{alert_id}/status": _STATUSES,
     "/api/v1/cases": _new_cases,
     "/api/v1/cases/{case_id}/entries": _entries,
@@ -296,6 +327,9 @@ BODIES: dict[str, object] = {
     "/hunts/{id}/switch": _only({"on": "on"}),
     "/objects/{id}/retract": _RETRACTS,
     "/peers/accept": _only({"code": SECRET_WORD}),
+    "/peers/frames": _only({}),
+    "/peers/{id}/remove": _only({"name": SECRET_WORD}),
+    "/peers/invitations/{id}/withdraw": _only({}),
     "/peers/found": _only({"region": SECRET_WORD}),
     "/peers/invite": _only({"name": ""}),
     "/peers/{id}/confirm": _only({"confirm_fingerprint": "0" * 64}),

@@ -42,6 +42,7 @@ COMMANDS = {
     "warning-lists": ("istmo.detect.commands_warning", "detect.command.warning_lists"),
     "source": ("istmo.detect.commands_source", "detect.command.source"),
     "events": ("istmo.detect.commands_kept", "detect.command.events"),
+    "alerts": ("istmo.detect.commands_alerts", "detect.command.alerts"),
     "search": ("istmo.detect.commands", "detect.command.search"),
     "hunts": ("istmo.detect.commands_saved_hunts", "detect.command.hunts"),
     "case": ("istmo.respond.commands", "respond.command.case"),

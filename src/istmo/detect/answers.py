@@ -66,6 +66,9 @@ def alert_json(alert: Alert) -> AlertShape:
         "note": alert.note,
         "former": alert.former,
         "version": alert.version,
+        "assignee": alert.assignee,
+        "snoozed_until": _time(alert.snoozed_until),
+        "worked": _time(alert.worked),
     }
 
 

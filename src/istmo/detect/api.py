@@ -1,4 +1,4 @@
-"""The machine interface of detection: alerts, rules, stored events; sources stand in ``api_source``."""
+"""The machine interface of detection: rules, stored events; alerts and sources have modules of their own."""
 
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ from litestar import delete, get, post, put
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from istmo.detect import api_hunt, api_saved_hunts, api_source, api_sql
+from istmo.detect import api_alerts, api_hunt, api_saved_hunts, api_source, api_sql
 from istmo.detect.answers import (
-    alert_json,
     count_told,
     list_json,
     problem_json,
     rule_json,
-    story_json,
 )
 from istmo.detect.api_lines import NDJSON, RowLines, problem_told
-from istmo.detect.objects import CloseReason, Status
 from istmo.detect.service import Detect
-from istmo.detect.service.alerts import alert_filter
 from istmo.detect.shapes import (
-    AlertList,
-    AlertShape,
     CountShape,
     EventField,
     EventFieldList,
@@ -32,7 +26,6 @@ from istmo.detect.shapes import (
     RuleRead,
     RuleShape,
     RulesImported,
-    StoryShape,
     ValueListList,
     ValueListShape,
 )
@@ -57,15 +50,6 @@ RulesOperation = operation_with_body(
 )
 
 
-class StatusRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """``status``: open, acknowledged, closed. ``reason`` with closed. ``version``: the one that was seen."""
-
-    status: str
-    reason: str | None = None
-    note: str = ""
-    version: int | None = None
-
-
 class RuleRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Switch a rule on or off."""
 
@@ -76,50 +60,6 @@ class ValueListRequest(msgspec.Struct, forbid_unknown_fields=True):
     """All values of a list; wildcards as in a rule."""
 
     values: list[str]
-
-
-# --- alerts ----------------------------------------------------------------------------------
-
-
-@get("/api/v1/alerts", opt=PEOPLE, sync_to_thread=True)
-def list_alerts(
-    asker: Asker,
-    detect: Detect,
-    alert_status: Annotated[str, QueryParameter(name="status")] = "",
-    level: str = "",
-    detector: str = "",
-    subject: str = "",
-    host: str = "",
-    q: str = "",
-    cursor: str = "",
-    limit: int = 50,
-) -> AlertList:
-    """Alerts, last changed first. ``detector``: indicator, sigma, source, hunt; ``subject``: its id."""
-    wanted = alert_filter(
-        status=alert_status, level=level, detector=detector, subject=subject, host=host, query=q
-    )
-    page = detect.list_alerts(asker.principal, wanted, cursor=cursor, limit=limit)
-    return {"items": [alert_json(one) for one in page.items], "next": page.next, "total": page.total}
-
-
-@get("/api/v1/alerts/{alert_id:str}", opt=PEOPLE, sync_to_thread=True)
-def show_alert(alert_id: str, asker: Asker, detect: Detect, catalogue: Catalogue) -> StoryShape:
-    """One alert: the first and last events that matched, how many in each hour and on each host."""
-    return story_json(detect.read_alert(asker.principal, alert_id), asker, catalogue)
-
-
-@post("/api/v1/alerts/{alert_id:str}/status", opt=PEOPLE, status_code=200, sync_to_thread=True)
-def set_alert_status(alert_id: str, data: StatusRequest, asker: Asker, detect: Detect) -> AlertShape:
-    """Acknowledge, close or open again."""
-    changed = detect.set_status(
-        asker.principal,
-        alert_id,
-        read_status(data.status),
-        reason=read_reason(data.reason),
-        note=data.note,
-        version=data.version,
-    )
-    return alert_json(changed)
 
 
 # --- rules -----------------------------------------------------------------------------------
@@ -292,13 +232,11 @@ def count_events(
 
 
 routes = [
+    *api_alerts.routes,
     *api_source.routes,
     *api_hunt.routes,
     *api_saved_hunts.routes,
     *api_sql.routes,
-    list_alerts,
-    show_alert,
-    set_alert_status,
     import_rules,
     list_rules,
     show_rule,
@@ -311,22 +249,3 @@ routes = [
     list_event_fields,
     count_events,
 ]
-
-
-# --- what comes in -----------------------------------------------------------------------------
-
-
-def read_status(text: str) -> Status:
-    """Raises InvalidInput("detect.unknown_filter")."""
-    if text not in list(Status):
-        raise InvalidInput("detect.unknown_filter", field="status", value=text[:40])
-    return Status(text)
-
-
-def read_reason(text: str | None) -> CloseReason | None:
-    """Raises InvalidInput("detect.unknown_filter")."""
-    if not text:
-        return None
-    if text not in list(CloseReason):
-        raise InvalidInput("detect.unknown_filter", field="reason", value=text[:40])
-    return CloseReason(text)

@@ -22,6 +22,14 @@ class Status(StrEnum):
     CLOSED = "closed"
 
 
+class Snoozed(StrEnum):
+    """Whether alerts that are put off until later are among those that are asked for."""
+
+    ANY = "any"
+    NO = "no"
+    ONLY = "only"
+
+
 class CloseReason(StrEnum):
     """What an alert turned out to be."""
 
@@ -150,13 +158,19 @@ class Alert:
     former: str | None
     """The closed alert that told this story before."""
     version: int
-    """Grows with each change of status: what an optimistic change is checked against."""
+    """Grows with each change by somebody: what an optimistic change is checked against."""
     correlation: Correlated | None = None
     """Where a correlation found it."""
     silence: Silence | None = None
     """Where it is about a source that fell silent."""
     weighed: Weighed | None = None
     """Where it is about an indicator."""
+    assignee: str = ""
+    """Whose it is (``policy.told``); empty where it is nobody's."""
+    snoozed_until: datetime | None = None
+    """Out of the queue until then, or until its level rises."""
+    worked: datetime | None = None
+    """When somebody changed it last."""
 
 
 @dataclass(frozen=True)
@@ -174,11 +188,11 @@ class Story:
 
 @dataclass(frozen=True)
 class AlertPage:
-    """Alerts, last changed first. ``total`` counts only what the asker may read."""
+    """Alerts. ``total`` counts only what the asker may read; None where there are more than are counted."""
 
     items: tuple[Alert, ...]
     next: str | None
-    total: int
+    total: int | None
 
 
 @dataclass(frozen=True)
@@ -191,6 +205,9 @@ class AlertFilter:
     subject: str = ""
     host: str = ""
     words: tuple[str, ...] = ()
+    assignee: str | None = None
+    """Whose (``policy.told``); empty: nobody's. None does not ask."""
+    snoozed: Snoozed = Snoozed.ANY
 
 
 RULE, CORRELATION, FILTER = "rule", "correlation", "filter"

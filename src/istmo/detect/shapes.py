@@ -9,7 +9,10 @@ from typing import Any, TypedDict
 
 
 class AlertShape(TypedDict):
-    """An alert without its evidence. ``host`` is the one it began on, ``hosts`` how many there are."""
+    """An alert without its evidence. ``host`` is the one it began on, ``hosts`` how many there are.
+
+    ``assignee``: whose it is (``person:ID``); ``worked``: when somebody changed it last.
+    """
 
     id: str
     detector: str
@@ -31,6 +34,9 @@ class AlertShape(TypedDict):
     note: str
     former: str | None
     version: int
+    assignee: str
+    snoozed_until: str | None
+    worked: str | None
 
 
 class WeighedShape(TypedDict):

@@ -18,9 +18,10 @@ import structlog
 
 from istmo.clock import Clock
 from istmo.detect.link import WorkerLink
-from istmo.detect.objects import Alert, CloseReason, Level, Silence, Status
+from istmo.detect.objects import Alert, Level, Silence, Status
 from istmo.detect.objects_source import Source
-from istmo.detect.records import alerts, sources
+from istmo.detect.records import alerts, evidence, sources
+from istmo.detect.records.alert_history import close_itself
 from istmo.detect.stories import ALERT_TYPE, to_micros
 from istmo.errors import IstmoError, Unavailable
 from istmo.identity import audit
@@ -148,7 +149,7 @@ class Silences:
             networks=list(settings.networks),
         )
         alert = new_id(ALERT_TYPE)
-        alerts.add_alert(
+        row = alerts.add_alert(
             tx.connection,
             {
                 "id": alert,
@@ -176,6 +177,7 @@ class Silences:
                 "silence": asdict(silence),
             },
         )
+        evidence.add_hosts(tx.connection, row, {"": 0}, 1, is_new=True)  # it is no host's
         sources.set_silence(tx.connection, source.id, alert)
         tx.notify("alert", alert, action="new", detector=SOURCE, about=source.id)
         log.warning("source_silent", source=source.id, seconds=int((now - begun).total_seconds()))
@@ -190,8 +192,7 @@ class Silences:
             values["silence"] = asdict(replace(alert.silence, ended=to_micros(sent)))
         alerts.change_alert(tx.connection, alert.row, values)
         if alert.status is not Status.CLOSED and self._may_work(alert):
-            done = {"status": Status.CLOSED, "reason": CloseReason.RESOLVED, "worked_by": told(ITSELF)}
-            alerts.change_status(tx.connection, alert.row, alert.version, done)
+            close_itself(tx.connection, alert, told(ITSELF), now)
             audit.record(tx, ITSELF, Action.ALERT_WORK, f"{alert.id} closed", audit.DONE, (), now)
         tx.notify("alert", alert.id, action="status", detector=alert.detector, about=alert.subject)
 

@@ -22,6 +22,7 @@ from istmo.clock import Clock
 from istmo.detect import wire
 from istmo.detect.levels import highest
 from istmo.detect.objects import (
+    LEVELS,
     Alert,
     Correlated,
     Evidence,
@@ -33,7 +34,8 @@ from istmo.detect.objects import (
     Weighed,
 )
 from istmo.detect.records import alerts as alert_records
-from istmo.detect.records import positions, rules
+from istmo.detect.records import evidence, positions, rules
+from istmo.detect.records.alert_history import come_back
 from istmo.detect.warnings import Warnings
 from istmo.detect.weighing import weigh, with_those_before
 from istmo.detect.wire import Position, WireHit, WireMatch, WireState
@@ -296,19 +298,26 @@ class Stories:
                     **more,
                 },
             )
+            self._wake(tx, alert, highest(alert.level, heading.level), now)
         self._keep_evidence(tx.connection, row, hits, is_new=alert is None)
         tx.notify("alert", id, action="new" if alert is None else "more", detector=detector, about=subject)
+
+    def _wake(self, tx: Transaction, alert: Alert, level: Level, now: datetime) -> None:
+        """What was put off as less grave than it is comes back at once."""
+        until = alert.snoozed_until
+        if until is not None and until > now and LEVELS.index(level) > LEVELS.index(alert.level):
+            come_back(tx.connection, alert, now)
 
     # --- what is kept ------------------------------------------------------------------------
 
     def _keep_evidence(self, connection: Connection, row: int, hits: list[WireHit], *, is_new: bool) -> None:
         """The first and the last events by their own time; of those between, only the counts."""
         new = {hit.event_id: hit for hit in hits}
-        kept = [] if is_new else alert_records.evidence_places(connection, row)
+        kept = [] if is_new else evidence.evidence_places(connection, row)
         places = sorted({*kept, *((from_micros(hit.time), hit.event_id) for hit in hits)})
         ends = {event for _, event in (*places[:KEPT_AT_EACH_END], *places[-KEPT_AT_EACH_END:])}
         had = {event for _, event in kept}
-        alert_records.replace_evidence(
+        evidence.replace_evidence(
             connection,
             row,
             sorted(had - ends),
@@ -321,8 +330,8 @@ class Stories:
             hours[hour] = hours.get(hour, 0) + 1
             host = _text(hit.host, 255)
             hosts[host] = hosts.get(host, 0) + 1
-        alert_records.add_hours(connection, row, hours, MOST_HOURS, is_new=is_new)
-        alert_records.add_hosts(connection, row, hosts, MOST_HOSTS, is_new=is_new)
+        evidence.add_hours(connection, row, hours, MOST_HOURS, is_new=is_new)
+        evidence.add_hosts(connection, row, hosts, MOST_HOSTS, is_new=is_new)
 
     def _indicator_heading(self, found: Watched, hits: list[WireHit]) -> Heading:
         values = ", ".join(term.value for term in list(found.terms)[:3])

@@ -91,6 +91,7 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
             "names": Provide(keeping.names, sync_to_thread=False),
             "watching": _given(node.detect.detection),
             "taken_back": _given(keeping.taken_back),
+            "neighbours": _given(node.neighbours),
             "own_member": _given(node.ledger.member_id),
             **{name: _given(getattr(node, name)) for name in SERVICES},
         },

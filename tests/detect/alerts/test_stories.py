@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from istmo.clock import ManualClock
 from istmo.detect.objects import CloseReason, Status
-from istmo.detect.records import alerts as records
+from istmo.detect.records import evidence as records
 from istmo.detect.records import positions
 from istmo.detect.service.alerts import alert_filter
 from istmo.detect.stories import KEPT_AT_EACH_END, MOST_HOSTS

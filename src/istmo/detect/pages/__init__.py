@@ -1,6 +1,7 @@
 """Detection in the console: alerts, working on one, rules, value lists, sources, saved hunts."""
 
 from istmo.detect.pages import (
+    alert_queue,
     alert_read,
     alert_work,
     hunt_export,
@@ -16,6 +17,7 @@ from istmo.detect.pages import (
 )
 
 routes = [
+    *alert_queue.routes,
     *alert_read.routes,
     *alert_work.routes,
     *rule_read.routes,

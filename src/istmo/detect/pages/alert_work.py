@@ -1,52 +1,74 @@
-"""Working on an alert: acknowledge, close with a reason, open again."""
+"""Working on one alert: taken, given to somebody, put off, closed with a reason, put into a case."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request, Response, post
 
-from istmo.detect.objects import CloseReason, Status
+from istmo.clock import Clock
+from istmo.detect.objects_triage import Deed, Picked
+from istmo.detect.pages.alert_deeds import CASE, notice_of, read_work
 from istmo.detect.pages.alert_read import Asked, show_alert
 from istmo.detect.service import Detect
+from istmo.detect.service.alert_work import Work
 from istmo.errors import IstmoError
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form, Sent, one
-from istmo.kit.pages import back_to, faces_of, told
+from istmo.kit.pages import Undo, back_to, faces_of, told
+
+SENT = ("do", "reason", "note", "assignee", "version")
 
 
-@post("/alerts/{id:str}/status", opt=PEOPLE, sync_to_thread=True)
-def alert_status(
+@post("/alerts/{id:str}/work", opt=PEOPLE, sync_to_thread=True)
+def alert_work(
     request: Request[Any, Any, Any],
     id: str,
     data: Sent,
     asker: Asker,
     detect: Detect,
+    clock: Clock,
     names: dict[str, str],
     taken_back: Asked,
+    neighbours: Asked,
 ) -> Response[Any]:
-    """Change the status. When somebody else was first, both see it and nothing is lost."""
-    values = {name: one(data, name, longest=5_000) for name in ("status", "reason", "note", "version")}
-    form = Form(values)
-    status = Status(values["status"]) if values["status"] in set(Status) else Status.ACKNOWLEDGED
-    reason = CloseReason(values["reason"]) if values["reason"] in set(CloseReason) else None
-    if status is Status.CLOSED and reason is None:
-        form.problems["reason"] = faces_of(request).catalogue.text(
-            asker.language, "console.retract.choose_reason"
-        )
-        return show_alert(request, id, detect, names, taken_back, form)
-    version = (
-        int(values["version"]) if values["version"].isdecimal() and len(values["version"]) < 10 else None
-    )
+    """Do what ``do`` names. When somebody else was first, both versions are shown and nothing is lost."""
+    values = {
+        name: one(data, name, longest=5_000) for name in ("do", "reason", "note", "assignee", "version")
+    }
+    form, yours = Form(values), None
+    path = f"/alerts/{id}"
+    deed, _, case = values["do"].partition(":")
     try:
-        detect.set_status(asker.principal, id, status, reason=reason, note=values["note"], version=version)
+        if deed == CASE:
+            name = neighbours.put_into_case(asker.principal, case, (id,))
+            detect.work_on(asker.principal, Picked({id: None}), Work(Deed.ACKNOWLEDGE))
+            return back_to(request, path, notice="console.notice.triage.case", n=1, case=name.title)
+        work = read_work(data, asker, clock.now()) or Work(Deed.ACKNOWLEDGE, note=values["note"])
+        if work.deed is Deed.CLOSE and work.reason is None:
+            form.problems["reason"] = faces_of(request).catalogue.text(
+                asker.language, "console.retract.choose_reason"
+            )
+        else:
+            version = _version(values)
+            _, done = detect.work(asker.principal, id, work, version=version)
+            undo = Undo("/alerts/undo", {"change": done.change, "next": path})
+            return back_to(request, path, notice=notice_of(work), n=1, undo=undo)
     except IstmoError as error:
-        if error.status in (401, 403, 404):
+        if error.status in (401, 404) or error.code.endswith("not_allowed"):
             raise
-        form.general, form.remedy = told(request, error)
-        return show_alert(request, id, detect, names, taken_back, form)
-    return back_to(request, f"/alerts/{id}", notice=f"console.notice.alert.{status}")
+        if error.code == "detect.alert_changed":
+            yours = values
+        else:
+            form.general, form.remedy = told(request, error)
+    return show_alert(request, id, detect, clock, names, taken_back, neighbours, form, yours)
 
 
-routes = [alert_status]
+def _version(values: Mapping[str, str]) -> int | None:
+    text = values["version"]
+    return int(text) if text.isdecimal() and len(text) < 10 else None
+
+
+routes = [alert_work]

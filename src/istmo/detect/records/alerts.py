@@ -1,25 +1,20 @@
-"""Alerts, the evidence that is kept of them, and their counts by hour and by host."""
+"""Alerts: one row a story."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     Column,
     ColumnElement,
     Connection,
     Index,
     Integer,
-    LargeBinary,
     String,
     Table,
     Text,
     bindparam,
-    delete,
-    exists,
     func,
     insert,
     or_,
@@ -28,16 +23,16 @@ from sqlalchemy import (
 )
 
 from istmo.detect.objects import (
+    LEVELS,
     Alert,
-    AlertFilter,
     CloseReason,
     Correlated,
-    Evidence,
     Level,
     Silence,
     Status,
     Weighed,
 )
+from istmo.detect.records.evidence import alert_hosts
 from istmo.model.markings import Tlp
 from istmo.store.columns import BigId, Instant, Json
 from istmo.store.engine import metadata
@@ -73,42 +68,35 @@ alerts = Table(
     Column("correlation", Json, nullable=True),
     Column("silence", Json, nullable=True),
     Column("weighed", Json, nullable=True),
+    Column("rank", Integer, nullable=False),
+    Column("assignee", String(96), nullable=False, server_default=""),
+    Column("snoozed_until", Instant, nullable=True),
+    Column("worked", Instant, nullable=True),
     Index("ix_alerts_detector_subject", "detector", "subject"),
     Index("ix_alerts_updated_row", "updated", "row"),
     Index("ix_alerts_created_level", "created", "level"),
+    Index("ix_alerts_queue", "status", "rank", "last_seen", "row"),
+    Index("ix_alerts_rank", "rank", "last_seen", "row"),
+    # All that the lines of the queue are counted from, and one line's alerts in their order: the index alone.
+    Index(
+        "ix_alerts_lines",
+        "status",
+        "detector",
+        "subject",
+        "rank",
+        "last_seen",
+        "row",
+        "tlp",
+        "owner",
+        "assignee",
+        "snoozed_until",
+        "count",
+        "entity",
+    ),
 )
+"""``rank`` is the level's place among the levels, so that the gravest can be asked for first."""
 
-alert_evidence = Table(
-    "alert_evidence",
-    metadata,
-    Column("alert", BigId, primary_key=True, autoincrement=False),
-    Column("event", String(48), primary_key=True),
-    Column("time", Instant, nullable=False),
-    Column("received", Instant, nullable=False),
-    Column("host", Text, nullable=False),
-    Column("source", String(64), nullable=False),
-    Column("fields", Json, nullable=False),
-    Column("raw", LargeBinary, nullable=False),
-    Column("stored", Boolean, nullable=False),
-)
-
-alert_hours = Table(
-    "alert_hours",
-    metadata,
-    Column("alert", BigId, primary_key=True, autoincrement=False),
-    Column("hour", BigId, primary_key=True, autoincrement=False),
-    Column("count", BigId, nullable=False),
-)
-
-alert_hosts = Table(
-    "alert_hosts",
-    metadata,
-    Column("alert", BigId, primary_key=True, autoincrement=False),
-    Column("host", String(255), primary_key=True),
-    Column("count", BigId, nullable=False),
-)
-
-_HOSTS = (
+HOSTS = (
     select(func.count())
     .select_from(alert_hosts)
     .where(alert_hosts.c.alert == alerts.c.row, alert_hosts.c.host != "")
@@ -125,7 +113,7 @@ def _about(named: str) -> ColumnElement[bool]:
 _NAMED = ("", "entity", "grouped")
 # Built once: these stand between an event and its alert, and building one costs more than running it.
 _OPEN = {
-    named: select(alerts, _HOSTS)
+    named: select(alerts, HOSTS)
     .where(_about(named), alerts.c.status != Status.CLOSED)
     .order_by(alerts.c.row.desc())
     .limit(50)
@@ -147,7 +135,7 @@ def open_stories(connection: Connection, detector: str, subject: str, **named: s
     ``named``: of one ``entity`` (host), or of one group (``grouped``), where there are such.
     """
     about = {"detector": detector, "subject": subject, **named}
-    return [_alert(row) for row in connection.execute(_OPEN["".join(named)], about)]
+    return [alert_of(row) for row in connection.execute(_OPEN["".join(named)], about)]
 
 
 def last_closed(connection: Connection, detector: str, subject: str, **named: str) -> str | None:
@@ -159,61 +147,25 @@ def last_closed(connection: Connection, detector: str, subject: str, **named: st
 
 def add_alert(connection: Connection, values: Mapping[str, Any]) -> int:
     """Keep a new alert; its row."""
-    row: int = connection.execute(_ADD, dict(values)).scalar_one()
+    row: int = connection.execute(_ADD, _ranked(values)).scalar_one()
     return row
 
 
 def change_alert(connection: Connection, row: int, values: Mapping[str, Any]) -> None:
-    connection.execute(update(alerts).where(alerts.c.row == row).values(**values))
+    connection.execute(update(alerts).where(alerts.c.row == row).values(**_ranked(values)))
 
 
-def change_status(connection: Connection, row: int, version: int, values: Mapping[str, Any]) -> bool:
-    """False where somebody else changed the status since ``version`` was read."""
-    done = connection.execute(
-        update(alerts)
-        .where(alerts.c.row == row, alerts.c.version == version)
-        .values(version=version + 1, **values)
-    )
-    return done.rowcount == 1
+def _ranked(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values, "rank": LEVELS.index(values["level"])} if "level" in values else dict(values)
 
 
 def find_alert(connection: Connection, id: str) -> Alert | None:
-    row = connection.execute(select(alerts, _HOSTS).where(alerts.c.id == id)).first()
-    return None if row is None else _alert(row)
-
-
-def list_alerts(
-    connection: Connection,
-    wanted: AlertFilter,
-    *,
-    reads: Tlp,
-    owners: Sequence[str],
-    before: tuple[datetime, int] | None,
-    limit: int,
-) -> tuple[list[Alert], int]:
-    """Alerts, last changed first, and how many there are in all.
-
-    ``reads`` and ``owners`` bound what is counted: a count tells of nothing that one may not read.
-    """
-    where: list[ColumnElement[bool]] = [
-        or_(alerts.c.tlp <= int(reads), alerts.c.owner.in_(owners)),
-        *_filters(wanted),
-    ]
-    total = connection.execute(select(func.count()).select_from(alerts).where(*where)).scalar_one()
-    if before is not None:
-        updated, row = before
-        where.append(or_(alerts.c.updated < updated, (alerts.c.updated == updated) & (alerts.c.row < row)))
-    rows = connection.execute(
-        select(alerts, _HOSTS)
-        .where(*where)
-        .order_by(alerts.c.updated.desc(), alerts.c.row.desc())
-        .limit(limit)
-    )
-    return [_alert(one) for one in rows], total
+    row = connection.execute(select(alerts, HOSTS).where(alerts.c.id == id)).first()
+    return None if row is None else alert_of(row)
 
 
 _ABOUT = (
-    select(alerts, _HOSTS)
+    select(alerts, HOSTS)
     .where(
         or_(
             alerts.c.tlp <= bindparam("reads"),
@@ -231,27 +183,7 @@ def alerts_about(
 ) -> list[Alert]:
     """The alerts about one indicator or rule, last changed first."""
     asked = {"subject": subject, "reads": int(reads), "owners": list(owners), "most": limit}
-    return [_alert(row) for row in connection.execute(_ABOUT, asked)]
-
-
-def _filters(wanted: AlertFilter) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = [
-        alerts.c.search.like(f"%{_escaped(word)}%", escape="\\") for word in wanted.words
-    ]
-    if wanted.status is not None:
-        where.append(alerts.c.status == wanted.status)
-    if wanted.level is not None:
-        where.append(alerts.c.level == wanted.level)
-    if wanted.detector:
-        where.append(alerts.c.detector == wanted.detector)
-    if wanted.subject:
-        where.append(alerts.c.subject == wanted.subject)
-    if wanted.host:
-        on_it = select(alert_hosts.c.host).where(
-            alert_hosts.c.alert == alerts.c.row, alert_hosts.c.host == wanted.host
-        )
-        where.append(exists(on_it))
-    return where
+    return [alert_of(row) for row in connection.execute(_ABOUT, asked)]
 
 
 def count_alerts(
@@ -266,147 +198,7 @@ def count_alerts(
     return {(Status(row.status), Level(row.level)): row.number for row in rows}
 
 
-# --- evidence and counts ---------------------------------------------------------------------
-
-
-def evidence_places(connection: Connection, alert: int) -> list[tuple[datetime, str]]:
-    """Time and event of the evidence that is kept, the earliest first."""
-    rows = connection.execute(
-        select(alert_evidence.c.time, alert_evidence.c.event)
-        .where(alert_evidence.c.alert == alert)
-        .order_by(alert_evidence.c.time, alert_evidence.c.event)
-    )
-    return [(row.time, row.event) for row in rows]
-
-
-def replace_evidence(
-    connection: Connection, alert: int, gone: Iterable[str], added: Sequence[Evidence]
-) -> None:
-    """Let go of some evidence and keep other."""
-    leaving = list(gone)
-    if leaving:
-        connection.execute(
-            delete(alert_evidence).where(alert_evidence.c.alert == alert, alert_evidence.c.event.in_(leaving))
-        )
-    if added:
-        connection.execute(
-            insert(alert_evidence),
-            [
-                {
-                    "alert": alert,
-                    "event": one.event,
-                    "time": one.time,
-                    "received": one.received,
-                    "host": one.host,
-                    "source": one.source,
-                    "fields": dict(one.fields),
-                    "raw": one.raw,
-                    "stored": one.is_stored,
-                }
-                for one in added
-            ],
-        )
-
-
-def evidence(connection: Connection, alert: int) -> tuple[Evidence, ...]:
-    """What is kept of the events of an alert, the earliest first."""
-    rows = connection.execute(
-        select(alert_evidence)
-        .where(alert_evidence.c.alert == alert)
-        .order_by(alert_evidence.c.time, alert_evidence.c.event)
-    )
-    return tuple(
-        Evidence(
-            event=row.event,
-            time=row.time,
-            received=row.received,
-            host=row.host,
-            source=row.source,
-            fields=row.fields,
-            raw=bytes(row.raw),
-            is_stored=row.stored,
-        )
-        for row in rows
-    )
-
-
-def add_hours(
-    connection: Connection, alert: int, counts: Mapping[int, int], most: int, *, is_new: bool = False
-) -> None:
-    """Count matches by hour since 1970; hours past ``most`` different ones are not told apart any more.
-
-    An alert that ``is_new`` has none yet.
-    """
-    table = alert_hours
-    asked = select(table.c.hour).where(table.c.alert == alert)
-    known = set() if is_new else set(connection.execute(asked).scalars())
-    _add_counts(connection, table, table.c.hour, alert, counts, known, most)
-
-
-def add_hosts(
-    connection: Connection, alert: int, counts: Mapping[str, int], most: int, *, is_new: bool = False
-) -> None:
-    """Count matches by host; hosts past ``most`` different ones are counted together as ``""``."""
-    table = alert_hosts
-    asked = select(table.c.host).where(table.c.alert == alert)
-    known = set() if is_new else set(connection.execute(asked).scalars())
-    room, kept = most - len(known), dict[str, int]()
-    for host, number in counts.items():
-        if host not in known and host not in kept:
-            room -= 1
-            if room < 0:
-                host = ""
-        kept[host] = kept.get(host, 0) + number
-    _add_counts(connection, table, table.c.host, alert, kept, known, most + 1)
-
-
-def _add_counts(
-    connection: Connection,
-    table: Table,
-    column: Column[Any],
-    alert: int,
-    counts: Mapping[Any, int],
-    known: set[Any],
-    most: int,
-) -> None:
-    new = [key for key in counts if key not in known][: max(0, most - len(known))]
-    for key, number in counts.items():
-        if key in known:
-            connection.execute(
-                update(table)
-                .where(table.c.alert == alert, column == key)
-                .values(count=table.c.count + number)
-            )
-    if new:
-        connection.execute(
-            insert(table), [{"alert": alert, column.name: key, "count": counts[key]} for key in new]
-        )
-
-
-def hours(connection: Connection, alert: int) -> tuple[tuple[datetime, int], ...]:
-    """Start and count of each hour that had any matches, the earliest first."""
-    rows = connection.execute(
-        select(alert_hours).where(alert_hours.c.alert == alert).order_by(alert_hours.c.hour)
-    )
-    return tuple((datetime.fromtimestamp(hour * 3600, UTC), number) for _, hour, number in rows)
-
-
-def hosts(connection: Connection, alert: int, limit: int) -> tuple[tuple[str, int], ...]:
-    """Hosts and counts, the most first."""
-    rows = connection.execute(
-        select(alert_hosts)
-        .where(alert_hosts.c.alert == alert)
-        .order_by(alert_hosts.c.count.desc(), alert_hosts.c.host)
-        .limit(limit)
-    )
-    return tuple((host, number) for _, host, number in rows)
-
-
-def _escaped(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _alert(row: Any) -> Alert:
+def alert_of(row: Any) -> Alert:
     return Alert(
         row=row.row,
         id=row.id,
@@ -435,4 +227,7 @@ def _alert(row: Any) -> Alert:
         correlation=None if row.correlation is None else Correlated(**row.correlation),
         silence=None if row.silence is None else Silence(**row.silence),
         weighed=None if row.weighed is None else Weighed(**row.weighed),
+        assignee=row.assignee,
+        snoozed_until=row.snoozed_until,
+        worked=row.worked,
     )

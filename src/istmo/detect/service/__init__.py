@@ -19,6 +19,7 @@ from istmo.detect.records import positions
 from istmo.detect.records import sources as source_records
 from istmo.detect.search.query import parse_query
 from istmo.detect.service.hunt_runs import with_word
+from istmo.detect.service.alert_work import AlertWork
 from istmo.detect.service.overview import Overview
 from istmo.detect.service.patterns import PARTLY, asked_pattern, sought
 from istmo.detect.service.retention import Retention
@@ -62,7 +63,9 @@ class Detection:
     """Its values that stand on warning lists, with the lists' names."""
 
 
-class Detect(Overview, Rules, ValueLists, WarningLists, Sources, Retention, SavedHunts, Statements):
+class Detect(
+    AlertWork, Overview, Rules, ValueLists, WarningLists, Sources, Retention, SavedHunts, Statements
+):
     """The watching room of one node. Thread-safe; one instance a node."""
 
     def __init__(

@@ -4,7 +4,8 @@
   const isTyping = (element) => element && (element.isContentEditable
     || (/^(input|textarea|select)$/i.test(element.tagName) && !/^(checkbox|radio|button|submit)$/.test(element.type)));
   const jumps = new Map([...document.querySelectorAll("[data-jump]")].map((link) => [link.dataset.jump, link.href]));
-  const isSeen = (element) => element.getClientRects().length > 0;
+  // What stands in a closed details has boxes, and is not seen all the same.
+  const isSeen = (element) => element.getClientRects().length > 0 && (!element.checkVisibility || element.checkVisibility());
   let afterG = 0;
   let last = "";  // the row that had the focus last: what is pressed in a menu of it is still about it
 

@@ -58,6 +58,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("alert", "event", name=op.f("pk_alert_evidence")),
     )
     op.create_table(
+        "alert_history",
+        sa.Column(
+            "row", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("alert", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("change", sa.String(length=64), nullable=False),
+        sa.Column("at", istmo.store.columns.Instant(), nullable=False),
+        sa.Column("by", sa.String(length=96), nullable=False),
+        sa.Column("deed", sa.String(length=16), nullable=False),
+        sa.Column("before", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("after", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("undone", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("row", name=op.f("pk_alert_history")),
+    )
+    with op.batch_alter_table("alert_history", schema=None) as batch_op:
+        batch_op.create_index("ix_alert_history_alert", ["alert", "row"], unique=False)
+        batch_op.create_index("ix_alert_history_by", ["by", "row"], unique=False)
+        batch_op.create_index("ix_alert_history_change", ["change"], unique=False)
+
+    op.create_table(
         "alert_hosts",
         sa.Column(
             "alert", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
@@ -66,6 +87,9 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("alert", "host", name=op.f("pk_alert_hosts")),
     )
+    with op.batch_alter_table("alert_hosts", schema=None) as batch_op:
+        batch_op.create_index("ix_alert_hosts_host", ["host", "alert"], unique=False)
+
     op.create_table(
         "alert_hours",
         sa.Column(
@@ -109,12 +133,36 @@ def upgrade() -> None:
         sa.Column("correlation", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("silence", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("weighed", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("assignee", sa.String(length=96), server_default="", nullable=False),
+        sa.Column("snoozed_until", istmo.store.columns.Instant(), nullable=True),
+        sa.Column("worked", istmo.store.columns.Instant(), nullable=True),
         sa.PrimaryKeyConstraint("row", name=op.f("pk_alerts")),
         sa.UniqueConstraint("id", name=op.f("uq_alerts_id")),
     )
     with op.batch_alter_table("alerts", schema=None) as batch_op:
         batch_op.create_index("ix_alerts_created_level", ["created", "level"], unique=False)
         batch_op.create_index("ix_alerts_detector_subject", ["detector", "subject"], unique=False)
+        batch_op.create_index(
+            "ix_alerts_lines",
+            [
+                "status",
+                "detector",
+                "subject",
+                "rank",
+                "last_seen",
+                "row",
+                "tlp",
+                "owner",
+                "assignee",
+                "snoozed_until",
+                "count",
+                "entity",
+            ],
+            unique=False,
+        )
+        batch_op.create_index("ix_alerts_queue", ["status", "rank", "last_seen", "row"], unique=False)
+        batch_op.create_index("ix_alerts_rank", ["rank", "last_seen", "row"], unique=False)
         batch_op.create_index("ix_alerts_updated_row", ["updated", "row"], unique=False)
 
     op.create_table(
