@@ -43,6 +43,7 @@ from istmo.detect.wire import (
     LetGo,
     Live,
     Notice,
+    PastFound,
     Ready,
     Rows,
     RuleHits,
@@ -307,7 +308,7 @@ class WorkerLink:
                 self._hear_live(channel, message)
             case HuntHits():
                 self._hear_hunt(message)
-            case Rows() | Tally() | RuleHits() | SqlRows() | Stats():
+            case Rows() | Tally() | RuleHits() | SqlRows() | PastFound() | Stats():
                 self.ask.hear(message)
             case AskKeeping():
                 channel.send(keeping_of(self._store, self._context()))

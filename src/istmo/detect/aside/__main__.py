@@ -19,6 +19,7 @@ from istmo.detect.aside.jobs import (
     FindByRules,
     FindBySql,
     FindHits,
+    FindPast,
     FindRows,
     Found,
     Job,
@@ -38,8 +39,9 @@ from istmo.detect.process_log import log_to_stderr
 from istmo.detect.search.counting import CountingFinder, Counts
 from istmo.detect.search.find import Finder, OutOfTime
 from istmo.detect.search.hunt import Hunter
+from istmo.detect.search.past import PastFinder
 from istmo.detect.search.query import Query, parse_query
-from istmo.detect.wire import SEGMENT_SHUT, Problem
+from istmo.detect.wire import SEGMENT_SHUT, PastFound, Problem
 from istmo.errors import IstmoError
 
 log = structlog.get_logger(__name__)
@@ -65,6 +67,8 @@ def answers(folder: EventFolder, job: Job) -> Iterator[Found]:
             yield from _tallies(folder, job)
         case FindHits():
             yield from _hits(folder, job)
+        case FindPast():
+            yield _past(folder, job)
         case FindByRules():
             yield from rule_hits(folder, job)
         case FindBySql():
@@ -113,6 +117,16 @@ def _rows(folder: EventFolder, job: FindRows) -> Iterator[Found]:
     if problem is None and finder.cut_at:
         problem = Problem("", "detect.search_cut_at", {"limit": finder.cut_at})
     yield Found(True, problem=problem)
+
+
+def _past(folder: EventFolder, job: FindPast) -> Found:
+    finder = PastFinder(folder, job.indicators, job.upto, job.start, job.now, job.seconds)
+    found = list(finder.matches())
+    code = "detect.past_cut_short" if finder.is_cut else ""
+    if finder.unreadable:
+        code = code or "detect.segments_unreadable"
+    problem = Problem("", code, {"seconds": int(job.seconds), **finder.unreadable.params}) if code else None
+    return Found(True, past=PastFound(0, True, found, problem), problem=problem)
 
 
 def _asked(job: FindRows | CountEvents) -> Query | Problem:

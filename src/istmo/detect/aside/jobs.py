@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from istmo.detect.wire import (
+    PastFound,
     Position,
     Problem,
     RuleHits,
@@ -68,6 +69,16 @@ class FindHits(Struct, tag=True, frozen=True):
     seconds: float
 
 
+class FindPast(Struct, tag=True, frozen=True):
+    """``start`` and ``now`` in µs."""
+
+    indicators: list[WireIndicator]
+    upto: Position
+    start: int
+    now: int
+    seconds: float
+
+
 class FindByRules(Struct, tag=True, frozen=True):
     """``plans``: where compiled rules are kept; empty for nowhere. Times in µs. ``after`` as of rows.
 
@@ -106,10 +117,11 @@ class Found(Struct, tag=True, frozen=True):
     tally: Tally | None = None
     by_rules: RuleHits | None = None
     table: SqlRows | None = None
+    past: PastFound | None = None
     problem: Problem | None = None
 
 
-Job = CloseSegment | Rewrite | FindRows | CountEvents | FindHits | FindByRules | FindBySql
+Job = CloseSegment | Rewrite | FindRows | CountEvents | FindHits | FindPast | FindByRules | FindBySql
 
 _encoder = msgspec.msgpack.Encoder()
 _jobs: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)

@@ -127,11 +127,14 @@ class Hunter:
         for hit in indicator_hits(found, event, normal, is_stored=True):
             if place >= self._upto.get(hit.subject, Position()):
                 continue  # the stage saw it, or will
-            self._count[hit.subject] += 1
-            if self._count[hit.subject] > MOST_HITS:
-                self.is_cut = True
-                continue
-            yield hit
+            if self._takes(hit):
+                yield hit
+
+    def _takes(self, hit: WireHit) -> bool:
+        """Whether a hit is among those that are told."""
+        self._count[hit.subject] += 1
+        self.is_cut = self.is_cut or self._count[hit.subject] > MOST_HITS
+        return self._count[hit.subject] <= MOST_HITS
 
 
 def _needed(indicators: Iterable[WireIndicator]) -> Iterator[tuple[str, str]]:

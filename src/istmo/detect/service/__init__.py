@@ -18,6 +18,7 @@ from istmo.detect.objects_source import Source
 from istmo.detect.records import positions
 from istmo.detect.records import sources as source_records
 from istmo.detect.service.overview import Overview
+from istmo.detect.service.past import PastMatching
 from istmo.detect.service.retention import Retention
 from istmo.detect.service.rules import Rules
 from istmo.detect.service.saved_hunts import SavedHunts
@@ -58,7 +59,9 @@ class Detection:
     """Its values that stand on warning lists, with the lists' names."""
 
 
-class Detect(Overview, Rules, ValueLists, WarningLists, Sources, Retention, SavedHunts, Statements):
+class Detect(
+    Overview, Rules, ValueLists, WarningLists, Sources, Retention, SavedHunts, Statements, PastMatching
+):
     """The watching room of one node. Thread-safe; one instance a node."""
 
     def __init__(

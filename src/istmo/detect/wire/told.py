@@ -140,6 +140,15 @@ class AskSql(Struct, tag=True, frozen=True):
     limit: int = 1000
 
 
+class AskPast(Struct, tag=True, frozen=True):
+    """What indicators that are not watched for would have matched since ``start`` (µs since 1970)."""
+
+    request: int
+    indicators: list[WireIndicator]
+    start: int
+    seconds: float
+
+
 class Cancel(Struct, tag=True, frozen=True):
     """Stop a hunt or a search; it still answers with ``done``."""
 
@@ -163,6 +172,7 @@ ToWorker = (
     | Count
     | HuntRules
     | AskSql
+    | AskPast
     | Keeping
     | Cancel
     | AskStats

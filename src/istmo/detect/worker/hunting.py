@@ -11,17 +11,19 @@ import msgspec
 import structlog
 
 from istmo.clock import Clock
-from istmo.detect.aside.jobs import CountEvents, FindByRules, FindBySql, FindHits, FindRows, Found
+from istmo.detect.aside.jobs import CountEvents, FindByRules, FindBySql, FindHits, FindPast, FindRows, Found
 from istmo.detect.aside.pool import MOST_SCHEDULED, Pool
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.eventstore.times import to_micros
 from istmo.detect.wire import (
     HUNT_SECONDS,
+    AskPast,
     AskSql,
     Count,
     Hunt,
     HuntHits,
     HuntRules,
+    PastFound,
     Position,
     Problem,
     Rows,
@@ -43,13 +45,15 @@ _MOST_SEARCHES: Final = 16
 _MOST_RULE_HUNTS: Final = 1
 """Closing segments needs one of the processes that searches and these hunts share."""
 _MOST_SQL: Final = 1
+_MOST_PAST: Final = 2
+_PAST_SECONDS: Final = 10.0
 _HUNT_SECONDS: Final = float(HUNT_SECONDS)
 _FAILED: Final = Problem("", "detect.aside_failed", {})
 _CANCELLED: Final = Problem("", "detect.search_cancelled", {})
 
 
-Asked = Search | Count | HuntRules | AskSql
-Answer = Rows | Tally | RuleHits | SqlRows
+Asked = Search | Count | HuntRules | AskSql | AskPast
+Answer = Rows | Tally | RuleHits | SqlRows | PastFound
 
 
 class Requests:
@@ -94,6 +98,8 @@ class Requests:
             return sum(map(_is_scheduled, self._asked.values())) >= MOST_SCHEDULED
         if isinstance(asked, AskSql):
             return sum(isinstance(one, AskSql) for one in self._asked.values()) >= _MOST_SQL
+        if isinstance(asked, AskPast):
+            return sum(isinstance(one, AskPast) for one in self._asked.values()) >= _MOST_PAST
         if not isinstance(asked, HuntRules):
             return False
         hunts = [one for one in self._asked.values() if isinstance(one, HuntRules)]
@@ -137,7 +143,7 @@ class Requests:
             self._searches.pop(asked.request, None)
             self._asked.pop(asked.request, None)
 
-    def _job(self, asked: Asked) -> FindRows | CountEvents | FindByRules | FindBySql:
+    def _job(self, asked: Asked) -> FindRows | CountEvents | FindByRules | FindBySql | FindPast:
         upto, seconds = self._log.head.position, float(self._limits.search_seconds)
         if isinstance(asked, HuntRules):
             limit = max(0, min(asked.limit, self._limits.search_rows))
@@ -157,6 +163,9 @@ class Requests:
         if isinstance(asked, AskSql):
             limit = max(1, min(asked.limit, self._limits.search_rows))
             return FindBySql(asked.sql, asked.start, asked.end, limit, upto, seconds)
+        if isinstance(asked, AskPast):
+            now = to_micros(self._clock.now())
+            return FindPast(asked.indicators, upto, asked.start, now, min(asked.seconds, _PAST_SECONDS))
         if isinstance(asked, Count):
             top = max(1, min(asked.top, self._limits.search_rows))
             bucket = max(0, asked.bucket)
@@ -232,6 +241,9 @@ def _answer_of(asked: Asked, found: Found) -> Answer:
     if isinstance(asked, AskSql):
         table = found.table or SqlRows(0, found.done, problem=_of_sql(found.problem))
         return msgspec.structs.replace(table, request=asked.request)
+    if isinstance(asked, AskPast):
+        past = found.past or PastFound(0, found.done, problem=found.problem)
+        return msgspec.structs.replace(past, request=asked.request)
     tally = found.tally or Tally(asked.request, found.done, problem=found.problem)
     return msgspec.structs.replace(tally, request=asked.request)
 
@@ -243,6 +255,8 @@ def _end_of(asked: Asked, problem: Problem) -> Answer:
         return RuleHits(asked.request, True, problem=problem)
     if isinstance(asked, AskSql):
         return SqlRows(asked.request, True, problem=problem)
+    if isinstance(asked, AskPast):
+        return PastFound(asked.request, True, problem=problem)
     return Tally(asked.request, True, problem=problem)
 
 

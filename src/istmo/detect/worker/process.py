@@ -28,6 +28,7 @@ from istmo.detect.wire import (
     SEGMENT_SHUT,
     SIGMA,
     SOURCES,
+    AskPast,
     AskSql,
     AskStats,
     Cancel,
@@ -255,7 +256,7 @@ class Worker:
                 self._follow(connection)
             case Hunt():
                 requests.hunt(message)
-            case Search() | Count() | HuntRules() | AskSql():
+            case Search() | Count() | HuntRules() | AskSql() | AskPast():
                 await requests.search(message)
             case Keeping():
                 self._tending.hear(message)
