@@ -30,7 +30,7 @@ from urllib.parse import urlencode
 from live import ACTION, LATENCY_BODY, bodies
 from measure import finish, percentile
 from sigma_engine import SHARED
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, Table, func, insert, select
 from store_volume import build, replayed
 
 from istmo.cli.demo.region import RunningNode, make_node, running
@@ -39,7 +39,7 @@ from istmo.detect.objects import LEVELS, Level
 from istmo.detect.records.alerts import alerts
 from istmo.detect.records.evidence import alert_evidence, alert_hosts, alert_hours
 from istmo.federation.objects import Member
-from istmo.intel.records.objects import objects
+from istmo.intel.records.objects import objects, texts
 from istmo.ledger import keys
 from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
@@ -129,9 +129,9 @@ def object_rows(number: int, like: dict[str, Any], origins: list[str]) -> Iterat
             "origin": origin,
             "sequence": sequences[origin],
             "name": f"Campaña {at % 900}: {value}",
+            "sorting": f"campaña {at % 900}: {value}",
             "received": now - timedelta(seconds=dice.randrange(90 * 86_400)),
             "terms": [["domain", value]],
-            "search": f"campaña {at % 900}: {value}",
         }
 
 
@@ -153,6 +153,8 @@ def fill(node: RunningNode, alerts_: int, objects_: int, peers: int, folder: Pat
         row = connection.execute(select(objects).where(objects.c.object == published)).mappings().one()
         like = {name: value for name, value in row.items() if name != "row"}
         insert_many(connection, objects, object_rows(objects_, like, members))
+        searched = select(objects.c.row, func.lower(objects.c.name)).where(objects.c.row > row["row"])
+        connection.execute(insert(texts).from_select(["row", "text"], searched))
         some = list(connection.execute(select(objects.c.object).limit(2_000)).scalars())
         insert_many(connection, alerts, alert_rows(alerts_, made.ledger.member_id, some))
         rows = range(1, alerts_ + 1)

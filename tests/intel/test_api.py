@@ -172,5 +172,5 @@ def test_every_problem_and_reason_has_its_words_in_both_languages() -> None:
 
 
 def test_every_route_says_who_may_come() -> None:
-    assert len(api.routes) == 9
+    assert len(api.routes) == 14
     assert all(one.opt.get(ACCESS) == "people" for one in api.routes)

@@ -12,6 +12,15 @@ from istmo.model.markings import Tlp
 
 from .conftest import COORDINATOR, Node, indicator, malware, newer, relationship
 
+TABLES = (
+    "intel_objects",
+    "intel_retractions",
+    "intel_sightings",
+    "intel_links",
+    "intel_values",
+    "intel_texts",
+)
+
 
 def view(node: Node) -> list[Any]:
     found = node.intel.search(COORDINATOR, limit=500).items
@@ -34,7 +43,7 @@ def test_the_tables_can_be_rebuilt_from_the_log(gt: Node, hn: Node) -> None:
     for node in (gt, hn):
         before = view(node)
         with node.store.write() as tx:
-            for table in ("intel_objects", "intel_retractions", "intel_sightings"):
+            for table in TABLES:
                 tx.connection.execute(text(f"DELETE FROM {table}"))
         assert view(node) != before
         for _ in range(2):  # and folding twice is folding once

@@ -68,9 +68,16 @@ FILTERS = ({}, {"q": SECRET_WORD}, {"q": "tapir"}, {"limit": "1"}, {"cursor": "1
 QUERIES: dict[str, tuple[dict[str, str], ...]] = {
     "/api/v1/objects": (
         *FILTERS, {"type": "malware"}, {"type": "indicator"}, {"tlp": "TLP:RED"}, {"tlp": "TLP:AMBER+STRICT"},
-        {"state": "retracted"}, {"state": "superseded"}, {"origin": NOBODY},
+        {"state": "retracted"}, {"state": "superseded"}, {"origin": NOBODY}, {"seen": "true"},
+        {"sort": "name", "cursor": "2"}, {"sort": "oldest", "cursor": "1"},
     ),
-    "/objects": (*FILTERS, {"type": "malware"}, {"tlp": "TLP:RED"}, {"state": "retracted"}),
+    "/objects": (
+        *FILTERS, {"type": "malware"}, {"tlp": "TLP:RED"}, {"state": "retracted"}, {"seen": "yes"},
+        {"sort": "name"}, {"sort": "name", "cursor": "2"}, {"since": "2020-01-01"},
+    ),
+    "/api/v1/objects/export": ({}, {"q": SECRET_WORD}, {"as": "csv"}, {"tlp": "TLP:RED", "seen": "true"}),
+    "/api/v1/objects/{object_id}/compare": ({"before": "1", "after": "2"}, {"before": "9", "after": "x"}),
+    "/objects/{id}/compare": ({"before": "1", "after": "2"}, {"before": "9", "after": "x"}),
     "/api/v1/alerts": (
         *FILTERS, {"status": "acknowledged"}, {"level": "high"}, {"host": SECRET_WORD}, {"detector": "sigma"},
     ),
@@ -290,7 +297,9 @@ BODIES: dict[str, object] = {
     "/api/v1/jobs/{id}/retry": _only({}),
     "/api/v1/ledger/entries/{origin}/{sequence}/erase": _only({"reason": "por ley"}, {"reason": ""}),
     "/api/v1/me/password": _only({"old": "no es esta 1234", "new": PASSWORD}),
+    "/api/v1/objects/check": _only({"values": SECRET_WORD}, {"values": "evil.example 198.51.100.66"}),
     "/api/v1/objects/import": _BUNDLE,
+    "/api/v1/objects/past": _BUNDLE,
     "/api/v1/objects/preview": _BUNDLE,
     "/api/v1/objects/publish": _BUNDLE,
     "/api/v1/objects/{object_id}/retract": _RETRACTS,
@@ -335,6 +344,9 @@ BODIES: dict[str, object] = {
     "/peers/{id}/confirm": _only({"confirm_fingerprint": "0" * 64}),
     "/preferences": _only({"language": "en", "next": f"/objects?q={SECRET_WORD}"}),
     "/publish": _only({"sent": "AAAA", "tlp": "TLP:AMBER"}),
+    "/publish/check": _only({"what": "report", "links": SECRET_WORD, "values": "evil.example"}),
+    "/publish/edit": _only({"what": "report", "links": SECRET_WORD}),
+    "/publish/past": _only({"sent": "AAAA"}, {"sent": "e30="}),
     "/publish/preview": _only({"what": "stix", "stix": "{}", "tlp": "TLP:AMBER"}),
     "/rules/{id}/switch": _only({"enabled": "on"}),
     "/sign-in": _sign_ins,

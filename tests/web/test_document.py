@@ -101,6 +101,7 @@ def test_what_is_no_json_is_told_by_its_own_media_type(document: Json) -> None:
         "POST /api/v1/hunts/{hunt_id}/run": "application/x-ndjson",
         "POST /api/v1/events/sql": "application/x-ndjson",
         "GET /api/v1/objects/{object_id}/raw": "application/stix+json;version=2.1",
+        "GET /api/v1/objects/export": "text/csv; charset=utf-8",
         "GET /api/v1/peers/{member}/frames": "application/octet-stream",
     }
 
@@ -112,7 +113,7 @@ def test_every_change_that_takes_a_body_says_which(document: Json) -> None:
         if "post" in item and "requestBody" not in item["post"]
     }
     assert bare == {"/api/v1/jobs/{id}/retry"}, "only this one takes none"
-    for name in ("preview", "publish", "import"):
+    for name in ("preview", "publish", "import", "past"):
         body = document["paths"][f"/api/v1/objects/{name}"]["post"]["requestBody"]
         assert body["required"] and set(body["content"]) == {"application/json", "application/stix+json"}
 
@@ -142,6 +143,8 @@ def test_real_answers_keep_to_the_document(
         ("/api/v1/objects/{object_id}", {"object_id": scene.indicator}),
         ("/api/v1/objects/{object_id}/sightings", {"object_id": scene.indicator}),
         ("/api/v1/objects/{object_id}/recipients", {"object_id": scene.indicator}),
+        ("/api/v1/objects/{object_id}/neighbours", {"object_id": scene.indicator}),
+        ("/api/v1/objects/{object_id}/compare?before=3&after=3", {"object_id": scene.indicator}),
         ("/api/v1/objects/{object_id}/detection", {"object_id": scene.indicator}),
         ("/api/v1/objects/{object_id}/alerts", {"object_id": scene.indicator}),
         ("/api/v1/alerts", {}),
@@ -190,6 +193,7 @@ def test_real_answers_to_changes_keep_to_the_document(
         ("/api/v1/objects/preview" + query, {}, bundle),
         ("/api/v1/objects/publish" + query, {}, bundle),
         ("/api/v1/objects/import", {}, bundle),
+        ("/api/v1/objects/check", {}, {"values": "evil[.]example nonsense"}),
         ("/api/v1/objects/{object_id}/retract", {"object_id": indicator["id"]}, {"reason": "error"}),
         ("/api/v1/alerts/{alert_id}/assign", alert, {"assignee": "ana"}),
         ("/api/v1/alerts/{alert_id}/snooze", alert, {"length": "1h"}),

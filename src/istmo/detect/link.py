@@ -44,6 +44,7 @@ from istmo.detect.wire import (
     LetGo,
     Live,
     Notice,
+    PastFound,
     Ready,
     Rows,
     RuleHits,
@@ -308,7 +309,7 @@ class WorkerLink:
                 self._hear_live(channel, message)
             case HuntHits():
                 self._hear_hunt(message)
-            case Rows() | Tally() | RuleHits() | SqlRows() | Fields() | Stats():
+            case Rows() | Tally() | RuleHits() | SqlRows() | PastFound() | Fields() | Stats():
                 self.ask.hear(message)
             case AskKeeping():
                 channel.send(keeping_of(self._store, self._context()))

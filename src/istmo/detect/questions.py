@@ -15,12 +15,14 @@ from istmo.clock import Clock
 from istmo.detect import wire
 from istmo.detect.wire import (
     AskFields,
+    AskPast,
     AskSql,
     AskStats,
     Cancel,
     Count,
     Fields,
     HuntRules,
+    PastFound,
     Rows,
     RuleHits,
     Search,
@@ -43,13 +45,14 @@ _CUT_SHORT: Final = (
 )
 """Problems of an answer that is good as far as it goes, also where it holds no row at all."""
 _NOT_ASKABLE: Final = ("detect.query_", "detect.pattern_not_served")
+_PAST_IN_PART: Final = ("detect.past_cut_short", "detect.segments_unreadable")
 _SILENT_SECONDS: Final = 60.0
 """A hunt by rules that says nothing for so long is given up: it reads its rules, then tells every second."""
 _SQL_PATIENCE: Final = 3.0
 """Seconds for which an answer is held back: until then a statement that cannot be run is refused as such."""
 
-Question = AskStats | Search | Count | HuntRules | AskSql | AskFields
-Answer = Rows | Tally | RuleHits | SqlRows | Fields | Stats
+Question = AskStats | Search | Count | HuntRules | AskSql | AskFields | AskPast
+Answer = Rows | Tally | RuleHits | SqlRows | Fields | PastFound | Stats
 _Part = TypeVar("_Part")
 _Stream = TypeVar("_Stream", RuleHits, SqlRows)
 
@@ -219,6 +222,29 @@ class Questions:
             kind = InvalidInput if first.problem.code.startswith("detect.sql_") else Unavailable
             raise kind(first.problem.code, **first.problem.params)
         return _with_first(first, parts)
+
+    def past(self, indicators: list[WireIndicator], start: int, seconds: float) -> PastFound:
+        """What indicators would have matched since ``start`` (µs); with a problem where that is not all.
+
+        Raises Unavailable("detect.worker_away", "detect.search_busy").
+        """
+        request, answers = self._ask(lambda number: AskPast(number, indicators, start, seconds))
+        is_done = False
+        try:
+            found = answers.get(timeout=seconds + 5)
+            is_done = True
+        except Empty:
+            problem = wire.Problem("", "detect.past_cut_short", {"seconds": int(seconds)})
+            return PastFound(request, True, problem=problem)
+        finally:
+            self._forget_request(request)
+            if not is_done:
+                self._say(Cancel(request))
+        if not isinstance(found, PastFound):
+            raise Unavailable("detect.worker_away")
+        if found.problem is not None and found.problem.code not in _PAST_IN_PART:
+            raise Unavailable(found.problem.code, **found.problem.params)
+        return found
 
     def _parts(
         self, request: int, answers: SimpleQueue[Answer | None], kind: type[_Stream], late: str

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from istmo.intel.objects import (
+    Change,
+    Neighbourhood,
     ObjectPage,
     Outcome,
     Plan,
@@ -16,18 +18,25 @@ from istmo.intel.objects import (
     Sighting,
     StoredObject,
 )
+from istmo.intel.past import Past
+from istmo.intel.pasting import CheckedValue
 from istmo.intel.shapes import (
     BundleProblem,
+    CheckedList,
+    CheckedWord,
     MemberName,
     MemberSighting,
+    NeighbourList,
     ObjectList,
     ObjectProvenance,
     ObjectRecipient,
     ObjectVersion,
+    PastMatches,
     PlannedObject,
     PublicationPlan,
     Tally,
     Told,
+    VersionChanges,
 )
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
@@ -121,6 +130,88 @@ def problem_json(problem: Problem, words: Words) -> BundleProblem:
     }
 
 
+def checked_json(checked: Sequence[CheckedValue]) -> CheckedList:
+    """A pasted list, word by word."""
+    items: list[CheckedWord] = [
+        {
+            "line": one.line,
+            "text": one.text,
+            "kind": one.term[0] if one.term else None,
+            "value": one.term[1] if one.term else None,
+            "refanged": one.is_refanged,
+            "repeated": one.is_repeated,
+            "warning_lists": list(one.warned),
+            "known": list(one.known),
+        }
+        for one in checked
+    ]
+    return {"items": items, "next": None, "total": len(items)}
+
+
+def past_json(past: Past, words: Words) -> PastMatches:
+    """What a bundle's indicators would have matched."""
+    return {
+        "days": past.days,
+        "asked": past.asked,
+        "left_out": past.left_out,
+        "items": [
+            {
+                "id": id,
+                "count": one.count,
+                "hosts": one.hosts,
+                "first": instants.format(one.first),
+                "last": instants.format(one.last),
+                "examples": [
+                    {
+                        "id": event.id,
+                        "time": instants.format(event.time),
+                        "host": event.host,
+                        "fields": dict(event.fields),
+                    }
+                    for event in one.examples
+                ],
+            }
+            for id, one in past.found.items()
+        ],
+        "problem": None
+        if past.problem is None
+        else {"code": past.problem, "text": words.problem(f"error.{past.problem}", past.params)},
+    }
+
+
+def neighbourhood_json(found: Neighbourhood, words: Words) -> NeighbourList:
+    """What is near an object."""
+    return {
+        "items": [
+            {
+                "id": one.object.id,
+                "type": one.object.type,
+                "name": one.object.name,
+                "tlp": one.object.tlp.label,
+                "origin": words.member(one.object.origin),
+                "nearness": str(one.nearness),
+                "relation": one.relation,
+                "outward": one.is_outward,
+            }
+            for one in found.neighbours
+        ],
+        "next": None,
+        "total": len(found.neighbours),
+        "more": found.has_more,
+    }
+
+
+def changes_json(before: StoredObject, after: StoredObject, changes: Sequence[Change]) -> VersionChanges:
+    """In what two versions differ."""
+    return {
+        "before": {"origin": before.origin, "sequence": before.sequence},
+        "after": {"origin": after.origin, "sequence": after.sequence},
+        "items": [{"path": one.path, "before": one.before, "after": one.after} for one in changes],
+        "next": None,
+        "total": len(changes),
+    }
+
+
 def page_json(
     found: ObjectPage, seen: Mapping[str, Sequence[Sighting]], words: Words, now: datetime
 ) -> ObjectList:
@@ -129,6 +220,7 @@ def page_json(
         "items": [object_json(one, seen.get(one.id, ()), words, now) for one in found.items],
         "next": None if found.next is None else str(found.next),
         "total": found.total,
+        "more": found.has_more,
     }
 
 

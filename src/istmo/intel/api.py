@@ -10,6 +10,7 @@ from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, RawBody
 
 from istmo.errors import InvalidInput
+from istmo.intel import api_explore
 from istmo.intel.answers import (
     Words,
     object_json,
@@ -20,10 +21,8 @@ from istmo.intel.answers import (
     sighting_json,
     summary_json,
 )
-from istmo.intel.objects import (
-    RetractionReason,
-    State,
-)
+from istmo.intel.api_explore import STIX, read_order, read_since, read_state, read_tlp
+from istmo.intel.objects import RetractionReason
 from istmo.intel.service import Intel
 from istmo.intel.shapes import (
     ObjectList,
@@ -37,13 +36,11 @@ from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.kit.openapi import operation_with_answer, operation_with_body
-from istmo.model.markings import Tlp
 
 LARGEST_BODY = 256 << 20
 """Outer bound in bytes; the node's own limit (``bundle_bytes``) is checked behind it."""
 
 
-STIX = "application/stix+json;version=2.1"
 _STIX_OBJECT = Schema(
     type=OpenAPIType.OBJECT,
     properties={"type": Schema(type=OpenAPIType.STRING), "id": Schema(type=OpenAPIType.STRING)},
@@ -91,7 +88,7 @@ def preview_objects(
     tlp: FromQuery[str] = "",
 ) -> PublicationPlan:
     """Who would see each object of the bundle in the body, and why; what would be refused."""
-    plan = intel.preview(asker.principal, body, audience=audience.split(","), tlp=_tlp(tlp))
+    plan = intel.preview(asker.principal, body, audience=audience.split(","), tlp=read_tlp(tlp.strip()))
     return plan_json(plan, Words(asker, catalogue, intel.names()))
 
 
@@ -114,7 +111,7 @@ def publish_objects(
 ) -> PublicationPlan:
     """Publish the bundle in the body to members named by id or name, or to ``region``."""
     plan = intel.publish(
-        asker.principal, body, audience=audience.split(","), tlp=_tlp(tlp), purpose=purpose[:200]
+        asker.principal, body, audience=audience.split(","), tlp=read_tlp(tlp.strip()), purpose=purpose[:200]
     )
     return plan_json(plan, Words(asker, catalogue, intel.names()))
 
@@ -131,7 +128,7 @@ def import_objects(
     body: RawBody, asker: Asker, intel: Intel, catalogue: Catalogue, tlp: FromQuery[str] = ""
 ) -> PublicationPlan:
     """Keep the bundle in the body for this node alone."""
-    plan = intel.import_bundle(asker.principal, body, tlp=_tlp(tlp))
+    plan = intel.import_bundle(asker.principal, body, tlp=read_tlp(tlp.strip()))
     return plan_json(plan, Words(asker, catalogue, intel.names()))
 
 
@@ -145,22 +142,30 @@ def list_objects(
     tlp: FromQuery[str] = "",
     origin: FromQuery[str] = "",
     object_state: Annotated[str, QueryParameter(name="state")] = "",
+    seen: FromQuery[bool | None] = None,
+    since: FromQuery[str] = "",
+    sort: FromQuery[str] = "newest",
     cursor: FromQuery[int | None] = None,
     limit: FromQuery[int] = 50,
 ) -> ObjectList:
-    """Search objects, newest arrival first. ``state``: live, expired, revoked, retracted, superseded."""
+    """Search objects. ``state``: live, expired, revoked, retracted, superseded; ``seen`` by this node's own
+    detection; ``since``: arrived here at that time or later; ``sort``: newest, oldest, name.
+    """
     found = intel.search(
         asker.principal,
         query=q,
         type=kind,
-        tlp=_tlp(tlp),
+        tlp=read_tlp(tlp.strip()),
         origin=origin,
-        state=_state(object_state),
+        state=read_state(object_state),
+        is_seen=seen,
+        since=read_since(since),
+        order=read_order(sort),
         cursor=cursor,
         limit=limit,
     )
-    seen = intel.sightings_of(asker.principal, [one.id for one in found.items])
-    return page_json(found, seen, Words(asker, catalogue, intel.names()), intel.now())
+    sighted = intel.sightings_of(asker.principal, [one.id for one in found.items])
+    return page_json(found, sighted, Words(asker, catalogue, intel.names()), intel.now())
 
 
 @get("/api/v1/objects/{object_id:str}", opt=PEOPLE, sync_to_thread=True)
@@ -234,6 +239,7 @@ def retract_object(
 
 
 routes = [
+    *api_explore.routes,
     preview_objects,
     publish_objects,
     import_objects,
@@ -244,23 +250,6 @@ routes = [
     show_recipients,
     retract_object,
 ]
-
-
-def _tlp(text: str) -> Tlp | None:
-    if not text.strip():
-        return None
-    found = Tlp.read(text)
-    if found is None:
-        raise InvalidInput("intel.unknown_tlp", tlp=text[:40])
-    return found
-
-
-def _state(text: str) -> State | None:
-    if not text:
-        return None
-    if text not in list(State):
-        raise InvalidInput("intel.unknown_state", state=text[:40])
-    return State(text)
 
 
 def read_reason(text: str) -> RetractionReason:

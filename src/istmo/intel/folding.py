@@ -41,15 +41,18 @@ class Folding:
         markings = found.markings(records.definitions(tx.connection, wanted) if wanted else {})
         declared = [Tlp.RED] if markings.unknown else [markings.tlp] if markings.tlp is not None else []
         pattern = found.pattern
+        name = _storable(found.name)
         retracted = None
         if entry.origin != self._member:  # one's own retraction never comes before its object
             retracted = records.find_retraction(tx.connection, entry.origin, entry.sequence)
-        records.insert_object(
+        is_new = records.insert_object(
             tx.connection,
             {
                 "object": found.id,
                 "type": found.type,
-                "name": _storable(found.name),
+                "name": name,
+                "sorting": name.strip().lower()[:80],
+                "seen": records.is_seen(tx.connection, found.id),
                 "version": found.version,
                 "created": found.created,
                 "modified": found.modified,
@@ -70,11 +73,15 @@ class Folding:
                 "confidence": _confidence(found),
                 "types": _types(found),
                 "definition": dict(found.data) if found.type == "marking-definition" else None,
-                "search": _search_text(found),
                 "size": len(found.raw),
                 "content": records.digest(found.raw),
             },
+            _search_text(found),
         )
+        if is_new:
+            records.insert_links(tx.connection, entry.origin, entry.sequence, links_of(found))
+            terms = pattern.terms if pattern else ()
+            records.insert_values(tx.connection, entry.origin, entry.sequence, terms)
         action = "drop" if retracted == found.id else "put"
         tx.notify("object", found.id, action=action, type=found.type, origin=entry.origin)
 
@@ -132,6 +139,7 @@ class Folding:
         # The retraction stands, or the object would be watched for again; its words go.
         records.forget_note(tx.connection, origin, sequence)
         object = records.delete_object(tx.connection, origin, sequence)
+        records.delete_links(tx.connection, origin, sequence)
         if object is not None:
             tx.notify("object", object, action="drop", origin=entry.origin)
 
@@ -166,6 +174,23 @@ def read_retraction(entry: Entry, limits: Limits) -> Retraction:
         entry.sequence,
         entry.received,
     )
+
+
+def links_of(found: StixObject) -> list[records.Link]:
+    """To what an object points by a property of its own. Who created it is left out: that is said of all."""
+    links = []
+    for name, value in found.data.items():
+        if name in ("created_by_ref", "object_marking_refs"):
+            continue
+        if name.endswith("_ref") and isinstance(value, str):
+            links.append(records.Link(found.id, _storable(name)[:80], _storable(value)[:300]))
+        elif name.endswith("_refs") and isinstance(value, list):
+            links += [
+                records.Link(found.id, _storable(name)[:80], _storable(one)[:300])
+                for one in value
+                if isinstance(one, str)
+            ]
+    return links
 
 
 def _confidence(found: StixObject) -> int | None:

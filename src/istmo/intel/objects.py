@@ -226,6 +226,31 @@ class Recipient:
         return self.acknowledged_retraction is not None
 
 
+class Order(StrEnum):
+    """In which order found objects are told; by arrival, or by name."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    NAME = "name"
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What is looked for: every word must occur, and each filter that is set holds."""
+
+    words: tuple[str, ...] = ()
+    type: str = ""
+    tlp: Tlp | None = None
+    origin: str = ""
+    state: State | None = None
+    """None: the newest version of each, whatever became of it."""
+    is_seen: bool | None = None
+    """Whether this node's own detection saw it; None for both."""
+    since: datetime | None = None
+    """Arrived here at this time or later."""
+    order: Order = Order.NEWEST
+
+
 @dataclass(frozen=True)
 class ObjectPage:
     """One page of a search. ``next`` is a cursor, None at the end."""
@@ -233,3 +258,45 @@ class ObjectPage:
     items: tuple[StoredObject, ...]
     next: int | None
     total: int
+    """How many there are in all; where ``has_more`` it is only known that there are more than so many."""
+    has_more: bool = False
+
+
+class Nearness(StrEnum):
+    """How another thing is related to an object."""
+
+    RELATIONSHIP = "relationship"
+    """A relationship object connects both."""
+    POINTS_HERE = "points_here"
+    """It refers to the object, as a report does to what it is about."""
+    POINTED_TO = "pointed_to"
+    """The object refers to it."""
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An object near another one, and how it is related to it."""
+
+    object: StoredObject
+    nearness: Nearness
+    relation: str
+    """The relationship's type, or the property that refers."""
+    is_outward: bool = False
+    """Of a relationship: it goes from the object in the middle to this one."""
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """What is near an object and may be read; ``has_more``: some of it was not looked at."""
+
+    neighbours: tuple[Neighbour, ...]
+    has_more: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """A property in which two versions differ; None where one has none. ``path`` as in ``$.labels[0]``."""
+
+    path: str
+    before: str | None
+    after: str | None

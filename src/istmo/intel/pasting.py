@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from istmo.model import instants
 from istmo.model.ids import new_id
-from istmo.model.values import recognise
+from istmo.model.values import is_defanged, recognise
 
 _PATTERNS = {
     "ipv4": "[ipv4-addr:value = '{}']",
@@ -49,24 +50,74 @@ def read_pasted(text: str) -> Pasted:
     return Pasted(tuple(values), tuple(unreadable))
 
 
-def bundle_of(pasted: Pasted, *, name: str, now: datetime) -> bytes:
-    """A STIX 2.1 bundle with one indicator a value; ``name`` precedes the value in each one's name."""
+@dataclass(frozen=True)
+class CheckedValue:
+    """One word of a pasted list, as it will be taken. ``warned`` and ``known`` are for others to fill in."""
+
+    line: int
+    text: str
+    term: tuple[str, str] | None
+    """Its kind and normal form; None where it is no value that we know."""
+    is_refanged: bool = False
+    """It was made unclickable, and that was undone."""
+    is_repeated: bool = False
+    warned: tuple[str, ...] = ()
+    """Warning lists that it stands on."""
+    known: tuple[str, ...] = ()
+    """Indicators that are about it already."""
+
+
+def check_pasted(text: str) -> tuple[CheckedValue, ...]:
+    """Every word of a list in its order; what ``read_pasted`` makes of it."""
+    seen: set[tuple[str, str]] = set()
+    found = []
+    for number, word in _words(text):
+        term = recognise(word)
+        found.append(
+            CheckedValue(number, word[:300], term, term is not None and is_defanged(word), term in seen)
+        )
+        if term is not None:
+            seen.add(term)
+    return tuple(found)
+
+
+def indicator_of(name: str, pattern: str, now: datetime, **more: Any) -> dict[str, Any]:
+    """A STIX 2.1 indicator with a pattern in STIX's own language."""
     instant = instants.format(now)
-    objects = [
-        {
-            "type": "indicator",
-            "spec_version": "2.1",
-            "id": new_id("indicator"),
-            "created": instant,
-            "modified": instant,
-            "name": f"{name}: {value}" if name else value,
-            "indicator_types": ["malicious-activity"],
-            "pattern": _PATTERNS[kind].format(value.replace("\\", "\\\\").replace("'", "\\'")),
-            "pattern_type": "stix",
-            "valid_from": instant,
-        }
+    return {
+        "type": "indicator",
+        "spec_version": "2.1",
+        "id": new_id("indicator"),
+        "created": instant,
+        "modified": instant,
+        "name": name,
+        "indicator_types": ["malicious-activity"],
+        "pattern": pattern,
+        "pattern_type": "stix",
+        "valid_from": instant,
+        **more,
+    }
+
+
+def indicators_of(pasted: Pasted, *, name: str, now: datetime) -> list[dict[str, Any]]:
+    """One indicator a value; ``name`` precedes the value in each one's name."""
+    return [
+        indicator_of(
+            f"{name}: {value}" if name else value,
+            _PATTERNS[kind].format(value.replace("\\", "\\\\").replace("'", "\\'")),
+            now,
+        )
         for kind, value in pasted.values
     ]
+
+
+def bundle_of(pasted: Pasted, *, name: str, now: datetime) -> bytes:
+    """A STIX 2.1 bundle of ``indicators_of``."""
+    return bundle_with(indicators_of(pasted, name=name, now=now))
+
+
+def bundle_with(objects: list[dict[str, Any]]) -> bytes:
+    """A STIX 2.1 bundle."""
     bundle = {"type": "bundle", "id": new_id("bundle"), "objects": objects}
     return json.dumps(bundle, ensure_ascii=False).encode("utf-8")
 

@@ -20,9 +20,11 @@ from istmo.intel.objects import (
     Detectable,
     Marks,
     ObjectPage,
+    Order,
     Provenance,
     Recipient,
     Sighting,
+    Sought,
     State,
     StoredObject,
 )
@@ -92,12 +94,14 @@ class Reading:
         tlp: Tlp | None = None,
         origin: str = "",
         state: State | None = None,
+        is_seen: bool | None = None,
+        since: datetime | None = None,
+        order: Order = Order.NEWEST,
         cursor: int | None = None,
         limit: int = PAGE,
     ) -> ObjectPage:
-        """Objects that the asker may read, newest arrival first. Every word of ``query`` must occur.
-
-        Without ``state``: the newest version of each, whatever became of it.
+        """Objects that the asker may read, newest arrival first. Every word of ``query`` must occur;
+        the filters are those of ``Sought``.
         """
         reads = reading_limit(principal, Action.OBJECT_READ)
         if reads is None:
@@ -105,23 +109,16 @@ class Reading:
             self._require(decision, Action.OBJECT_READ)
             return ObjectPage((), None, 0)
         limit = max(1, min(limit, LONGEST_PAGE))
+        readable, now = records.Readable(reads, owner_names(principal)), self._clock.now()
+        words = tuple(query.replace("\x00", " ").lower().split()[:8])
+        sought = Sought(words, type, tlp, origin, state, is_seen, since, order)
         with self._store.read() as connection:
-            found, total = records.search(
-                connection,
-                reads=reads,
-                owners=owner_names(principal),
-                now=self._clock.now(),
-                words=query.replace("\x00", " ").lower().split()[:8],
-                type=type,
-                tlp=tlp,
-                origin=origin,
-                state=state,
-                before=cursor,
-                limit=limit,
+            found, total, has_more = records.search(
+                connection, readable, sought, now=now, cursor=cursor, limit=limit + 1
             )
-            following = found[-1].row if len(found) == limit else None
-            visible = [one for one in found if self._can_read(principal, one)]
-            return ObjectPage(tuple(self._settle(connection, visible)), following, total)
+            following = found[limit - 1].row if len(found) > limit else None
+            visible = [one for one in found[:limit] if self._can_read(principal, one)]
+            return ObjectPage(tuple(self._settle(connection, visible)), following, total, has_more)
 
     def read(self, principal: Principal, object: str) -> tuple[StoredObject, ...]:
         """Every version of an object that the asker may read: the one to show first, then the newest.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -15,10 +16,12 @@ from istmo.clock import Clock
 from istmo.errors import Conflict, InvalidInput, IstmoError
 from istmo.identity import audit
 from istmo.intel import records
+from istmo.intel.exploring import Exploring
 from istmo.intel.folding import ERASURE, NOTE_LENGTH, RETRACTION, SIGHTING, STIX, Folding
 from istmo.intel.objects import Outcome, Plan, Planned, Retraction, RetractionReason, StoredObject
+from istmo.intel.pasting import CheckedValue, check_pasted
 from istmo.intel.publishing import plan_import, plan_publication
-from istmo.intel.reading import Acknowledgements, Reading
+from istmo.intel.reading import Acknowledgements
 from istmo.intel.sightings import INTERVAL, Sightings
 from istmo.kit.members import member_named
 from istmo.ledger.log import Ledger
@@ -43,7 +46,7 @@ def _never_warned(_: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], tupl
     return {}
 
 
-class Intel(Reading):
+class Intel(Exploring):
     """The sharing room of one node."""
 
     def __init__(
@@ -86,6 +89,31 @@ class Intel(Reading):
         bundle = parse_bundle(raw, self._settings.limits)
         with self._store.read() as connection:
             return self._plan(connection, principal, bundle, audience, tlp)
+
+    def check(self, principal: Principal, text: str) -> tuple[CheckedValue, ...]:
+        """Each value of a pasted list: what it was read as, on which warning lists it stands, and which
+        indicators are about it already. Raises NotAllowed for whoever may not publish.
+        """
+        self._may_publish(principal)
+        checked = check_pasted(text)
+        terms = list(dict.fromkeys(one.term for one in checked if one.term is not None))[:MOST_LOOKED_UP]
+        warned = self._warned(terms)
+        with self._store.read() as connection:
+            known = records.known(connection, terms)
+            held = records.versions(connection, {id for ids in known.values() for id in ids})
+        readable = {
+            id for id, versions in held.items() if any(self._can_read(principal, one) for one in versions)
+        }
+        return tuple(
+            replace(
+                one,
+                warned=tuple(warned.get(one.term, ())),
+                known=tuple(id for id in known.get(one.term, ()) if id in readable),
+            )
+            if one.term is not None
+            else one
+            for one in checked
+        )
 
     def publish(
         self,

@@ -136,10 +136,119 @@ class ObjectRead(ObjectVersion):
 
 
 class ObjectList(TypedDict):
-    """A page of a search; ``next`` is the cursor of the following one."""
+    """A page of a search; ``next`` is the cursor of the following one. With ``more`` there are more than
+    ``total``, which is not counted further.
+    """
 
     items: list[ObjectVersion]
     next: str | None
+    total: int
+    more: bool
+
+
+class CheckedWord(TypedDict):
+    """One word of a pasted list. ``kind`` and ``value`` (in normal form) are null where it is no value.
+
+    ``refanged``: it was made unclickable, and that was undone; ``known``: indicators about it already.
+    """
+
+    line: int
+    text: str
+    kind: str | None
+    value: str | None
+    refanged: bool
+    repeated: bool
+    warning_lists: list[str]
+    known: list[str]
+
+
+class CheckedList(TypedDict):
+    """A pasted list, word by word."""
+
+    items: list[CheckedWord]
+    next: None
+    total: int
+
+
+class PastEvent(TypedDict):
+    """One stored event; ``fields`` are those that matched."""
+
+    id: str
+    time: str
+    host: str
+    fields: dict[str, str]
+
+
+class PastMatch(TypedDict):
+    """What one indicator would have matched."""
+
+    id: str
+    count: int
+    hosts: int
+    first: str
+    last: str
+    examples: list[PastEvent]
+
+
+class PastMatches(TypedDict):
+    """What indicators would have matched in so many days; those that matched nothing are left out.
+
+    ``left_out``: indicators that were not looked for; ``problem``: why not everything was seen.
+    """
+
+    days: int
+    asked: int
+    left_out: int
+    items: list[PastMatch]
+    problem: Told | None
+
+
+class NearObject(TypedDict):
+    """An object near another. ``nearness``: relationship, points_here, pointed_to; ``relation``: the
+    relationship's type or the property that refers; ``outward``: from the object asked about to this one.
+    """
+
+    id: str
+    type: str
+    name: str
+    tlp: str
+    origin: MemberName
+    nearness: str
+    relation: str
+    outward: bool
+
+
+class NeighbourList(TypedDict):
+    """What is near an object. With ``more`` not all of it was looked at."""
+
+    items: list[NearObject]
+    next: None
+    total: int
+    more: bool
+
+
+class EntryName(TypedDict):
+    """An entry of a member's log."""
+
+    origin: str
+    sequence: int
+
+
+class ChangedProperty(TypedDict):
+    """A property that differs; null where a version has none."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+class VersionChanges(TypedDict):
+    """In what two versions of an object differ."""
+
+    before: EntryName
+    after: EntryName
+    items: list[ChangedProperty]
+    next: None
     total: int
 
 

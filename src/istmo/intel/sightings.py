@@ -73,6 +73,8 @@ class Sightings:
         if values["told"] is not None:
             wait = self._interval - (now - values["told"]).total_seconds()
         records.put_tally(tx.connection, values, is_new=known is None)
+        if known is None:
+            records.set_seen(tx.connection, object)
         # The key names the round: while a job of this round runs, the next one finds a key of its own.
         jobs.enqueue(
             tx,

@@ -45,6 +45,21 @@ def count(room: Room, subject: str) -> int:
     return found.count if found else 0
 
 
+def test_what_would_have_matched_is_told_before_anything_is_published(
+    node: tuple[Room, RealWorker, str],
+) -> None:
+    room, worker, secret = node
+    yesterday = f"{room.clock.now() - timedelta(days=1):%Y-%m-%d %H:%M:%S}.000"
+    events = [{**connection_event(ADDRESS, number=n), "UtcTime": yesterday} for n in range(3)]
+    with worker.sending(secret) as send:
+        send([*events, connection_event(ADDRESS, number=9)])
+    asked = {"this": ([("ipv4", ADDRESS)], None), "other": ([("domain", "evil.example")], None)}
+    past = room.detect.past(ANALYST, asked)
+    told = {id: (one.count, one.hosts, len(one.examples)) for id, one in past.found.items()}
+    assert told == {"this": (3, 1, 3)}, "what happened longer ago does not count"
+    assert (past.problem, past.asked, past.left_out) == (None, 2, 0)
+
+
 def test_published_hunted_live_seen_and_retracted(node: tuple[Room, RealWorker, str]) -> None:
     room, worker, secret = node
     with worker.sending(secret) as send:

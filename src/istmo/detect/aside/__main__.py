@@ -20,6 +20,7 @@ from istmo.detect.aside.jobs import (
     FindBySql,
     FindFields,
     FindHits,
+    FindPast,
     FindRows,
     Found,
     Job,
@@ -40,9 +41,10 @@ from istmo.detect.search.counting import CountingFinder, Counts
 from istmo.detect.search.field_names import field_names
 from istmo.detect.search.find import Finder, OutOfTime
 from istmo.detect.search.hunt import Hunter
+from istmo.detect.search.past import PastFinder
 from istmo.detect.search.pattern_hunt import PatternFinder
 from istmo.detect.search.query import Query, parse_query
-from istmo.detect.wire import SEGMENT_SHUT, Problem
+from istmo.detect.wire import SEGMENT_SHUT, PastFound, Problem
 from istmo.errors import IstmoError
 
 log = structlog.get_logger(__name__)
@@ -68,6 +70,8 @@ def answers(folder: EventFolder, job: Job) -> Iterator[Found]:
             yield from _tallies(folder, job)
         case FindHits():
             yield from _hits(folder, job)
+        case FindPast():
+            yield _past(folder, job)
         case FindByRules():
             yield from rule_hits(folder, job)
         case FindBySql():
@@ -134,6 +138,16 @@ def _finder(folder: EventFolder, job: FindRows, query: Query) -> Finder | Patter
     return PatternFinder(
         folder, job.pattern, query, job.limit, job.upto, job.seconds, after=job.after, before=job.before
     )
+
+
+def _past(folder: EventFolder, job: FindPast) -> Found:
+    finder = PastFinder(folder, job.indicators, job.upto, job.start, job.now, job.seconds)
+    found = list(finder.matches())
+    code = "detect.past_cut_short" if finder.is_cut else ""
+    if finder.unreadable:
+        code = code or "detect.segments_unreadable"
+    problem = Problem("", code, {"seconds": int(job.seconds), **finder.unreadable.params}) if code else None
+    return Found(True, past=PastFound(0, True, found, problem), problem=problem)
 
 
 def _asked(job: FindRows | CountEvents) -> Query | Problem:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from istmo.detect.indicators import Moment
 from istmo.detect.wire import (
     Fields,
+    PastFound,
     Position,
     Problem,
     RuleHits,
@@ -75,6 +76,16 @@ class FindHits(Struct, tag=True, frozen=True):
     seconds: float
 
 
+class FindPast(Struct, tag=True, frozen=True):
+    """``start`` and ``now`` in µs."""
+
+    indicators: list[WireIndicator]
+    upto: Position
+    start: int
+    now: int
+    seconds: float
+
+
 class FindByRules(Struct, tag=True, frozen=True):
     """``plans``: where compiled rules are kept; empty for nowhere. Times in µs. ``after`` as of rows.
 
@@ -128,10 +139,21 @@ class Found(Struct, tag=True, frozen=True):
     table: SqlRows | None = None
     fields: Fields | None = None
     memory: dict[str, list[list[Moment]]] = {}
+    past: PastFound | None = None
     problem: Problem | None = None
 
 
-Job = CloseSegment | Rewrite | FindRows | CountEvents | FindHits | FindByRules | FindBySql | FindFields
+Job = (
+    CloseSegment
+    | Rewrite
+    | FindRows
+    | CountEvents
+    | FindHits
+    | FindPast
+    | FindByRules
+    | FindBySql
+    | FindFields
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _jobs: msgspec.msgpack.Decoder[Job] = msgspec.msgpack.Decoder(Job)

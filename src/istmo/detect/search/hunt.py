@@ -14,7 +14,8 @@ from contextlib import suppress
 
 import structlog
 
-from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.folder import Closed, EventFolder
+from istmo.detect.eventstore.frames import FrameReader, Index
 from istmo.detect.eventstore.lines import parse, place_of_id
 from istmo.detect.eventstore.sealed_wal import DAMAGED
 from istmo.detect.eventstore.times import event_micros
@@ -72,12 +73,19 @@ class Hunter:
         def may_hold(block: bytes) -> bool:
             return not self._is_late() and sought.needles.may_hold(block)
 
-        lines = Pass(self._folder, self._farthest, self.unreadable, may_hold=may_hold)
+        def is_wanted(_: Closed, reader: FrameReader) -> bool:
+            return self._is_wanted(reader.index)
+
+        lines = Pass(self._folder, self._farthest, self.unreadable, may_hold=may_hold, is_wanted=is_wanted)
         is_in_time = sought is self._in_time
         for segment, some in lines.oldest_first() if is_in_time else lines.newest_first():
             if self._is_late():
                 return
             self._judge(sought, segment, some)
+
+    def _is_wanted(self, index: Index) -> bool:
+        """Whether a closed segment is looked at."""
+        return True
 
     def _is_late(self) -> bool:
         self.is_cut = self.is_cut or time.monotonic() > self._end

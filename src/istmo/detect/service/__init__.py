@@ -18,9 +18,10 @@ from istmo.detect.objects_source import Source
 from istmo.detect.records import positions
 from istmo.detect.records import sources as source_records
 from istmo.detect.search.query import parse_query
-from istmo.detect.service.hunt_runs import with_word
 from istmo.detect.service.alert_work import AlertWork
+from istmo.detect.service.hunt_runs import with_word
 from istmo.detect.service.overview import Overview
+from istmo.detect.service.past import PastMatching
 from istmo.detect.service.patterns import PARTLY, asked_pattern, sought
 from istmo.detect.service.retention import Retention
 from istmo.detect.service.rules import Rules
@@ -64,7 +65,16 @@ class Detection:
 
 
 class Detect(
-    AlertWork, Overview, Rules, ValueLists, WarningLists, Sources, Retention, SavedHunts, Statements
+    AlertWork,
+    Overview,
+    Rules,
+    ValueLists,
+    WarningLists,
+    Sources,
+    Retention,
+    SavedHunts,
+    Statements,
+    PastMatching,
 ):
     """The watching room of one node. Thread-safe; one instance a node."""
 

@@ -273,6 +273,36 @@ class Fields(Struct, tag=True, frozen=True):
     problem: Problem | None = None
 
 
+class PastExample(Struct, frozen=True, array_like=True):
+    """One stored event that an indicator would have matched; ``fields`` are those that matched."""
+
+    event_id: str
+    time: int
+    host: str
+    fields: dict[str, str]
+
+
+class PastMatches(Struct, frozen=True, array_like=True):
+    """What one indicator would have matched: events, hosts, when the first and the last happened (µs)."""
+
+    id: str
+    count: int
+    hosts: int
+    first: int
+    last: int
+    examples: list[PastExample]
+    """The latest ones that were found."""
+
+
+class PastFound(Struct, tag=True, frozen=True):
+    """All that indicators would have matched; ``problem`` where not everything was seen."""
+
+    request: int
+    done: bool
+    found: list[PastMatches] = []
+    problem: Problem | None = None
+
+
 ToWeb = (
     Ready
     | Live
@@ -281,6 +311,7 @@ ToWeb = (
     | HuntHits
     | Rows
     | Tally
+    | PastFound
     | RuleHits
     | SqlRows
     | Fields

@@ -154,6 +154,15 @@ class AskFields(Struct, tag=True, frozen=True):
     request: int
 
 
+class AskPast(Struct, tag=True, frozen=True):
+    """What indicators that are not watched for would have matched since ``start`` (µs since 1970)."""
+
+    request: int
+    indicators: list[WireIndicator]
+    start: int
+    seconds: float
+
+
 class Cancel(Struct, tag=True, frozen=True):
     """Stop a hunt or a search; it still answers with ``done``."""
 
@@ -178,6 +187,7 @@ ToWorker = (
     | HuntRules
     | AskSql
     | AskFields
+    | AskPast
     | Keeping
     | Cancel
     | AskStats

@@ -11,7 +11,16 @@ import msgspec
 import structlog
 
 from istmo.clock import Clock
-from istmo.detect.aside.jobs import CountEvents, FindByRules, FindBySql, FindFields, FindHits, FindRows, Found
+from istmo.detect.aside.jobs import (
+    CountEvents,
+    FindByRules,
+    FindBySql,
+    FindFields,
+    FindHits,
+    FindPast,
+    FindRows,
+    Found,
+)
 from istmo.detect.aside.pool import MOST_SCHEDULED, Pool
 from istmo.detect.eventstore.log import EventLog
 from istmo.detect.eventstore.times import to_micros
@@ -21,12 +30,14 @@ from istmo.detect.wire import (
     HUNT_SECONDS,
     INDICATORS,
     AskFields,
+    AskPast,
     AskSql,
     Count,
     Fields,
     Hunt,
     HuntHits,
     HuntRules,
+    PastFound,
     Position,
     Problem,
     Rows,
@@ -50,13 +61,15 @@ _MOST_SEARCHES: Final = 16
 _MOST_RULE_HUNTS: Final = 1
 """Closing segments needs one of the processes that searches and these hunts share."""
 _MOST_SQL: Final = 1
+_MOST_PAST: Final = 2
+_PAST_SECONDS: Final = 10.0
 _HUNT_SECONDS: Final = float(HUNT_SECONDS)
 _FAILED: Final = Problem("", "detect.aside_failed", {})
 _CANCELLED: Final = Problem("", "detect.search_cancelled", {})
 
 
-Asked = Search | Count | HuntRules | AskSql | AskFields
-Answer = Rows | Tally | RuleHits | SqlRows | Fields
+Asked = Search | Count | HuntRules | AskSql | AskFields | AskPast
+Answer = Rows | Tally | RuleHits | SqlRows | Fields | PastFound
 
 
 class Requests:
@@ -102,6 +115,8 @@ class Requests:
         if isinstance(asked, AskSql):
             statements = [one for one in self._asked.values() if isinstance(one, AskSql)]
             return sum(not one.scheduled for one in statements) >= _MOST_SQL
+        if isinstance(asked, AskPast):
+            return sum(isinstance(one, AskPast) for one in self._asked.values()) >= _MOST_PAST
         if not isinstance(asked, HuntRules):
             return False
         hunts = [one for one in self._asked.values() if isinstance(one, HuntRules)]
@@ -145,7 +160,7 @@ class Requests:
             self._searches.pop(asked.request, None)
             self._asked.pop(asked.request, None)
 
-    def _job(self, asked: Asked) -> FindRows | CountEvents | FindByRules | FindBySql | FindFields:
+    def _job(self, asked: Asked) -> FindRows | CountEvents | FindByRules | FindBySql | FindFields | FindPast:
         upto, seconds = self._log.head.position, float(self._limits.search_seconds)
         if isinstance(asked, HuntRules):
             limit = max(0, min(asked.limit, self._limits.search_rows))
@@ -168,6 +183,9 @@ class Requests:
             return FindBySql(asked.sql, asked.start, asked.end, limit, upto, seconds, asked.scheduled)
         if isinstance(asked, AskFields):
             return FindFields(upto, seconds)
+        if isinstance(asked, AskPast):
+            now = to_micros(self._clock.now())
+            return FindPast(asked.indicators, upto, asked.start, now, min(asked.seconds, _PAST_SECONDS))
         if isinstance(asked, Count):
             top = max(1, min(asked.top, self._limits.search_rows))
             bucket = max(0, asked.bucket)
@@ -274,6 +292,9 @@ def _answer_of(asked: Asked, found: Found) -> Answer:
     if isinstance(asked, AskFields):
         fields = found.fields or Fields(0, found.done, problem=found.problem)
         return msgspec.structs.replace(fields, request=asked.request)
+    if isinstance(asked, AskPast):
+        past = found.past or PastFound(0, found.done, problem=found.problem)
+        return msgspec.structs.replace(past, request=asked.request)
     tally = found.tally or Tally(asked.request, found.done, problem=found.problem)
     return msgspec.structs.replace(tally, request=asked.request)
 
@@ -287,6 +308,8 @@ def _end_of(asked: Asked, problem: Problem) -> Answer:
         return SqlRows(asked.request, True, problem=problem)
     if isinstance(asked, AskFields):
         return Fields(asked.request, True, problem=problem)
+    if isinstance(asked, AskPast):
+        return PastFound(asked.request, True, problem=problem)
     return Tally(asked.request, True, problem=problem)
 
 

@@ -29,6 +29,7 @@ from istmo.detect.wire import (
     SIGMA,
     SOURCES,
     AskFields,
+    AskPast,
     AskSql,
     AskStats,
     Cancel,
@@ -256,7 +257,7 @@ class Worker:
                 self._follow(connection)
             case Hunt():
                 requests.hunt(message)
-            case Search() | Count() | HuntRules() | AskSql() | AskFields():
+            case Search() | Count() | HuntRules() | AskSql() | AskFields() | AskPast():
                 await requests.search(message)
             case Keeping():
                 self._tending.hear(message)

@@ -2,80 +2,156 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Mapping
-from typing import Any
+import json
+from typing import Any, Final
 
 from litestar import Request, Response, get, post
+from litestar.handlers import HTTPRouteHandler
 
 from istmo.clock import Clock
-from istmo.errors import InvalidInput, IstmoError, TooLarge
+from istmo.errors import InvalidInput, IstmoError, Unavailable
+from istmo.intel.composing import key_of, part_of, read_links
 from istmo.intel.objects import Outcome, Plan, Planned
-from istmo.intel.pasting import bundle_of, read_pasted
+from istmo.intel.pages.object_read import TYPES
+from istmo.intel.pages.publish_forms import (
+    KEPT,
+    LEVELS,
+    LIMIT,
+    PATHS,
+    bundle_of_form,
+    check_ways,
+    keep_bundle,
+    sent_bundle,
+    typed,
+)
+from istmo.intel.past import indicators_in
+from istmo.intel.pasting import indicator_of
 from istmo.intel.service import REGION, Intel
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
-from istmo.kit.forms import Form, SentWithFile, one, several, upload
+from istmo.kit.forms import Form, Sent, SentWithFile, one, several
 from istmo.kit.pages import back_to, faces_of, page, told
 from istmo.model.markings import Tlp
+from istmo.model.stix import StixObject, parse_bundle
+from istmo.policy import Action
+from istmo.settings import Settings
 
-LIMIT = 4 << 20
-"""Bytes of a bundle that the console takes; more goes by ``istmo publish`` or the API."""
+_BODY: Final = 2 * LIMIT
+_SHOWN: Final = 100
+_CHECKED: Final = 200
+"""Words of a list that are told one by one."""
 
-_BODY = 2 * LIMIT
-_SHOWN = 100
-_LEVELS = tuple(level.label.removeprefix("TLP:") for level in Tlp)
+LookingBack = Any
+"""``intel.past.PastMatching``: a function of another room; the framework would refuse to check its type."""
 
 
-@get("/publish", opt=PEOPLE, sync_to_thread=True)
-def publish_page(request: Request[Any, Any, Any], intel: Intel) -> Response[Any]:
-    """The first step: what to send, how it is marked, to whom."""
-    form = Form({"what": "values", "tlp": "AMBER", "audience": [REGION]})
-    return _first_step(request, intel, form)
+def _opening(what: str, path: str) -> HTTPRouteHandler:
+    """The first step of one kind of publication."""
+
+    @get(path, opt=PEOPLE, sync_to_thread=True)
+    def publish_page(request: Request[Any, Any, Any], intel: Intel) -> Response[Any]:
+        """What to send, how it is marked, to whom."""
+        links = request.query_params.get("object", "")[:300] if what == "report" else ""
+        return _first_step(
+            request, intel, typed({"what": what, "tlp": "AMBER", "audience": [REGION], "links": links})
+        )
+
+    return publish_page
+
+
+@post("/publish/edit", opt=PEOPLE, sync_to_thread=True, status_code=200, request_max_body_size=_BODY)
+def publish_edit(request: Request[Any, Any, Any], data: SentWithFile, intel: Intel) -> Response[Any]:
+    """Back to the first step, with everything as it was typed."""
+    return _first_step(request, intel, typed(data))
+
+
+@post("/publish/check", opt=PEOPLE, sync_to_thread=True, status_code=200, request_max_body_size=_BODY)
+def publish_check(
+    request: Request[Any, Any, Any], data: Sent, asker: Asker, intel: Intel, clock: Clock, settings: Settings
+) -> Response[Any]:
+    """What was typed so far, as it will be read: a piece of a page. Nothing is kept."""
+    form = typed(data)
+    return page(request, "intel/publish_checked.html", **_checked(form, asker, intel, clock, settings))
 
 
 @post("/publish/preview", opt=PEOPLE, sync_to_thread=True, status_code=200, request_max_body_size=_BODY)
 def publish_preview(
-    request: Request[Any, Any, Any], data: SentWithFile, asker: Asker, intel: Intel, clock: Clock
+    request: Request[Any, Any, Any],
+    data: SentWithFile,
+    asker: Asker,
+    intel: Intel,
+    clock: Clock,
+    settings: Settings,
+    past: LookingBack,
 ) -> Response[Any]:
     """The second step: who will see each object and why, what stays behind. Nothing is written yet."""
-    form = _typed(data)
-    bundle = _bundle(request, form, data, asker, clock)
-    if not form.values["audience"]:
-        form.problems["audience"] = _say(request, asker, "console.publish.nobody_chosen")
-    if form.values["tlp"] not in _LEVELS:
-        form.problems["tlp"] = _say(request, asker, "console.publish.choose_tlp")
+    form = typed(data)
+    again = one(data, "again")
+    bundle = sent_bundle(form) if again else None
+    if bundle is None:
+        bundle = bundle_of_form(request, form, data, asker, clock.now())
+    check_ways(request, form, asker)
     if form.problems:
-        return _first_step(request, intel, form)
+        return _first_step(request, intel, form, _checked(form, asker, intel, clock, settings))
+    left_out = _left_out(data) if again else frozenset()
+    going = part_of(bundle, settings.limits, lambda key: key not in left_out) if left_out else bundle
     try:
         plan = intel.preview(
-            asker.principal, bundle, audience=form.values["audience"], tlp=Tlp.read(form.values["tlp"])
+            asker.principal, going, audience=form.values["audience"], tlp=Tlp.read(form.values["tlp"])
         )
     except IstmoError as error:
         if error.status in (401, 403):
             raise
         form.general, form.remedy = told(request, error)
-        return _first_step(request, intel, form)
+        return _first_step(request, intel, form, _checked(form, asker, intel, clock, settings))
+    keep_bundle(form, bundle)
+    looked = _look_back(request, asker, going, settings, past) if again == "past" else {"past": None}
     return page(
         request,
         "intel/publish_preview.html",
         form=form,
         plan=plan,
-        sent=base64.b64encode(bundle).decode("ascii"),
+        kept=KEPT,
+        choosing=_choosing(plan, bundle, left_out, settings) if form.values["what"] == "file" else (),
+        may_look=_may_look(request, asker),
+        here=PATHS[form.values["what"]],
+        names=_names_in(plan),
+        types=TYPES,
         **_of_plan(plan, intel),
+        **looked,
     )
 
 
+@post("/publish/past", opt=PEOPLE, sync_to_thread=True, status_code=200, request_max_body_size=_BODY)
+def publish_past(
+    request: Request[Any, Any, Any], data: SentWithFile, asker: Asker, settings: Settings, past: LookingBack
+) -> Response[Any]:
+    """What would have been seen here: a piece of the preview, which takes a few seconds."""
+    bundle = sent_bundle(typed(data))
+    if bundle is None:
+        raise InvalidInput("console.publish_damaged")
+    looked = _look_back(request, asker, bundle, settings, past)
+    names = {item.id: item.name for item in parse_bundle(bundle, settings.limits).objects}
+    return page(request, "intel/publish_past.html", names=names, shown=_SHOWN, **looked)
+
+
 @post("/publish", opt=PEOPLE, sync_to_thread=True, status_code=200, request_max_body_size=_BODY)
-def publish(request: Request[Any, Any, Any], data: SentWithFile, asker: Asker, intel: Intel) -> Response[Any]:
-    """The third step: exactly the bytes that were previewed are published."""
-    form = _typed(data)
+def publish(
+    request: Request[Any, Any, Any],
+    data: SentWithFile,
+    asker: Asker,
+    intel: Intel,
+    settings: Settings,
+) -> Response[Any]:
+    """The third step: exactly the bytes of the preview are published, of a file those chosen."""
+    form = typed(data)
+    bundle = sent_bundle(form)
+    if bundle is None:
+        raise InvalidInput("console.publish_damaged")
+    left_out = _left_out(data)
     try:
-        bundle = base64.b64decode(one(data, "sent", longest=_BODY), validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidInput("console.publish_damaged") from None
-    try:
+        if left_out:
+            bundle = part_of(bundle, settings.limits, lambda key: key not in left_out)
         plan = intel.publish(
             asker.principal, bundle, audience=form.values["audience"], tlp=Tlp.read(form.values["tlp"])
         )
@@ -87,50 +163,94 @@ def publish(request: Request[Any, Any, Any], data: SentWithFile, asker: Asker, i
     sent = [item for item in plan.items if item.outcome is Outcome.PUBLISH]
     if len(sent) == 1 and len(plan.items) == 1 and not plan.problems:
         return back_to(request, f"/objects/{sent[0].object.id}", notice="console.notice.published", n=1)
-    return page(request, "intel/publish_done.html", plan=plan, **_of_plan(plan, intel))
+    return page(request, "intel/publish_done.html", plan=plan, here="/publish", **_of_plan(plan, intel))
 
 
-def _typed(data: Mapping[str, Any]) -> Form:
-    return Form(
-        {
-            "what": one(data, "what") or "values",
-            "values": one(data, "values", longest=LIMIT),
-            "name": one(data, "name", longest=200),
-            "stix": one(data, "stix", longest=LIMIT),
-            "tlp": one(data, "tlp"),
-            "audience": several(data, "audience"),
-        }
+def _left_out(data: dict[str, Any]) -> frozenset[str]:
+    """What was listed with a box that is not ticked. What was not listed goes."""
+    listed = one(data, "listed", longest=_BODY).splitlines()
+    return frozenset(listed) - frozenset(several(data, "go"))
+
+
+def _choosing(
+    plan: Plan, bundle: bytes, left_out: frozenset[str], settings: Settings
+) -> list[tuple[str, StixObject, Planned | None]]:
+    """The objects of a file with their keys, and what is planned for each (None: left out by choice)."""
+    planned = {key_of(item.object): item for item in plan.items}
+    found = [(key_of(item), item) for item in parse_bundle(bundle, settings.limits).objects]
+    return [(key, item, planned.get(key)) for key, item in found if key in planned or key in left_out][
+        :_CHECKED
+    ]
+
+
+def _first_step(
+    request: Request[Any, Any, Any], intel: Intel, form: Form, checked: dict[str, Any] | None = None
+) -> Response[Any]:
+    others = {id: name for id, name in intel.names().items() if id != intel.member}
+    return page(
+        request,
+        "intel/publish.html",
+        form=form,
+        others=others,
+        levels=LEVELS,
+        region=REGION,
+        here=PATHS[form.values["what"]],
+        checked=checked,
     )
 
 
-def _bundle(
-    request: Request[Any, Any, Any], form: Form, data: Mapping[str, Any], asker: Asker, clock: Clock
-) -> bytes:
-    """The bundle that was pasted, uploaded or listed; a problem beside the field otherwise."""
+def _checked(form: Form, asker: Asker, intel: Intel, clock: Clock, settings: Settings) -> dict[str, Any]:
+    """What there is to say of what was typed so far."""
     what = form.values["what"]
-    if what == "values":
-        pasted = read_pasted(form.values["values"])
-        if pasted.unreadable:
-            lines = "; ".join(f"{number}: {text}" for number, text in pasted.unreadable[:5])
-            form.problems["values"] = _say(
-                request, asker, "console.publish.unreadable", n=len(pasted.unreadable), lines=lines
-            )
-        elif not pasted.values:
-            form.problems["values"] = _say(request, asker, "console.publish.no_values")
-        return bundle_of(pasted, name=form.values["name"], now=clock.now())
-    bundle: bytes = upload(data, "file") if what == "file" else form.values["stix"].encode("utf-8")
-    if not bundle:
-        form.problems[what] = _say(request, asker, "console.publish.nothing_sent")
-    elif len(bundle) > LIMIT:
-        form.problems[what] = " ".join(
-            told(request, TooLarge("console.publish_too_large", limit=LIMIT >> 20))
-        )
-    return bundle
+    words = intel.check(asker.principal, form.values["values"] if what in ("values", "report") else "")
+    found: dict[str, Any] = {
+        "words": words[:_CHECKED],
+        "left": max(0, len(words) - _CHECKED),
+        "good": sum(one.term is not None and not one.is_repeated for one in words),
+        "bad": sum(one.term is None for one in words),
+        "linked": [],
+        "pattern": None,
+        "problems": (),
+    }
+    if what == "report":
+        found["linked"] = _linked(form, asker, intel)
+    if what == "pattern" and form.values["pattern"]:
+        made = json.dumps(indicator_of("x", form.values["pattern"], clock.now())).encode()
+        try:
+            found["pattern"] = StixObject.parse(made, settings.limits).pattern
+        except InvalidInput as error:
+            found["problems"] = error.params["problems"]
+    return found
 
 
-def _first_step(request: Request[Any, Any, Any], intel: Intel, form: Form) -> Response[Any]:
-    others = {id: name for id, name in intel.names().items() if id != intel.member}
-    return page(request, "intel/publish.html", form=form, others=others, levels=_LEVELS, region=REGION)
+def _linked(form: Form, asker: Asker, intel: Intel) -> list[tuple[str, str]]:
+    """The objects that a report is about with their names; an empty one where nothing is known here."""
+    ids, _ = read_links(form.values["links"])
+    found = []
+    for id in ids[:50]:
+        try:
+            found.append((id, intel.read(asker.principal, id)[0].name or id))
+        except IstmoError:
+            found.append((id, ""))
+    return found
+
+
+def _look_back(
+    request: Request[Any, Any, Any], asker: Asker, bundle: bytes, settings: Settings, past: LookingBack
+) -> dict[str, Any]:
+    """What would have been seen; where that cannot be told, why. It keeps nobody from publishing."""
+    try:
+        return {"past": past(asker.principal, indicators_in(parse_bundle(bundle, settings.limits)))}
+    except Unavailable as error:
+        return {"past": None, "past_problem": " ".join(told(request, error))}
+
+
+def _may_look(request: Request[Any, Any, Any], asker: Asker) -> bool:
+    return faces_of(request).may(asker.principal, Action.EVENT_SEARCH)
+
+
+def _names_in(plan: Plan) -> dict[str, str]:
+    return {item.object.id: item.object.name for item in plan.items}
 
 
 def _of_plan(plan: Plan, intel: Intel) -> dict[str, Any]:
@@ -152,8 +272,11 @@ def _of_plan(plan: Plan, intel: Intel) -> dict[str, Any]:
     }
 
 
-def _say(request: Request[Any, Any, Any], asker: Asker, key: str, /, **params: Any) -> str:
-    return faces_of(request).catalogue.text(asker.language, key, **params)
-
-
-routes = [publish_page, publish_preview, publish]
+routes = [
+    *(_opening(what, path) for what, path in PATHS.items()),
+    publish_edit,
+    publish_check,
+    publish_preview,
+    publish_past,
+    publish,
+]

@@ -1,22 +1,25 @@
-"""Objects in the console: search, one object, and taking one back."""
+"""One object in the console, how its versions differ, and taking it back."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+from urllib.parse import quote, urlencode
 
 from litestar import Request, Response, get, post
 
 from istmo.clock import Clock
 from istmo.errors import IstmoError
-from istmo.intel.objects import RetractionReason, State, StoredObject
+from istmo.intel.exploring import MOST_CHANGES
+from istmo.intel.objects import RetractionReason, StoredObject
+from istmo.intel.pages.neighbourhood_drawn import MOST_DRAWN
+from istmo.intel.pages.object_drawn import draw_near, draw_seen, relation_in_words
 from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form, Sent, one
-from istmo.kit.pages import back_to, faces_of, page, told
-from istmo.model.markings import Tlp
+from istmo.kit.pages import Speaker, back_to, faces_of, page, told
 from istmo.policy.actions import Action
 from istmo.policy.decisions import Context, Resource, Verdict, who_will_see
 from istmo.settings import Settings
@@ -44,9 +47,8 @@ class Watch(Protocol):
     def warned(self) -> Mapping[str, tuple[str, ...]]: ...
 
 
-ROWS = 50
 SHOWN_BYTES = 20_000
-FILTERS = ("q", "type", "tlp", "origin", "state")
+SHOWN_VERSIONS = 50
 TYPES = (
     "indicator",
     "malware",
@@ -64,37 +66,6 @@ TYPES = (
     "sighting",
 )
 """Offered as a filter, and named in words; other types are shown by their STIX name."""
-
-
-@get("/objects", opt=PEOPLE, sync_to_thread=True)
-def object_list(request: Request[Any, Any, Any], asker: Asker, intel: Intel, clock: Clock) -> Response[Any]:
-    """Search and filters; everything is in the address."""
-    chosen = {name: request.query_params.get(name, "")[:200] for name in FILTERS}
-    cursor = request.query_params.get("cursor", "")
-    found = intel.search(
-        asker.principal,
-        query=chosen["q"],
-        type=chosen["type"],
-        tlp=Tlp.read(chosen["tlp"]) if chosen["tlp"] else None,
-        origin=chosen["origin"],
-        state=State(chosen["state"]) if chosen["state"] in set(State) else None,
-        cursor=int(cursor) if cursor.isascii() and cursor.isdecimal() and len(cursor) < 18 else None,
-        limit=ROWS,
-    )
-    return page(
-        request,
-        "intel/objects.html",
-        found=found,
-        chosen=chosen,
-        is_filtered=any(chosen.values()),
-        is_first=not cursor,
-        members=intel.names(),
-        seen=intel.sightings_of(asker.principal, [one.id for one in found.items]),
-        types=TYPES,
-        states=[str(state) for state in State],
-        levels=[level.label.removeprefix("TLP:") for level in Tlp],
-        now=clock.now(),
-    )
 
 
 @get("/objects/{id:str}", opt=PEOPLE, sync_to_thread=True)
@@ -154,14 +125,23 @@ def _object_page(
     versions = intel.read(asker.principal, id)
     shown = versions[0]
     raw = intel.raw(asker.principal, id)
+    near = intel.neighbourhood(asker.principal, id)
+    sightings = intel.sightings(asker.principal, id)
+    faces = faces_of(request)
+    say = Speaker(faces.catalogue, asker.language, asker.zone, clock, faces.names)
     return page(
         request,
         "intel/object.html",
         form=form,
+        json_path=f"/api/v1/objects/{quote(id, safe='')}",
+        near=near,
+        drawn=draw_near(shown, near, sightings, say, intel.names()),
+        seen_drawn=draw_seen(sightings, say, intel.names()),
+        entries=[(one, f"{one.sequence}@{one.origin}") for one in versions[:SHOWN_VERSIONS]],
         object=shown,
         versions=versions,
         provenance=intel.provenance(asker.principal, id)[0],
-        sightings=intel.sightings(asker.principal, id),
+        sightings=sightings,
         recipients=intel.recipients(asker.principal, id),
         members=intel.names(),
         verdicts=_verdicts(shown, intel, settings, clock),
@@ -172,9 +152,12 @@ def _object_page(
         reasons=[str(reason) for reason in RetractionReason],
         types=TYPES,
         watching=watching(shown.id),
+        most_drawn=MOST_DRAWN,
+        relation_of=lambda one: relation_in_words(one, say),
+        own_member=intel.member,
         may_retract=shown.origin == intel.member
         and shown.retraction is None
-        and faces_of(request).may(asker.principal, Action.OBJECT_RETRACT),
+        and faces.may(asker.principal, Action.OBJECT_RETRACT),
     )
 
 
@@ -197,4 +180,24 @@ def _said(raw: bytes) -> dict[str, str]:
     return {name: data[name][:5_000] for name in wanted if isinstance(data.get(name), str)}
 
 
-routes = [object_list, object_page, object_retract]
+@get("/objects/{id:str}/compare", opt=PEOPLE, sync_to_thread=True)
+def object_compare(request: Request[Any, Any, Any], id: str, asker: Asker, intel: Intel) -> Response[Any]:
+    """What changed between two versions of an object."""
+    named = [request.query_params.get(name, "")[:200] for name in ("before", "after")]
+    before, after, changes = intel.compare(asker.principal, id, *named)
+    asked = urlencode(dict(zip(("before", "after"), named, strict=True)))
+    return page(
+        request,
+        "intel/object_compare.html",
+        object=after,
+        before=before,
+        after=after,
+        changes=changes,
+        members=intel.names(),
+        is_cut=len(changes) >= MOST_CHANGES,
+        here="/objects",
+        json_path=f"/api/v1/objects/{quote(id, safe='')}/compare?{asked}",
+    )
+
+
+routes = [object_page, object_retract, object_compare]

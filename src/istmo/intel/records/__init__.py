@@ -1,5 +1,14 @@
 """The tables of sharing and every statement about them. All but the tallies can be rebuilt from the log."""
 
+from istmo.intel.records.links import (
+    Link,
+    delete_links,
+    insert_links,
+    insert_values,
+    known,
+    links_from,
+    links_to,
+)
 from istmo.intel.records.objects import (
     counts,
     definitions,
@@ -13,21 +22,31 @@ from istmo.intel.records.objects import (
     insert_retraction,
     marks,
     received_since,
-    search,
     set_owner,
+    set_seen,
     state_filter,
     versions,
 )
+from istmo.intel.records.searching import (
+    MOST_COUNTED,
+    Readable,
+    search,
+)
 from istmo.intel.records.sightings import (
     find_tally,
+    is_seen,
     put_sighting,
     put_tally,
     sightings_of,
 )
 
 __all__ = [
+    "MOST_COUNTED",
+    "Link",
+    "Readable",
     "counts",
     "definitions",
+    "delete_links",
     "delete_object",
     "detectable",
     "digest",
@@ -35,14 +54,21 @@ __all__ = [
     "find_retraction",
     "find_tally",
     "forget_note",
+    "insert_links",
     "insert_object",
     "insert_retraction",
+    "insert_values",
+    "is_seen",
+    "known",
+    "links_from",
+    "links_to",
     "marks",
     "put_sighting",
     "put_tally",
     "received_since",
     "search",
     "set_owner",
+    "set_seen",
     "sightings_of",
     "state_filter",
     "versions",

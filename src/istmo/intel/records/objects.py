@@ -36,6 +36,9 @@ from istmo.model.patterns import Term
 from istmo.store.columns import BigId, Instant, Json
 from istmo.store.engine import metadata
 
+_FOUND_BY = ("received", "row", "tlp", "owner", "origin", "seen", "retracted", "revoked", "valid_until")
+"""What filters ask about: with it in an index, what does not match costs no look at the object itself."""
+
 objects = Table(
     "intel_objects",
     metadata,
@@ -64,15 +67,28 @@ objects = Table(
     Column("confidence", SmallInteger, nullable=True),
     Column("types", Json, nullable=True),
     Column("definition", Json, nullable=True),
-    Column("search", Text, nullable=False),
+    Column("sorting", String(80), nullable=False),
+    Column("seen", Boolean, nullable=False),
     Column("size", Integer, nullable=False),
     Column("content", String(64), nullable=False),
     UniqueConstraint("origin", "sequence"),
     Index("ix_intel_objects_object_origin", "object", "origin"),
     Index("ix_intel_objects_detectable_current", "detectable", "current"),
-    Index("ix_intel_objects_type_row", "type", "row"),
     Index("ix_intel_objects_received", "received"),
+    Index("ix_intel_objects_found", "current", *_FOUND_BY, "type"),
+    Index("ix_intel_objects_type_found", "type", "current", *_FOUND_BY),
+    Index("ix_intel_objects_seen_received", "seen", "current", "received", "row"),
+    Index("ix_intel_objects_retracted_received", "retracted", "received", "row"),
+    Index("ix_intel_objects_current_sorting", "current", "sorting", "row"),
 )
+
+texts = Table(
+    "intel_texts",
+    metadata,
+    Column("row", BigId, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+)
+"""What words are looked for in, by the row of the object: apart, since all of it is read for a rare word."""
 
 retractions = Table(
     "intel_retractions",
@@ -90,15 +106,16 @@ retractions = Table(
 _CHUNK = 500
 
 
-def _joined() -> Any:
+def joined() -> Any:
+    """Objects, each with its retraction where there is one."""
     return objects.outerjoin(
         retractions,
         and_(retractions.c.origin == objects.c.origin, retractions.c.sequence == objects.c.sequence),
     )
 
 
-_COLUMNS = (
-    *(column for column in objects.c if column.name not in ("search", "definition")),
+COLUMNS = (
+    *(column for column in objects.c if column.name not in ("definition", "sorting", "seen")),
     retractions.c.object.label("retracted_object"),
     retractions.c.reason,
     retractions.c.note,
@@ -123,7 +140,8 @@ _TO_WATCH = (
 )
 
 
-def _stored(row: Any) -> StoredObject:
+def stored(row: Any) -> StoredObject:
+    """The object of a row of ``COLUMNS``."""
     retraction = None
     if row.retracted and row.reason is not None:
         retraction = Retraction(
@@ -175,13 +193,18 @@ _SUPERSEDE = (
     .values(current=False)
 )
 _INSERT = insert(objects)
+_INSERT_TEXT = insert(texts)
+_SEEN = update(objects).where(objects.c.object == bindparam("of_object")).values(seen=True)
 _SET_OWNER = update(objects).where(
     objects.c.origin == bindparam("of_origin"), objects.c.sequence == bindparam("of_sequence")
 )
 
 
-def insert_object(connection: Connection, values: Mapping[str, Any]) -> bool:
-    """Add one version of an object and settle which is current; False when the entry is known already."""
+def insert_object(connection: Connection, values: Mapping[str, Any], text: str) -> bool:
+    """Add one version of an object and settle which is current; False when the entry is known already.
+
+    ``text`` is what words are looked for in.
+    """
     known = [
         (row.version, row.sequence)
         for row in connection.execute(_SAME, {"object": values["object"], "origin": values["origin"]})
@@ -191,8 +214,15 @@ def insert_object(connection: Connection, values: Mapping[str, Any]) -> bool:
     is_current = all(one < (values["version"], values["sequence"]) for one in known)
     if is_current and known:
         connection.execute(_SUPERSEDE, {"of_object": values["object"], "of_origin": values["origin"]})
-    connection.execute(_INSERT, {**values, "current": is_current})
+    made = connection.execute(_INSERT, {**values, "current": is_current})
+    [row] = made.inserted_primary_key or [None]
+    connection.execute(_INSERT_TEXT, {"row": row, "text": text})
     return True
+
+
+def set_seen(connection: Connection, object: str) -> None:
+    """This node's own detection saw an object, whichever version of it."""
+    connection.execute(_SEEN, {"of_object": object})
 
 
 def set_owner(connection: Connection, origin: str, sequence: int, owner: str) -> None:
@@ -203,9 +233,10 @@ def set_owner(connection: Connection, origin: str, sequence: int, owner: str) ->
 def delete_object(connection: Connection, origin: str, sequence: int) -> str | None:
     """Forget what was folded out of an erased entry; the object's id, if there was any."""
     where = and_(objects.c.origin == origin, objects.c.sequence == sequence)
-    row = connection.execute(select(objects.c.object, objects.c.current).where(where)).first()
+    row = connection.execute(select(objects.c.row, objects.c.object, objects.c.current).where(where)).first()
     if row is None:
         return None
+    connection.execute(delete(texts).where(texts.c.row == row.row))
     connection.execute(delete(objects).where(where))
     if row.current:
         same = and_(objects.c.object == row.object, objects.c.origin == origin)
@@ -220,8 +251,8 @@ def delete_object(connection: Connection, origin: str, sequence: int) -> str | N
 
 
 _VERSIONS = (
-    select(*_COLUMNS)
-    .select_from(_joined())
+    select(*COLUMNS)
+    .select_from(joined())
     .where(objects.c.object.in_(bindparam("ids", expanding=True)))
     .order_by(objects.c.row)
 )
@@ -232,7 +263,7 @@ def versions(connection: Connection, ids: Iterable[str]) -> dict[str, list[Store
     found: dict[str, list[StoredObject]] = {}
     for some in chunks(ids):
         for row in connection.execute(_VERSIONS, {"ids": some}):
-            found.setdefault(row.object, []).append(_stored(row))
+            found.setdefault(row.object, []).append(stored(row))
     return found
 
 
@@ -250,11 +281,11 @@ def marks(connection: Connection, object: str) -> list[Marks]:
 def entry_object(connection: Connection, origin: str, sequence: int) -> StoredObject | None:
     """The object that an entry holds."""
     row = connection.execute(
-        select(*_COLUMNS)
-        .select_from(_joined())
+        select(*COLUMNS)
+        .select_from(joined())
         .where(objects.c.origin == origin, objects.c.sequence == sequence)
     ).first()
-    return _stored(row) if row else None
+    return stored(row) if row else None
 
 
 def definitions(connection: Connection, ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
@@ -300,10 +331,17 @@ def _to_watch(row: Any) -> Detectable:
     )
 
 
+def plainly(column: Column[Any]) -> ColumnElement[Any]:
+    """A column as no index knows it: without statistics SQLite takes any index for a narrow one, even one
+    that says of nearly every object what is asked (that it is not retracted, say).
+    """
+    return func.coalesce(column, column)
+
+
 def _detectable(*narrowed: ColumnElement[bool]) -> Select[Any]:
     first = (
         select(objects.c.object, objects.c.origin, func.min(objects.c.row).label("first"))
-        .where(objects.c.type == "indicator", objects.c.retracted.is_(False), *narrowed)
+        .where(plainly(objects.c.type) == "indicator", plainly(objects.c.retracted).is_(False), *narrowed)
         .group_by(objects.c.object, objects.c.origin)
         .subquery()
     )
@@ -312,10 +350,10 @@ def _detectable(*narrowed: ColumnElement[bool]) -> Select[Any]:
         select(*_TO_WATCH, first.c.first)
         .select_from(objects.join(first, same))
         .where(
-            objects.c.detectable,
-            objects.c.current,
-            objects.c.retracted.is_(False),
-            objects.c.revoked.is_(False),
+            plainly(objects.c.detectable) if narrowed else objects.c.detectable,
+            plainly(objects.c.current) if narrowed else objects.c.current,
+            plainly(objects.c.retracted).is_(False),
+            plainly(objects.c.revoked).is_(False),
             or_(objects.c.valid_until.is_(None), objects.c.valid_until > bindparam("now", type_=Instant)),
             *narrowed,
         )
@@ -330,52 +368,16 @@ _DETECTABLE_AMONG = _detectable(objects.c.object.in_(bindparam("ids", expanding=
 
 def state_filter(state: State, now: datetime) -> ColumnElement[bool]:
     """The condition of one state: mirrors ``StoredObject.state``."""
-    kept = objects.c.retracted.is_(False)
+    kept = plainly(objects.c.retracted).is_(False)
     if state is State.RETRACTED:
         return objects.c.retracted
     if state is State.SUPERSEDED:
         return and_(kept, objects.c.current.is_(False))
     if state is State.REVOKED:
-        return and_(kept, objects.c.current, objects.c.revoked)
+        return and_(kept, objects.c.current, plainly(objects.c.revoked))
     over = and_(objects.c.valid_until.is_not(None), objects.c.valid_until <= now)
-    alive = and_(kept, objects.c.current, objects.c.revoked.is_(False))
+    alive = and_(kept, objects.c.current, plainly(objects.c.revoked).is_(False))
     return and_(alive, over) if state is State.EXPIRED else and_(alive, ~over)
-
-
-def search(
-    connection: Connection,
-    *,
-    reads: Tlp,
-    owners: Sequence[str],
-    now: datetime,
-    words: Sequence[str] = (),
-    type: str = "",
-    tlp: Tlp | None = None,
-    origin: str = "",
-    state: State | None = None,
-    before: int | None = None,
-    limit: int = 50,
-) -> tuple[list[StoredObject], int]:
-    """Newest arrivals first: at most ``limit`` rows below row ``before``, and how many there are in all.
-
-    ``reads`` and ``owners`` bound what is counted: a count tells of nothing that one may not read.
-    """
-    where: list[ColumnElement[bool]] = [or_(objects.c.tlp <= int(reads), objects.c.owner.in_(owners))]
-    where.append(objects.c.current if state is None else state_filter(state, now))
-    where += [objects.c.search.like(f"%{_escaped(word)}%", escape="\\") for word in words]
-    if type:
-        where.append(objects.c.type == type)
-    if tlp is not None:
-        where.append(objects.c.tlp == int(tlp))
-    if origin:
-        where.append(objects.c.origin == origin)
-    total = connection.execute(select(func.count()).select_from(objects).where(*where)).scalar_one()
-    if before is not None:
-        where.append(objects.c.row < before)
-    rows = connection.execute(
-        select(*_COLUMNS).select_from(_joined()).where(*where).order_by(objects.c.row.desc()).limit(limit)
-    )
-    return [_stored(row) for row in rows], total
 
 
 def insert_retraction(connection: Connection, retraction: Retraction) -> bool:
@@ -440,10 +442,6 @@ def received_since(
         .subquery()
     )
     return connection.execute(select(func.count()).select_from(some)).scalar_one()
-
-
-def _escaped(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def chunks(ids: Iterable[str]) -> Iterator[list[str]]:

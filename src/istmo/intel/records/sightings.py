@@ -119,6 +119,14 @@ def find_tally(connection: Connection, object: str, origin: str) -> Row[Any] | N
     return connection.execute(_FIND_TALLY, {"object": object, "origin": origin}).first()
 
 
+_IS_SEEN = select(tallies.c.origin).where(tallies.c.object == bindparam("object")).limit(1)
+
+
+def is_seen(connection: Connection, object: str) -> bool:
+    """Whether this node's own detection saw an object, whoever's it is."""
+    return connection.execute(_IS_SEEN, {"object": object}).first() is not None
+
+
 def put_tally(connection: Connection, values: Mapping[str, Any], *, is_new: bool = False) -> None:
     """Write a tally, anew unless it ``is_new``."""
     if not is_new:

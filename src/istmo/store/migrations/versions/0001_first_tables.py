@@ -386,6 +386,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("watch", "segment", "line", name=op.f("pk_indicator_hits")),
     )
     op.create_table(
+        "intel_links",
+        sa.Column("origin", sa.String(length=64), nullable=False),
+        sa.Column(
+            "sequence",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("target", sa.String(length=300), nullable=False),
+        sa.Column("property", sa.String(length=80), nullable=False),
+        sa.Column("object", sa.String(length=300), nullable=False),
+        sa.PrimaryKeyConstraint("origin", "sequence", "target", "property", name=op.f("pk_intel_links")),
+    )
+    with op.batch_alter_table("intel_links", schema=None) as batch_op:
+        batch_op.create_index("ix_intel_links_object", ["object"], unique=False)
+        batch_op.create_index("ix_intel_links_target", ["target"], unique=False)
+
+    op.create_table(
         "intel_objects",
         sa.Column(
             "row", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -414,17 +432,58 @@ def upgrade() -> None:
         sa.Column("confidence", sa.SmallInteger(), nullable=True),
         sa.Column("types", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("definition", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("search", sa.Text(), nullable=False),
+        sa.Column("sorting", sa.String(length=80), nullable=False),
+        sa.Column("seen", sa.Boolean(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("content", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("row", name=op.f("pk_intel_objects")),
         sa.UniqueConstraint("origin", "sequence", name=op.f("uq_intel_objects_origin_sequence")),
     )
     with op.batch_alter_table("intel_objects", schema=None) as batch_op:
+        batch_op.create_index("ix_intel_objects_current_sorting", ["current", "sorting", "row"], unique=False)
         batch_op.create_index("ix_intel_objects_detectable_current", ["detectable", "current"], unique=False)
+        batch_op.create_index(
+            "ix_intel_objects_found",
+            [
+                "current",
+                "received",
+                "row",
+                "tlp",
+                "owner",
+                "origin",
+                "seen",
+                "retracted",
+                "revoked",
+                "valid_until",
+                "type",
+            ],
+            unique=False,
+        )
         batch_op.create_index("ix_intel_objects_object_origin", ["object", "origin"], unique=False)
         batch_op.create_index("ix_intel_objects_received", ["received"], unique=False)
-        batch_op.create_index("ix_intel_objects_type_row", ["type", "row"], unique=False)
+        batch_op.create_index(
+            "ix_intel_objects_retracted_received", ["retracted", "received", "row"], unique=False
+        )
+        batch_op.create_index(
+            "ix_intel_objects_seen_received", ["seen", "current", "received", "row"], unique=False
+        )
+        batch_op.create_index(
+            "ix_intel_objects_type_found",
+            [
+                "type",
+                "current",
+                "received",
+                "row",
+                "tlp",
+                "owner",
+                "origin",
+                "seen",
+                "retracted",
+                "revoked",
+                "valid_until",
+            ],
+            unique=False,
+        )
 
     op.create_table(
         "intel_retractions",
@@ -475,6 +534,29 @@ def upgrade() -> None:
         sa.Column("round", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("object", "origin", name=op.f("pk_intel_tallies")),
     )
+    op.create_table(
+        "intel_texts",
+        sa.Column(
+            "row", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("row", name=op.f("pk_intel_texts")),
+    )
+    op.create_table(
+        "intel_values",
+        sa.Column("digest", sa.String(length=32), nullable=False),
+        sa.Column("origin", sa.String(length=64), nullable=False),
+        sa.Column(
+            "sequence",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("digest", "origin", "sequence", name=op.f("pk_intel_values")),
+    )
+    with op.batch_alter_table("intel_values", schema=None) as batch_op:
+        batch_op.create_index("ix_intel_values_entry", ["origin", "sequence"], unique=False)
+
     op.create_table(
         "invitations",
         sa.Column("id", sa.String(length=16), nullable=False),

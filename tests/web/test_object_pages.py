@@ -1,0 +1,295 @@
+"""Objects and publishing in the console: what was typed stays, and text from outside stays text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from scenes import HOSTILE, Scene, fill
+from test_hostile import Reader
+from web_site import Site, csrf_in, make_site
+
+from istmo.clock import ManualClock
+from istmo.detect.wire import PastExample, PastFound, PastMatches, Problem, WireIndicator
+from istmo.intel.pages.publish_forms import KEPT
+from istmo.model import instants
+from istmo.model.ids import new_id
+from istmo.model.markings import Tlp
+from istmo.policy.principals import Operator
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    clock = ManualClock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
+    site = make_site(tmp_path_factory.mktemp("node"), clock, rooms=None)
+    yield site
+    site.node.store.close()
+
+
+@pytest.fixture(scope="module")
+def scene(whole: Site) -> Scene:
+    return fill(whole.node)
+
+
+@pytest.fixture
+def desk(whole: Site) -> Iterator[TestClient[Litestar]]:
+    with whole.client() as client:
+        whole.sign_in(client, "ana")
+        yield client
+
+
+def made(site: Site, type: str, **more: Any) -> dict[str, Any]:
+    at = instants.format(site.clock.now())
+    return {"type": type, "spec_version": "2.1", "id": new_id(type), "created": at, "modified": at, **more}
+
+
+def publish(site: Site, *objects: dict[str, Any]) -> None:
+    bundle = {"type": "bundle", "id": new_id("bundle"), "objects": objects}
+    site.node.intel.publish(Operator(), json.dumps(bundle).encode(), audience=["region"], tlp=Tlp.AMBER)
+
+
+def send(desk: TestClient[Litestar], path: str, **fields: Any) -> Any:
+    """A form, as a browser sends it."""
+    token = csrf_in(desk.get("/publish").text)
+    filled = {"csrf": token, "tlp": "AMBER", "audience": ["region"], **fields}
+    content, boundary = b"", "x" * 20
+    for name, value in filled.items():
+        for one in value if isinstance(value, list) else [value]:
+            named = f'form-data; name="{name}"' + ('; filename="p.json"' if isinstance(one, bytes) else "")
+            body = one if isinstance(one, bytes) else one.encode()
+            content += f"--{boundary}\r\nContent-Disposition: {named}\r\n\r\n".encode() + body + b"\r\n"
+    content += f"--{boundary}--\r\n".encode()
+    kind = f"multipart/form-data; boundary={boundary}"
+    return desk.post(path, content=content, headers={"Content-Type": kind}, follow_redirects=False)
+
+
+def fields_of(html: str) -> dict[str, Any]:
+    """What the confirming form of a preview would send."""
+    form = html[html.index('<form class="print" id="sending"') :]
+    found: dict[str, Any] = {}
+    for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form):
+        found[name] = [*found.get(name, []), unescape(value)] if name == "audience" else unescape(value)
+    for name, value in re.findall(r'<textarea name="(\w+)" hidden>\n(.*?)</textarea>', form, re.DOTALL):
+        found[name] = unescape(value)
+    found["go"] = [unescape(one) for one in re.findall(r'name="go" value="([^"]*)" checked', form)]
+    return found
+
+
+def test_a_report_is_published_with_its_values_and_read_back(whole: Site, desk: TestClient[Litestar]) -> None:
+    linked = made(whole, "malware", name="Cargador", is_family=False)
+    publish(whole, linked)
+    typed = {"what": "report", "title": "Informe", "text": "Qué pasó", "links": linked["id"]}
+    preview = send(desk, "/publish/preview", **typed, values="evil[.]example", labels="tapir, correo")
+    assert preview.status_code == 200
+    done = send(desk, "/publish", **fields_of(preview.text))
+    assert done.status_code == 200 and "Se publicaron 2 objetos" in done.text
+    report = whole.node.intel.search(Operator(), type="report").items[0]
+    stix = json.loads(whole.node.intel.raw(Operator(), report.id))
+    assert (stix["name"], stix["labels"]) == ("Informe", ["tapir", "correo"])
+    shown = desk.get(f"/objects/{report.id}").text
+    assert "Cargador" in shown and "Informe: evil.example" in shown
+    assert "<svg" in shown
+
+
+@pytest.mark.parametrize(
+    ("what", "wrong"),
+    [
+        ("values", {"values": "no value!", "name": "Nombre", "until": "2027-01-31"}),
+        ("values", {"values": "evil.example", "until": "2001-01-01"}),
+        ("report", {"title": "", "text": "Texto largo", "values": "evil.example", "labels": "a, b"}),
+        ("report", {"title": "T", "links": "no-id", "values": "evil.example"}),
+        ("report", {"title": "T", "text": "sobre nada"}),
+        ("pattern", {"pattern": "", "name": "Nombre", "text": "Por qué"}),
+        ("file", {"stix": '{"type": "bundle"'}),
+        ("file", {"stix": ""}),
+    ],
+)
+def test_nothing_typed_is_lost_when_it_cannot_be_published(
+    desk: TestClient[Litestar], what: str, wrong: dict[str, str]
+) -> None:
+    answer = send(desk, "/publish/preview", what=what, **wrong)
+    assert answer.status_code == 422
+    for value in wrong.values():
+        assert value in unescape(answer.text)
+    assert 'role="alert"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("what", "typed"),
+    [
+        ("values", {"values": "evil[.]example\n198.51.100.7", "name": "Tapir", "until": "2027-01-31"}),
+        ("report", {"title": "T", "text": "a\nb", "values": "evil.example", "labels": "x"}),
+        ("pattern", {"pattern": "[ipv4-addr:value = '198.51.100.7']", "name": "N", "text": "t"}),
+    ],
+)
+def test_the_way_back_from_the_preview_keeps_all(
+    desk: TestClient[Litestar], what: str, typed: dict[str, str]
+) -> None:
+    preview = send(desk, "/publish/preview", what=what, **typed)
+    assert preview.status_code == 200, preview.text
+    back = unescape(send(desk, "/publish/edit", **fields_of(preview.text)).text)
+    for value in typed.values():
+        assert value in back
+    assert 'value="AMBER" checked' in back
+
+
+def test_of_a_file_goes_what_is_chosen_and_the_file_is_kept_on_the_way_back(
+    whole: Site, desk: TestClient[Litestar]
+) -> None:
+    one, other = (made(whole, "malware", name=name, is_family=False) for name in ("Sale", "Queda"))
+    bad = made(whole, "indicator", name="Rota", confidence=900)
+    bundle = {"type": "bundle", "id": new_id("bundle"), "objects": [one, bad, other]}
+    preview = send(desk, "/publish/preview", what="file", file=json.dumps(bundle).encode())
+    assert preview.status_code == 200
+    assert bad["id"] in preview.text and "$.confidence" in preview.text
+    fields = fields_of(preview.text)
+    assert len(fields["go"]) == 2
+    fields["go"] = [key for key in fields["go"] if one["id"] in key]
+    again = send(desk, "/publish/preview", **fields, again="1").text
+    assert fields_of(again)["go"] == fields["go"], "what was left out stays listed, without its tick"
+    assert other["id"] in fields_of(again)["listed"]
+    assert "p.json" in send(desk, "/publish/edit", **fields).text
+    send(desk, "/publish", **fields)
+    here = {found.name for found in whole.node.intel.search(Operator(), type="malware").items}
+    assert "Sale" in here and "Queda" not in here
+
+
+def test_what_is_typed_is_checked_as_it_stands(scene: Scene, desk: TestClient[Litestar]) -> None:
+    token = csrf_in(desk.get("/publish").text)
+
+    def checked(**fields: str) -> str:
+        return unescape(desk.post("/publish/check", data={"csrf": token, **fields}).text)
+
+    told = checked(what="values", values="evil[.]example\nnonsense")
+    assert "Estaba escrito sin enlace: evil[.]example" in told and "no se reconoce" in told
+    assert f"/objects/{scene.indicator}" in told, "it is known already"
+    assert "$.pattern" in checked(what="pattern", pattern="[ipv4-addr:value = '1.2.3.4'] AND")
+    assert "1.2.3.4" in checked(what="pattern", pattern="[ipv4-addr:value = '1.2.3.4']")
+    assert "Campaña Tapir" in checked(what="report", links=scene.indicator)
+    assert "no está en este nodo" in checked(what="report", links=new_id("malware"))
+
+
+def test_without_a_worker_the_past_is_said_to_be_unknown_and_publishing_goes_on(
+    desk: TestClient[Litestar],
+) -> None:
+    preview = send(desk, "/publish/preview", what="values", values="evil.example")
+    fields = fields_of(preview.text)
+    assert "detección" in send(desk, "/publish/past", **fields).text
+    again = send(desk, "/publish/preview", **fields, again="past")
+    assert again.status_code == 200 and "no está disponible" in again.text
+    assert send(desk, "/publish", **fields).status_code == 303
+
+
+def test_what_would_have_matched_is_told_with_hosts_and_examples(
+    whole: Site, desk: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = int(whole.clock.now().timestamp() * 1e6)
+
+    def answer(indicators: list[WireIndicator], start: int, seconds: float) -> PastFound:
+        example = PastExample("0-1", now, HOSTILE, {"DestinationIp": "198.51.100.9"})
+        told = PastMatches(indicators[0].id, 1_204, 2, start, now, [example])
+        return PastFound(1, True, [told], Problem("", "detect.past_cut_short", {"seconds": 4}))
+
+    monkeypatch.setattr(whole.node.link.ask, "past", answer)
+    preview = send(desk, "/publish/preview", what="values", values="198.51.100.9 198.51.100.10")
+    told = send(desk, "/publish/past", **fields_of(preview.text)).text
+    assert "1\u202f204 veces" in told and "2 equipos" in told and "198.51.100.9" in told
+    assert "solo lo más reciente" in told and "<script>" not in told
+    whole_page = send(desk, "/publish/preview", **fields_of(preview.text), again="past").text
+    assert "1\u202f204 veces" in whole_page
+
+
+def test_filters_stand_in_the_address_and_in_that_of_the_data(
+    scene: Scene, desk: TestClient[Litestar]
+) -> None:
+    listed = desk.get("/objects?q=tapir&type=indicator&sort=name&state=live&since=2020-01-01")
+    path = re.search(r'<link rel="alternate" type="application/json" href="([^"]+)"', listed.text)
+    assert path is not None
+    names = [one["name"] for one in desk.get(unescape(path[1])).json()["items"]]
+    assert names == sorted(names, key=str.lower) and len(names) == 3
+    shown = [
+        unescape(one) for one in re.findall(r'<a class="value" href="/objects/[^"]+">([^<]+)', listed.text)
+    ]
+    assert shown == names
+    export = re.search(r'href="(/api/v1/objects/export[^"]+csv)"', listed.text)
+    assert export is not None
+    written = desk.get(unescape(export[1]))
+    assert written.headers["content-disposition"].endswith('"istmo.csv"')
+    assert "domain,evil.example,Campaña Tapir: evil.example,TLP:AMBER" in written.text
+
+
+def test_house_invariant_1_hostile_strings_of_a_peer_stay_text(
+    whole: Site, desk: TestClient[Litestar]
+) -> None:
+    one = made(
+        whole,
+        "indicator",
+        name=HOSTILE,
+        description=HOSTILE,
+        pattern=f"[file:name = '{HOSTILE.replace(chr(39), '')}']",
+        pattern_type="stix",
+        valid_from="2026-01-01T00:00:00Z",
+        labels=[HOSTILE],
+        x_field={HOSTILE: HOSTILE},
+    )
+    other = made(whole, "malware", name=HOSTILE, is_family=False, aliases=[HOSTILE])
+    related = made(
+        whole,
+        "relationship",
+        relationship_type="uses",
+        description=HOSTILE,
+        source_ref=other["id"],
+        target_ref=one["id"],
+    )
+    report = made(
+        whole, "report", name=HOSTILE, published="2026-01-01T00:00:00Z", object_refs=[one["id"]], x=[HOSTILE]
+    )
+    publish(whole, one, other, related, report)
+    later = instants.format(whole.clock.now() + timedelta(seconds=9))
+    publish(whole, {**one, "modified": later, "name": HOSTILE * 2, "x_field": {HOSTILE: [HOSTILE]}})
+    versions = whole.node.intel.read(Operator(), one["id"])
+    named = f"before={versions[1].sequence}&after={versions[0].sequence}"
+    pages = [
+        desk.get(path)
+        for path in (
+            "/objects",
+            f"/objects?q={HOSTILE}&origin={HOSTILE}&since={HOSTILE}&sort={HOSTILE}&seen={HOSTILE}",
+            *(f"/objects/{object['id']}" for object in (one, other, related, report)),
+            f"/objects/{one['id']}/compare?{named}",
+            f"/publish/report?object={HOSTILE}",
+        )
+    ]
+    assert {page.status_code for page in pages} == {200}
+    fields = dict.fromkeys((*KEPT, "tlp", "sent"), HOSTILE)
+    for what in ("values", "report", "file", "pattern"):
+        pages.append(send(desk, "/publish/edit", **{**fields, "what": what}))
+        pages.append(send(desk, "/publish/preview", **{**fields, "what": what}))
+    bundle = {"type": "bundle", "id": new_id("bundle"), "objects": [{**other, "id": new_id("malware")}, one]}
+    pages.append(send(desk, "/publish/preview", what="file", file=json.dumps(bundle).encode()))
+    for page in pages:
+        reader = Reader()
+        reader.feed(page.text)
+        assert reader.found == [], page.url
+
+
+def test_pages_of_objects_stay_small(whole: Site, scene: Scene, desk: TestClient[Litestar]) -> None:
+    near = [made(whole, "malware", name=f"Cargador {n}", is_family=False) for n in range(40)]
+    uses = [
+        made(
+            whole, "relationship", relationship_type="uses", source_ref=one["id"], target_ref=scene.indicator
+        )
+        for one in near
+    ]
+    publish(whole, *near, *uses)
+    for path in ("/objects", f"/objects/{scene.indicator}", "/publish", "/publish/report"):
+        answer = desk.get(path, headers={"Accept-Encoding": "gzip"})
+        assert int(answer.headers["content-length"]) <= 30_000, path
+    drawn = desk.get(f"/objects/{scene.indicator}").text
+    assert drawn.count('class="node"') == 24
