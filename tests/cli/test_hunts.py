@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from istmo.cli.doctor import _hunts, doctor
+from istmo.cli.doctor import doctor
+from istmo.doctor import _hunts
 from istmo.detect.commands_saved_hunts import HANDED_ON, hunts, read_hunt_file, yaml_of
 from istmo.errors import InvalidInput
 from istmo.kit.cli import speak
