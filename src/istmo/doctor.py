@@ -301,4 +301,3 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_ledger,
     check_running,
 )
-

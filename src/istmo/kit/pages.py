@@ -64,6 +64,7 @@ NAVIGATION: Final = (
     Entry("/hunt", "kit.nav.hunts", "h", Action.HUNT_READ, "/hunts"),
     Entry("/sources", "kit.nav.sources", "f", Action.SOURCE_READ),
     Entry("/peers", "kit.nav.peers", "r", Action.PEER_READ),
+    Entry("/administration", "kit.nav.administration", "m", Action.AUDIT_READ),
 )
 
 

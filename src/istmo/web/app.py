@@ -26,6 +26,7 @@ from istmo.web import live, statics
 from istmo.web.admission import Door, check_access_declared
 from istmo.web.bodies import Asked
 from istmo.web.document import Document
+from istmo.web.examining import Examining
 from istmo.web.headers import header_hook
 from istmo.web.keeping import Keeping
 from istmo.web.pages import preferences, sign_in
@@ -53,6 +54,7 @@ SERVICES: Final = (
     "settings",
     "catalogue",
     "clock",
+    "jobs",
 )
 """Parts of the node that a handler may ask for by name."""
 
@@ -91,6 +93,7 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
             "names": Provide(keeping.names, sync_to_thread=False),
             "watching": _given(node.detect.detection),
             "taken_back": _given(keeping.taken_back),
+            "examining": _given(Examining(node)),
             "own_member": _given(node.ledger.member_id),
             **{name: _given(getattr(node, name)) for name in SERVICES},
         },

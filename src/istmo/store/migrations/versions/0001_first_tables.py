@@ -26,6 +26,8 @@ def upgrade() -> None:
         sa.Column("is_disabled", sa.Boolean(), nullable=False),
         sa.Column("created", istmo.store.columns.Instant(), nullable=False),
         sa.Column("last_sign_in", istmo.store.columns.Instant(), nullable=True),
+        sa.Column("language", sa.String(length=8), server_default="", nullable=False),
+        sa.Column("zone", sa.String(length=64), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
         sa.UniqueConstraint("folded", name=op.f("uq_accounts_folded")),
     )
@@ -134,6 +136,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
     )
     with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.create_index("ix_audit_action", ["action", "id"], unique=False)
+        batch_op.create_index("ix_audit_name", ["name", "id"], unique=False)
         batch_op.create_index("ix_audit_outcome", ["outcome", "id"], unique=False)
         batch_op.create_index("ix_audit_principal", ["principal", "id"], unique=False)
 
@@ -721,12 +725,15 @@ def upgrade() -> None:
     op.create_table(
         "sessions",
         sa.Column("token_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("account", sa.String(length=64), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
         sa.Column("created", istmo.store.columns.Instant(), nullable=False),
         sa.Column("seen", istmo.store.columns.Instant(), nullable=False),
         sa.Column("expires", istmo.store.columns.Instant(), nullable=False),
         sa.ForeignKeyConstraint(["account"], ["accounts.id"], name=op.f("fk_sessions_account_accounts")),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_sessions")),
+        sa.UniqueConstraint("id", name=op.f("uq_sessions_id")),
     )
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_sessions_account"), ["account"], unique=False)
