@@ -72,9 +72,7 @@ def send(client: TestClient[Litestar], at: str, path: str, **values: object) -> 
 
 @pytest.mark.parametrize("name", PEOPLE)
 @pytest.mark.parametrize("language", ["es", "en"])
-def test_each_page_opens_to_exactly_the_roles_that_policy_says(
-    site: Site, name: str, language: str
-) -> None:
+def test_each_page_opens_to_exactly_the_roles_that_policy_says(site: Site, name: str, language: str) -> None:
     client = enter(site, name, language)
     for path, action in PAGES.items():
         answer = client.get(path)
@@ -98,7 +96,9 @@ def test_no_form_of_the_place_is_taken_without_its_token(site: Site) -> None:
 
 def test_a_person_is_let_in_with_a_password_that_is_shown_once(site: Site) -> None:
     client = enter(site, "raiz")
-    made = send(client, "/administration/people/new", "/administration/people", name="Berta Paz", role="analyst")
+    made = send(
+        client, "/administration/people/new", "/administration/people", name="Berta Paz", role="analyst"
+    )
     assert made.status_code == 201
     (password,) = re.findall(r'id="password">([^<]+)<', made.text)
     for path in ("/administration/people", "/administration/people/Berta%20Paz"):
@@ -108,7 +108,15 @@ def test_a_person_is_let_in_with_a_password_that_is_shown_once(site: Site) -> No
     data = {"name": "berta paz", "password": password, "csrf": token}
     assert guest.post("/sign-in", data=data, follow_redirects=False).status_code == 303
     assert guest.get("/alerts").status_code == 200
-    assert send(client, "/administration/people/Berta%20Paz", "/administration/people/Berta%20Paz/state", disabled="on").status_code == 303
+    assert (
+        send(
+            client,
+            "/administration/people/Berta%20Paz",
+            "/administration/people/Berta%20Paz/state",
+            disabled="on",
+        ).status_code
+        == 303
+    )
     assert guest.get("/alerts", follow_redirects=False).status_code == 303, "their session ended"
     assert 'value="Berta Paz"' not in client.get("/administration/people?state=working").text
     assert "Berta Paz" in client.get("/administration/people?state=disabled&q=BERTA").text
@@ -116,7 +124,9 @@ def test_a_person_is_let_in_with_a_password_that_is_shown_once(site: Site) -> No
 
 def test_what_was_typed_stays_where_a_name_is_taken(site: Site) -> None:
     client = enter(site, "raiz")
-    refused = send(client, "/administration/people/new", "/administration/people", name="ANA", role="observer")
+    refused = send(
+        client, "/administration/people/new", "/administration/people", name="ANA", role="observer"
+    )
     assert refused.status_code == 422 and 'value="ANA"' in refused.text
     assert re.search(r'value="observer" checked', refused.text) and 'id="name-wrong"' in refused.text
 
@@ -153,7 +163,14 @@ def test_a_token_is_made_for_what_it_needs_shown_once_used_and_revoked(site: Sit
     client = enter(site, "ana")
     refused = send(client, "/administration/tokens/new", "/administration/tokens", name="misp", days="30")
     assert refused.status_code == 422 and 'value="misp"' in refused.text, "without a scope it opens nothing"
-    made = send(client, "/administration/tokens/new", "/administration/tokens", name="misp", days="30", scopes=["read", "publish"])
+    made = send(
+        client,
+        "/administration/tokens/new",
+        "/administration/tokens",
+        name="misp",
+        days="30",
+        scopes=["read", "publish"],
+    )
     assert made.status_code == 201
     (secret,) = re.findall(r'id="secret">([^<]+)<', made.text)
     assert secret not in client.get("/administration/tokens").text + client.get("/account").text
@@ -195,7 +212,9 @@ def test_the_table_of_roles_is_policy_s_own(site: Site) -> None:
         if any(action in may for may in ROLE_MAY.values()):
             words = html.escape(site.node.catalogue.text("es", f"web.action.{action}"))
             (row,) = re.findall(rf'<tr><th scope="row">{re.escape(words)}</th>(.*?)</tr>', shown)
-            assert [("state good" in cell) for cell in row.split("</td>")[:-1]] == [action in ROLE_MAY[role] for role in Role]
+            assert [("state good" in cell) for cell in row.split("</td>")[:-1]] == [
+                action in ROLE_MAY[role] for role in Role
+            ]
 
 
 def test_settings_are_told_without_their_secrets(site: Site) -> None:
@@ -323,4 +342,7 @@ def test_one_s_own_password_is_changed_and_language_and_zone_go_with_the_account
     assert (own.language, own.zone) == ("en", "America/Costa_Rica")
     site.node.identity.reset_password(Operator(), "olga", PASSWORD)
     elsewhere = enter(site, "olga")
-    assert 'lang="en"' in elsewhere.get("/account").text and "America/Costa_Rica" in elsewhere.get("/account").text
+    assert (
+        'lang="en"' in elsewhere.get("/account").text
+        and "America/Costa_Rica" in elsewhere.get("/account").text
+    )

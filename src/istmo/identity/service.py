@@ -399,7 +399,9 @@ class Identity:
     def audit_trail(
         self, by: Principal, *, before: int | None = None, limit: int = 100, **filters: object
     ) -> list[AuditLine]:
-        """Newest first; by ``principal``, ``name``, ``action``, ``outcome``, ``subject``, ``since``, ``until``."""
+        """Newest first; by ``principal``, ``name``, ``action``, ``outcome``, ``subject``, ``since``,
+        ``until``.
+        """
         self._may(by, Action.AUDIT_READ)
         with self._store.read() as connection:
             return audit.lines(connection, before=before, limit=limit, **filters)

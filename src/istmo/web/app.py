@@ -55,6 +55,7 @@ SERVICES: Final = (
     "catalogue",
     "clock",
     "jobs",
+    "notices",
 )
 """Parts of the node that a handler may ask for by name."""
 
@@ -75,7 +76,15 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
     """
     rooms = rooms or open_rooms()
     keeping = Keeping(node)
-    faces = Faces(node.catalogue, node.settings, node.clock, keeping.may, keeping.fingerprint, keeping.names)
+    faces = Faces(
+        node.catalogue,
+        node.settings,
+        node.clock,
+        keeping.may,
+        keeping.fingerprint,
+        keeping.names,
+        unread=keeping.unread,
+    )
     door = Door(faces, keeping.keepers())
     problems = Problems(faces, door.greet, keeping.record_denial)
     stopping = asyncio.Event()

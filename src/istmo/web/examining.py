@@ -1,4 +1,4 @@
-"""The node examines itself while it runs: the checks of ``istmo doctor``, side by side and bounded in time."""
+"""The node examines itself while it runs: ``istmo doctor``'s checks, side by side and bounded in time."""
 
 from __future__ import annotations
 

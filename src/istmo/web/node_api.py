@@ -14,6 +14,7 @@ from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.model import instants
+from istmo.notices.service import Notices
 from istmo.policy.actions import Action
 from istmo.settings import Settings
 from istmo.store.engine import Store
@@ -94,10 +95,12 @@ def discard(id: int, asker: Asker, store: Store, federation: Federation, clock: 
 
 
 @get("/api/v1/jobs", opt=PEOPLE, sync_to_thread=True, tags=["node"])
-def list_jobs(asker: Asker, store: Store, federation: Federation, jobs: JobRunner) -> JobQueue:
+def list_jobs(
+    asker: Asker, store: Store, federation: Federation, jobs: JobRunner, notices: Notices
+) -> JobQueue:
     """How much background work there is, and the first hundred that wait or run, the next due first."""
     require(asker.principal, Action.JOB_MANAGE, federation.context())
-    running = jobs.running
+    running = jobs.running | notices.jobs.running
     with store.read() as connection:
         counts, found = count_jobs(connection), waiting_jobs(connection, 100)
     items: list[QueuedJob] = [

@@ -15,6 +15,8 @@ from istmo.federation import api as federation_api
 from istmo.federation import pages as federation_pages
 from istmo.intel import api as intel_api
 from istmo.intel import pages as intel_pages
+from istmo.notices import api as notice_api
+from istmo.notices import pages as notice_pages
 from istmo.respond import api as respond_api
 from istmo.respond import pages as respond_pages
 from istmo.web import account_api, admin_api, audit_api, detection_api, ledger_api, node_api
@@ -24,6 +26,7 @@ from istmo.web.pages import (
     admin_doctor,
     admin_jobs,
     admin_node,
+    admin_notices,
     admin_people,
     admin_tokens,
     search,
@@ -55,6 +58,7 @@ def open_rooms() -> Rooms:
             *detect_api_warning.routes,
             *respond_api.routes,
             *federation_api.routes,
+            *notice_api.routes,
         ],
         [
             *situation.routes,
@@ -70,5 +74,7 @@ def open_rooms() -> Rooms:
             *admin_audit.routes,
             *admin_jobs.routes,
             *admin_doctor.routes,
+            *notice_pages.routes,
+            *admin_notices.routes,
         ],
     )

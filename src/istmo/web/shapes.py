@@ -97,7 +97,7 @@ class QueuedJob(JobShape):
 
 
 class JobQueue(TypedDict):
-    """Background work: ``total`` jobs are to run, ``failing`` of them have failed before, ``dead`` gave up."""
+    """Background work: ``total`` are to run, of which ``failing`` have failed before; ``dead`` gave up."""
 
     items: list[QueuedJob]
     next: None

@@ -16,6 +16,7 @@ from istmo.kit.asking import Asker
 from istmo.kit.forms import Sent
 from istmo.kit.i18n import Catalogue
 from istmo.kit.pages import back_to, page
+from istmo.notices.service import Notices
 from istmo.policy.actions import Action
 from istmo.store.engine import Store
 from istmo.store.jobs import Job, JobRunner, count_jobs, dead_jobs, waiting_jobs
@@ -45,11 +46,12 @@ def jobs_page(
     store: Store,
     federation: Federation,
     jobs: JobRunner,
+    notices: Notices,
     catalogue: Catalogue,
 ) -> Response[Any]:
     """What gave up first, then what runs and waits."""
     require(asker.principal, Action.JOB_MANAGE, federation.context())
-    running = jobs.running
+    running = jobs.running | notices.jobs.running
     with store.read() as connection:
         counts, dead = count_jobs(connection), dead_jobs(connection)
         waiting = waiting_jobs(connection, ROWS)
