@@ -53,10 +53,13 @@ class MailNotifier:
             raise Unavailable("notices.mail_login", host=told.host) from None
         except smtplib.SMTPResponseException as error:
             raise Unavailable("notices.mail_refused", host=told.host, code=error.smtp_code) from None
-        except smtplib.SMTPRecipientsRefused:
-            raise Unavailable("notices.mail_refused", host=told.host, code=550) from None
+        except smtplib.SMTPRecipientsRefused as error:
+            codes = [code for code, _ in error.recipients.values()]
+            raise Unavailable("notices.mail_refused", host=told.host, code=codes[0] if codes else 0) from None
         except ssl.SSLError:
             raise Unavailable("notices.mail_tls", host=told.host) from None
+        except smtplib.SMTPNotSupportedError:
+            raise Unavailable("notices.mail_no_tls", host=told.host) from None
         except (OSError, smtplib.SMTPException, UnicodeError):
             raise Unavailable("notices.mail_away", host=told.host, port=told.port) from None
 

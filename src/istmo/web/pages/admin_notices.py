@@ -55,7 +55,7 @@ def make_way(request: Request[Any, Any, Any], data: Sent, asker: Asker, notices:
     """A new way out. Where it has a secret, the answer itself shows it: no other page ever could."""
     values = _values(data)
     try:
-        way = notices.add_way(asker.principal, values["person"], _plan(values))
+        way = notices.add_way(asker.principal, values.get("person", ""), _plan(values))
     except IstmoError as error:
         return _show_new(request, notices, _wrong(request, values, error))
     return _made(request, notices, asker, way)
