@@ -10,7 +10,7 @@ from istmo.errors import InvalidInput, IstmoError
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form, Sent, one, several
-from istmo.kit.pages import back_to, local_path, page, told, with_query
+from istmo.kit.pages import back_to, page, told, with_query
 from istmo.notices.objects import KINDS, LEVELS
 from istmo.notices.service import Notices
 
@@ -39,13 +39,11 @@ def notice_list(request: Request[Any, Any, Any], asker: Asker, notices: Notices)
 
 @post("/notices/read", opt=PEOPLE, sync_to_thread=True)
 def mark_read(request: Request[Any, Any, Any], data: Sent, asker: Asker, notices: Notices) -> Response[Any]:
-    """Mark one as read and go where it leads, or all that were on the page."""
+    """Mark one as read, or all that were on the page."""
     upto, id = one(data, "upto"), one(data, "id")
     done = notices.mark_read(
         asker.principal, id=number(id) if id else None, upto=number(upto) if upto else None
     )
-    if id:
-        return back_to(request, local_path(one(data, "next"), "/notices"))
     return back_to(request, "/notices", notice="notices.notice.read", n=done)
 
 
