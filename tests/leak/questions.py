@@ -330,6 +330,8 @@ BODIES: dict[str, object] = {
     "/objects/{id}/retract": _RETRACTS,
     "/peers/accept": _only({"code": SECRET_WORD}),
     "/peers/frames": _only({}),
+    "/peers/invitations/{id}/withdraw": _only({}),
+    "/peers/{id}/remove": _only({"name": SECRET_WORD}),
     "/peers/found": _only({"region": SECRET_WORD}),
     "/peers/invite": _only({"name": ""}),
     "/peers/{id}/confirm": _only({"confirm_fingerprint": "0" * 64}),

@@ -44,7 +44,9 @@ def kill_while_telling(folder: Path, url: str, kills: int, seed: int) -> set[str
     tests = Path(__file__).resolve().parent.parent
     for number in range(kills):
         command = [sys.executable, "-c", WORKER, str(folder), f"n{number}-", str(tests), str(tests.parent)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as worker:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as worker:
             assert worker.stdout is not None
             until = 0.0
             for line in worker.stdout:
