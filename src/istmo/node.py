@@ -29,6 +29,7 @@ from istmo.ledger.keys import NodeKeys
 from istmo.ledger.log import Ledger
 from istmo.ledger.log_files import LogFiles
 from istmo.ledger.stored import open_to_run
+from istmo.notices.service import Notices
 from istmo.policy.principals import Principal
 from istmo.respond.objects import AlertSnapshot, ObjectSnapshot, Status
 from istmo.respond.records import Filter
@@ -36,6 +37,7 @@ from istmo.respond.service import Respond
 from istmo.settings import Settings
 from istmo.store.engine import Store
 from istmo.store.jobs import JobRunner
+from istmo.subjects import Amiss, Told
 
 
 class Neighbours:
@@ -95,6 +97,7 @@ class Node:
     silences: Silences
     hunts: ScheduledHunts
     neighbours: Neighbours
+    notices: Notices
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -106,6 +109,7 @@ class Node:
                 self.hunts,  # ends after the link, with which a run that is under way ends
                 self.link,
                 self.jobs,
+                self.notices,
                 self.supervisor,
                 self.silences,
                 self.federation,
@@ -160,12 +164,23 @@ def create_node(settings: Settings, clock: Clock) -> Node:
     )
     jobs = JobRunner(store, clock)
     intel.work(jobs)
+    catalogue = Catalogue()
+    notices = Notices(
+        store,
+        clock,
+        settings,
+        keys,
+        identity,
+        Told(detect, respond, federation, store),
+        catalogue,
+        Amiss(settings, federation),
+    )
     return Node(
         settings,
         clock,
         keys,
         store,
-        Catalogue(),
+        catalogue,
         identity,
         ledger,
         federation,
@@ -179,6 +194,7 @@ def create_node(settings: Settings, clock: Clock) -> Node:
         Silences(store, clock, link, federation.context),
         ScheduledHunts(store, clock, link, stories, federation.context, settings.limits),
         Neighbours(intel, respond),
+        notices,
     )
 
 

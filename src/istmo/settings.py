@@ -10,6 +10,7 @@ from typing import Any
 from istmo.errors import InvalidInput, NotFound
 
 FILE = "istmo.toml"
+TLP = ("TLP:CLEAR", "TLP:GREEN", "TLP:AMBER", "TLP:AMBER+STRICT", "TLP:RED")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,36 @@ class Retention:
 
 
 @dataclass(frozen=True)
+class Mail:
+    """How notices leave by e-mail: the table ``[mail]``. Without a host, none do."""
+
+    host: str = ""
+    port: int = 587
+    security: str = "starttls"
+    """``starttls``, ``tls`` (from the first byte), or ``none``, for a server on this very machine alone."""
+    user: str = ""
+    password_file: str = ""
+    """A file with the password alone, readable by the node."""
+    sender: str = ""
+    """The address that they come from."""
+    ca_file: str = ""
+    """Certificates that are trusted besides the system's, for a server of one's own."""
+
+
+@dataclass(frozen=True)
+class Notices:
+    """What people are told of: the table ``[notices]``."""
+
+    outward: str = "TLP:GREEN"
+    """The strictest marking whose content leaves by mail or webhook; of the rest, that there is something."""
+    private_addresses: bool = False
+    """Whether webhooks may go to addresses of private networks, and to this very machine."""
+    peer_away_minutes: int = 15
+    ca_file: str = ""
+    """Certificates that are trusted besides the system's, for a receiver of one's own."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """One node's settings. ``data`` is its folder: database, keys, log files, events."""
 
@@ -78,6 +109,8 @@ class Settings:
     """``real``, or the id of an exercise: an exit refuses everything that is not real."""
     limits: Limits = field(default_factory=Limits)
     retention: Retention = field(default_factory=Retention)
+    mail: Mail = field(default_factory=Mail)
+    notices: Notices = field(default_factory=Notices)
 
     @property
     def database_url(self) -> str:
@@ -121,10 +154,19 @@ def load_settings(data: Path) -> Settings:
         raise InvalidInput("settings.not_toml", file=str(path), detail=str(error)) from None
     limits = _typed(Limits, found.pop("limits", {}), path)
     retention = _typed(Retention, found.pop("events", {}), path)
+    mail = _typed(Mail, found.pop("mail", {}), path)
+    notices = _typed(Notices, found.pop("notices", {}), path)
     if "retention" in found:
         raise InvalidInput("settings.unknown", file=str(path), field="retention")
-    values = _typed(Settings, found | {"data": str(data), "limits": None}, path)
+    values = _typed(Settings, found | {"data": str(data)}, path)
     values["data"], values["limits"], values["retention"] = data, Limits(**limits), Retention(**retention)
+    values["mail"], values["notices"] = Mail(**mail), Notices(**notices)
+    if values["mail"].security not in ("starttls", "tls", "none"):
+        raise InvalidInput(
+            "settings.wrong_type", file=str(path), field="security", expected="starttls|tls|none"
+        )
+    if values["notices"].outward not in TLP:
+        raise InvalidInput("settings.wrong_type", file=str(path), field="outward", expected="|".join(TLP))
     for needed in ("name", "country"):
         if not values.get(needed):
             raise InvalidInput("settings.missing", file=str(path), field=needed)
@@ -154,11 +196,13 @@ def save_settings(settings: Settings) -> None:
     lines = [
         f"{name} = {_toml(value)}"
         for name, value in asdict(settings).items()
-        if name not in ("data", "limits", "retention")
+        if name not in ("data", "limits", "retention", "mail", "notices")
     ]
     for table, found, standard in (
         ("limits", settings.limits, Limits()),
         ("events", settings.retention, Retention()),
+        ("mail", settings.mail, Mail()),
+        ("notices", settings.notices, Notices()),
     ):
         usual = asdict(standard)
         changed = {name: value for name, value in asdict(found).items() if value != usual[name]}

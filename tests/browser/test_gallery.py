@@ -30,6 +30,8 @@ ONE_OF = {
     "/rules/": "rule",
     "/sources/": "source",
     "/hunts/": "hunt",
+    "/administration/people/": "person",
+    "/administration/notices/": "way",
 }
 """What stands for the id in a page's path. A page that is not here fails the test."""
 NO_PAGES = ("/api/", "/static/", "/federation/")
@@ -74,9 +76,15 @@ def test_every_page_is_pictured(name: str, tmp_path: Path, chromium: Any) -> Non
                 context = chromium.new_context(
                     base_url=url, viewport={"width": width, "height": 800}, locale=locale
                 )
-                page = context.new_page()
-                sign_in(page)
+                analyst = context.new_page()
+                sign_in(analyst)
+                others = chromium.new_context(
+                    base_url=url, viewport={"width": width, "height": 800}, locale=locale
+                )
+                administrator = others.new_page()
+                sign_in(administrator, "raiz")
                 for path in paths:
+                    page = administrator if path.startswith("/administration") else analyst
                     page.goto(path)
                     file = f"{name}-{language}-{width}-{path.strip('/').replace('/', '_') or 'situation'}"[
                         :120
@@ -89,6 +97,7 @@ def test_every_page_is_pictured(name: str, tmp_path: Path, chromium: Any) -> Non
                     )
                     assert wide <= 0, f"{path} is wider than {width} px"
                 context.close()
+                others.close()
     rows = "".join(f'<h2>{html.escape(path)}</h2><img src="{file}" loading="lazy">' for path, file in made)
     (GALLERY / f"{name}.html").write_text(f"<!doctype html><title>{name}</title>{rows}", "utf-8")
     assert len(made) == len(paths) * len(LANGUAGES) * len(WIDTHS)

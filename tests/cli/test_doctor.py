@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from istmo.cli import doctor
+from istmo import doctor
 from istmo.detect.eventstore.closing import close_segment
 from istmo.detect.eventstore.folder import Closed, EventFolder
 from istmo.detect.eventstore.lines import compose

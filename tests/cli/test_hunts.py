@@ -15,8 +15,9 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from istmo.cli.doctor import _hunts, doctor
+from istmo.cli.doctor import doctor
 from istmo.detect.commands_saved_hunts import HANDED_ON, hunts, read_hunt_file, yaml_of
+from istmo.doctor import _hunts
 from istmo.errors import InvalidInput
 from istmo.kit.cli import speak
 from istmo.kit.client import NodeClient

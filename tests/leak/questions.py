@@ -47,6 +47,8 @@ PARAMETERS = {
     "sequence": "sequences",
     "name": "accounts",
     "path": "accounts",
+    "session_id": "accounts",
+    "way_id": "accounts",
 }
 """Which ids stand for a path parameter, by its name. ``id``, which several rooms use, is told by the path."""
 
@@ -173,7 +175,7 @@ def _paths(route: RouteEntry, withheld: Ids, shown: Ids) -> Iterator[str]:
 def _values(route: RouteEntry, name: str, withheld: Ids, shown: Ids) -> list[str]:
     if name == "id":
         start = next((one for one in ID_BY_PATH if route.path.startswith(one + "/")), "")
-        if not start and route.path.startswith("/api/v1/jobs/"):
+        if not start and route.path.startswith(("/api/v1/jobs/", "/administration/jobs/")):
             return ["1", "2", "999"]
         kind = ID_BY_PATH.get(start, "")
     else:
@@ -274,10 +276,41 @@ _hunts = _only({"name": "x", "text": SECRET_WORD, "version": 9}, {"name": "x", "
 _HUNTED_RULE = f"detection: {{s: [{SECRET_WORD}], condition: s}}\n"
 HUNTED = f"title: x\nlogsource: {{product: windows}}\n{_HUNTED_RULE}".encode()
 
+_WAY = {"person": SECRET_WORD, "address": "x", "kinds": ["alert"], "level": "high"}
+
 BODIES: dict[str, object] = {
     "/alerts/undo": _only({"change": SECRET_WORD}),
     "/alerts/work": _picks,
     "/alerts/{id}/work": _only({"do": "snooze:" + SECRET_WORD, "version": "0"}, {"do": "close"}),
+    "/account/password": _only({"old": "no es esta 1234", "new": PASSWORD}),
+    "/account/sessions/end": _only({"which": "others"}),
+    "/account/sessions/{session_id}/end": _only({}),
+    "/administration/doctor": _only({}),
+    "/administration/jobs/{id}/discard": _only({}),
+    "/administration/jobs/{id}/retry": _only({}),
+    "/administration/notices": _only(_WAY),
+    "/administration/notices/{way_id}": _only({**_WAY, "version": "1"}),
+    "/administration/notices/{way_id}/delete": _only({}),
+    "/administration/notices/{way_id}/secret": _only({}),
+    "/administration/notices/{way_id}/switch": _only({"on": "on"}),
+    "/administration/notices/{way_id}/test": _only({}),
+    "/administration/people": _only({"name": SECRET_WORD, "role": SECRET_WORD}),
+    "/administration/people/{name}/password": _only({}),
+    "/administration/people/{name}/role": _only({"role": SECRET_WORD}),
+    "/administration/people/{name}/state": _only({"disabled": "on"}),
+    "/administration/tokens": _only({"name": SECRET_WORD, "days": "30"}),
+    "/administration/tokens/{token_id}/revoke": _only({}),
+    "/api/v1/doctor": _only({}),
+    "/api/v1/jobs/{id}/discard": _only({}),
+    "/api/v1/notice-ways": _only(_WAY),
+    "/api/v1/notice-ways/{way_id}": _only(_WAY),
+    "/api/v1/notice-ways/{way_id}/secret": _only({}),
+    "/api/v1/notice-ways/{way_id}/switch": _only({"on": True}),
+    "/api/v1/notice-ways/{way_id}/test": _only({}),
+    "/api/v1/notices/read": _only({"id": 1}, {"upto": 5}),
+    "/api/v1/notices/settings": _only({"kinds": ["alert"], "level": "low"}, {"kinds": [SECRET_WORD]}),
+    "/notices/read": _only({"id": "1"}, {"upto": "5"}),
+    "/notices/settings": _only({"kinds": "alert", "level": SECRET_WORD}),
     "/api/v1/accounts": _accounts,
     "/api/v1/accounts/{name}": _only({"role": "observer"}, {"disabled": True}),
     "/api/v1/alerts/undo": _only({"change": SECRET_WORD}),

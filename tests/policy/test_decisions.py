@@ -40,6 +40,7 @@ STRANGER = "identity--stranger"
 
 A = Action
 READS = {A.OBJECT_READ, A.ALERT_READ, A.CASE_READ, A.RULE_READ, A.PEER_READ, A.NODE_READ, A.LEDGER_READ}
+READS |= {A.NOTICE_READ}
 WORKS = {
     A.OBJECT_PUBLISH,
     A.OBJECT_IMPORT,
@@ -68,6 +69,7 @@ MANAGES = {
     A.ACCOUNT_MANAGE,
     A.AUDIT_READ,
     A.TOKEN_MANAGE,
+    A.NOTICE_MANAGE,
 }
 # Written a second time, by hand, so that a slip in the program's own tables is noticed.
 GRANTED = {

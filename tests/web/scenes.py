@@ -19,6 +19,8 @@ from istmo.model import instants
 from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
 from istmo.node import Node
+from istmo.notices import records as notice_records
+from istmo.notices.objects import Kind, Plan
 from istmo.policy.principals import Operator
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)><svg onload=alert(1)>{{7*7}}${7*7}"
@@ -45,6 +47,8 @@ class Scene:
     case: str
     source: str
     hunt: str
+    way: str
+    person: str = "ana"
     rule: str = "6c9a36b0-1c2e-4bd5-9b54-2b1a55d0a001"
 
 
@@ -70,7 +74,19 @@ def fill(node: Node, *, text: str = "", alerts: int = 6) -> Scene:
     node.respond.add_alert(operator, case.id, subject.id)
     node.respond.add_object(operator, case.id, indicator)
     node.respond.add_task(operator, case.id, text or "Avisar al proveedor")
-    return Scene(indicator, subject.id, case.id, _source(node, text), _hunt(node, text))
+    return Scene(indicator, subject.id, case.id, _source(node, text), _hunt(node, text), _told(node))
+
+
+def _told(node: Node) -> str:
+    """Notices for everybody, and a way out that failed the last time."""
+    kinds = frozenset({Kind.ALERT, Kind.CASE, Kind.PEER})
+    plan = Plan(kinds, "critical", "webhook", "https://soc.example/avisos", "22:00-06:00", every=10)
+    way = node.notices.add_way(Operator(), "ana", plan)
+    with node.store.write() as tx:
+        problem = ["notices.webhook_refused", {"host": "soc.example", "status": 502}]
+        notice_records.change_way(tx.connection, way.id, tried=node.clock.now(), problem=problem)
+    node.notices.telling.tell({})
+    return way.id
 
 
 def _source(node: Node, text: str) -> str:

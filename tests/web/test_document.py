@@ -95,6 +95,7 @@ def test_no_shape_leaves_open_what_comes_but_where_that_is_so(document: Json) ->
 def test_what_is_no_json_is_told_by_its_own_media_type(document: Json) -> None:
     told = {where: media for where, media, _ in answers(document) if media != "application/json"}
     assert told == {
+        "GET /api/v1/audit/export": "application/x-ndjson",
         "GET /api/v1/changes": "text/event-stream",
         "GET /api/v1/events/search": "application/x-ndjson",
         "POST /api/v1/events/hunt": "application/x-ndjson",
@@ -112,7 +113,13 @@ def test_every_change_that_takes_a_body_says_which(document: Json) -> None:
         for path, item in document["paths"].items()
         if "post" in item and "requestBody" not in item["post"]
     }
-    assert bare == {"/api/v1/jobs/{id}/retry"}, "only this one takes none"
+    assert bare == {
+        "/api/v1/doctor",
+        "/api/v1/jobs/{id}/discard",
+        "/api/v1/jobs/{id}/retry",
+        "/api/v1/notice-ways/{way_id}/secret",
+        "/api/v1/notice-ways/{way_id}/test",
+    }, "only these take none"
     for name in ("preview", "publish", "import", "past"):
         body = document["paths"][f"/api/v1/objects/{name}"]["post"]["requestBody"]
         assert body["required"] and set(body["content"]) == {"application/json", "application/stix+json"}

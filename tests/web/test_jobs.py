@@ -12,9 +12,9 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from web_site import HOST, PASSWORD, Site, make_site
 
-from istmo.cli.doctor import check_running
 from istmo.cli.jobs import job
 from istmo.clock import ManualClock
+from istmo.doctor import check_running
 from istmo.kit.cli import CATALOGUE, speak
 from istmo.kit.client import NodeClient
 from istmo.kit.signed import SignedAuth

@@ -50,6 +50,7 @@ COMMANDS = {
     "ledger": ("istmo.cli.ledger", "ledger.help"),
     "job": ("istmo.cli.jobs", "cli.job"),
     "account": ("istmo.cli.people", "identity.command.account"),
+    "notices": ("istmo.notices.commands", "notices.command"),
     "token": ("istmo.cli.people", "identity.command.token"),
 }
 

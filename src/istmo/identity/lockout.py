@@ -73,6 +73,12 @@ def unlock(tx: Transaction, name: str) -> None:
     records.drop_failures(tx.connection, _key(tx, "name", name))
 
 
+def locked_until(tx: Transaction, name: str, now: datetime) -> datetime | None:
+    """Until when an account must wait by its own failures; None where it need not."""
+    found = records.failures(tx.connection, _key(tx, "name", name), now)
+    return found[1] if found and found[1] > now else None
+
+
 def _wait(connection: Connection, one: Guard, now: datetime) -> float:
     found = records.failures(connection, one.key, now)
     return (found[1] - now).total_seconds() if found else 0.0

@@ -20,6 +20,9 @@ class Account:
     is_disabled: bool
     created: datetime
     last_sign_in: datetime | None = None
+    language: str = ""
+    """What this person reads, where they have said so; empty: whatever their browser asks for."""
+    zone: str = ""
 
     @property
     def person(self) -> Person:
@@ -40,6 +43,21 @@ class Session:
     @property
     def principal(self) -> Person:
         return self.account.person
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """A session as its owner sees it in a list. ``id`` names it and opens nothing."""
+
+    id: str
+    created: datetime
+    seen: datetime
+    """When it was used last, to the minute."""
+    expires: datetime
+    address: str
+    """From where it was begun."""
+    is_here: bool
+    """Whether it is the one that asks."""
 
 
 @dataclass(frozen=True)

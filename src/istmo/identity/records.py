@@ -43,13 +43,17 @@ accounts = Table(
     Column("is_disabled", Boolean, nullable=False),
     Column("created", Instant, nullable=False),
     Column("last_sign_in", Instant, nullable=True),
+    Column("language", String(8), nullable=False, server_default=""),
+    Column("zone", String(64), nullable=False, server_default=""),
 )
 
 sessions = Table(
     "sessions",
     metadata,
     Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("id", String(64), nullable=False, unique=True),
     Column("account", String(64), ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("address", String(64), nullable=False),
     Column("created", Instant, nullable=False),
     Column("seen", Instant, nullable=False),
     Column("expires", Instant, nullable=False),
@@ -100,6 +104,8 @@ audit = Table(
     Column("digest", LargeBinary(32), nullable=False),
     Index("ix_audit_principal", "principal", "id"),
     Index("ix_audit_outcome", "outcome", "id"),
+    Index("ix_audit_name", "name", "id"),
+    Index("ix_audit_action", "action", "id"),
 )
 
 
@@ -122,6 +128,12 @@ def add_account(connection: Connection, account: Account, folded: str, password:
 
 def all_accounts(connection: Connection) -> list[Account]:
     return [_account(row) for row in connection.execute(select(accounts).order_by(accounts.c.folded))]
+
+
+def last_seen(connection: Connection) -> dict[str, datetime]:
+    """When each account that has a session used it last."""
+    asked = select(sessions.c.account, func.max(sessions.c.seen).label("seen")).group_by(sessions.c.account)
+    return {row.account: row.seen for row in connection.execute(asked)}
 
 
 def has_accounts(connection: Connection) -> bool:
@@ -164,13 +176,36 @@ def working_administrators(connection: Connection) -> int:
 
 
 def add_session(
-    connection: Connection, token_hash: bytes, account: str, now: datetime, expires: datetime
+    connection: Connection,
+    token_hash: bytes,
+    account: str,
+    now: datetime,
+    expires: datetime,
+    *,
+    id: str,
+    address: str,
 ) -> None:
     connection.execute(
         insert(sessions).values(
-            token_hash=token_hash, account=account, created=now, seen=now, expires=expires
+            token_hash=token_hash,
+            id=id,
+            account=account,
+            address=address[:64],
+            created=now,
+            seen=now,
+            expires=expires,
         )
     )
+
+
+def sessions_of(connection: Connection, account: str, now: datetime, idle_since: datetime) -> list[Row[Any]]:
+    """Those that have not ended, the last used first."""
+    asked = (
+        select(sessions)
+        .where(sessions.c.account == account, sessions.c.expires > now, sessions.c.seen > idle_since)
+        .order_by(sessions.c.seen.desc(), sessions.c.id)
+    )
+    return list(connection.execute(asked))
 
 
 def session_by_hash(connection: Connection, token_hash: bytes) -> tuple[Row[Any], Account] | None:
@@ -185,6 +220,15 @@ def touch_session(connection: Connection, token_hash: bytes, now: datetime) -> N
 
 def drop_session(connection: Connection, token_hash: bytes) -> bool:
     return connection.execute(delete(sessions).where(sessions.c.token_hash == token_hash)).rowcount > 0
+
+
+def drop_session_by_id(connection: Connection, account: str, id: str) -> bool:
+    return (
+        connection.execute(
+            delete(sessions).where(sessions.c.account == account, sessions.c.id == id)
+        ).rowcount
+        > 0
+    )
 
 
 def drop_sessions_of(connection: Connection, account: str, *, keep: bytes = b"") -> int:
@@ -324,11 +368,11 @@ def add_audit_line(connection: Connection, line: AuditLine, digest: bytes) -> No
 def audit_lines(
     connection: Connection, *, before: int | None, limit: int, filters: Mapping[str, Any]
 ) -> Sequence[AuditLine]:
-    """Newest first. Four names are compared exactly; ``since`` and ``until`` are instants."""
+    """Newest first. Names are compared exactly; ``since`` and ``until`` are instants."""
     asked = select(audit).order_by(audit.c.id.desc()).limit(limit)
     if before is not None:
         asked = asked.where(audit.c.id < before)
-    for name in ("principal", "action", "outcome", "subject"):
+    for name in ("principal", "name", "action", "outcome", "subject"):
         if filters.get(name):
             asked = asked.where(audit.c[name] == filters[name])
     if filters.get("since"):
@@ -345,7 +389,16 @@ def whole_audit(connection: Connection) -> Iterable[tuple[AuditLine, bytes]]:
 
 
 def _account(row: Row[Any]) -> Account:
-    return Account(row.id, row.name, Role(row.role), row.is_disabled, row.created, row.last_sign_in)
+    return Account(
+        row.id,
+        row.name,
+        Role(row.role),
+        row.is_disabled,
+        row.created,
+        row.last_sign_in,
+        row.language,
+        row.zone,
+    )
 
 
 def _token(row: Row[Any]) -> ApiToken:

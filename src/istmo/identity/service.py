@@ -13,7 +13,7 @@ from typing import Final
 from istmo.clock import Clock
 from istmo.errors import Conflict, InvalidInput, NotAllowed, NotFound, Unauthenticated
 from istmo.identity import audit, lockout, passwords, records
-from istmo.identity.objects import Account, ApiToken, AuditLine, Session
+from istmo.identity.objects import Account, ApiToken, AuditLine, OpenSession, Session
 from istmo.model.ids import new_id
 from istmo.policy.actions import Action
 from istmo.policy.decisions import Context, Decision, Reason, Resource, decide
@@ -84,6 +84,25 @@ class Identity:
         with self._store.read() as connection:
             return records.all_accounts(connection)
 
+    def standing(self, by: Principal) -> dict[str, tuple[datetime | None, datetime | None]]:
+        """Of each account, by id: when it was seen last, and until when it is locked out."""
+        self._may(by, Action.ACCOUNT_MANAGE)
+        now = self._clock.now()
+        with self._store.write() as tx:  # the key of the lockout may have to be made
+            seen = records.last_seen(tx.connection)
+            return {
+                one.id: (
+                    max((at for at in (seen.get(one.id), one.last_sign_in) if at), default=None),
+                    lockout.locked_until(tx, fold(one.name), now),
+                )
+                for one in records.all_accounts(tx.connection)
+            }
+
+    def known_people(self) -> list[Account]:
+        """Everybody who may sign in: for parts of the node that tell people something, never for an asker."""
+        with self._store.read() as connection:
+            return [one for one in records.all_accounts(connection) if not one.is_disabled]
+
     def change_account(
         self,
         by: Principal,
@@ -97,8 +116,9 @@ class Identity:
 
         An account that is shut out loses its sessions, and its tokens stop at once. A new password (a
         random one for an empty text) ends the sessions and lifts a lockout. A role counts from the next
-        request on. Raises NotAllowed, NotFound, InvalidInput for role or password, and
-        Conflict("identity.last_administrator") rather than lock everybody out.
+        request on. Raises NotAllowed, NotFound, InvalidInput for role or password, and Conflict:
+        ``identity.yourself`` rather than let somebody lock themself out, ``identity.last_administrator``
+        rather than lock everybody out.
         """
         self._may(by, Action.ACCOUNT_MANAGE)
         wanted = None if role is None else read_role(role)
@@ -109,6 +129,7 @@ class Identity:
             hashed = passwords.hash_password(set_to)
         with self._store.write() as tx:
             account = self._named(tx, name)
+            self._keep_oneself(by, account, wanted, disabled)
             if wanted is not None:
                 records.change_account(tx.connection, account.id, role=str(wanted))
                 self._record(tx, by, "account.role", account.name, Reason("role", {"role": str(wanted)}))
@@ -141,6 +162,27 @@ class Identity:
         was_working = changed.role is Role.ADMINISTRATOR and not changed.is_disabled
         if was_working and not records.working_administrators(tx.connection):
             raise Conflict("identity.last_administrator", name=changed.name)
+
+    def _keep_oneself(
+        self, by: Principal, changed: Account, role: Role | None, disabled: bool | None
+    ) -> None:
+        """Whoever takes their own access away cannot give it back: somebody else must do that."""
+        is_oneself = isinstance(by, Person) and by.id == changed.id
+        if is_oneself and (disabled or (role is not None and role is not changed.role)):
+            raise Conflict("identity.yourself", name=changed.name)
+
+    def set_preferences(self, by: Principal, *, language: str = "", zone: str = "") -> None:
+        """What a person reads and in which zone, for every browser and for what is sent to them."""
+        given = {name: value for name, value in (("language", language), ("zone", zone)) if value}
+        if isinstance(by, Person) and given:
+            with self._store.write() as tx:
+                records.change_account(tx.connection, by.id, **given)
+
+    def myself(self, by: Principal) -> Account:
+        """One's own account. Raises NotAllowed for whoever is no person."""
+        if not isinstance(by, Person):
+            raise NotAllowed("identity.people_only")
+        return self._again(by.id)
 
     def change_password(self, by: Principal, old: str, new: str, *, session: str = "") -> None:
         """Change one's own password; every other session of the account ends.
@@ -198,7 +240,15 @@ class Identity:
             if previous:
                 records.drop_session(tx.connection, _hash(previous))
             records.change_account(tx.connection, account.id, last_sign_in=now, password=hashed)
-            records.add_session(tx.connection, _hash(session.token), account.id, now, session.expires)
+            records.add_session(
+                tx.connection,
+                _hash(session.token),
+                account.id,
+                now,
+                session.expires,
+                id=new_id("session"),
+                address=address,
+            )
             self._record(tx, account.person, "session.create", account.name, address=address)
         return session
 
@@ -226,6 +276,34 @@ class Identity:
             found = records.session_by_hash(tx.connection, _hash(token))
             if found and records.drop_session(tx.connection, _hash(token)):
                 self._record(tx, found[1].person, "session.end", found[1].name)
+
+    def open_sessions(self, by: Principal, token: str = "") -> list[OpenSession]:
+        """One's own sessions, the last used first; ``token`` is that of the one which asks."""
+        account, now, here = self.myself(by), self._clock.now(), _hash(token)
+        with self._store.read() as connection:
+            found = records.sessions_of(connection, account.id, now, now - IDLE)
+        return [
+            OpenSession(
+                row.id, row.created, row.seen, row.expires, row.address, bytes(row.token_hash) == here
+            )
+            for row in found
+        ]
+
+    def end_session(self, by: Principal, id: str) -> None:
+        """End one of one's own sessions. Raises NotFound("identity.no_session")."""
+        account = self.myself(by)
+        with self._store.write() as tx:
+            if not records.drop_session_by_id(tx.connection, account.id, id):
+                raise NotFound("identity.no_session", id=id[:80])
+            self._record(tx, by, "session.end", account.name)
+
+    def end_sessions(self, by: Principal, *, but: str = "") -> int:
+        """End all of one's own sessions, except the one whose token is ``but``; how many ended."""
+        account = self.myself(by)
+        with self._store.write() as tx:
+            ended = records.drop_sessions_of(tx.connection, account.id, keep=_hash(but) if but else b"")
+            self._record(tx, by, "session.end", f"{account.name}: {ended}")
+        return ended
 
     # API tokens
 
@@ -321,7 +399,9 @@ class Identity:
     def audit_trail(
         self, by: Principal, *, before: int | None = None, limit: int = 100, **filters: object
     ) -> list[AuditLine]:
-        """Newest first; by ``principal``, ``action``, ``outcome``, ``subject``, ``since``, ``until``."""
+        """Newest first; by ``principal``, ``name``, ``action``, ``outcome``, ``subject``, ``since``,
+        ``until``.
+        """
         self._may(by, Action.AUDIT_READ)
         with self._store.read() as connection:
             return audit.lines(connection, before=before, limit=limit, **filters)

@@ -64,6 +64,7 @@ NAVIGATION: Final = (
     Entry("/hunt", "kit.nav.hunts", "h", Action.HUNT_READ, "/hunts"),
     Entry("/sources", "kit.nav.sources", "f", Action.SOURCE_READ),
     Entry("/peers", "kit.nav.peers", "r", Action.PEER_READ),
+    Entry("/administration", "kit.nav.administration", "m", Action.AUDIT_READ),
 )
 
 
@@ -87,12 +88,14 @@ class Faces:
         fingerprint: str,
         names: Callable[[], Mapping[str, str]] = dict,
         bytecode: BytecodeCache | None = None,
+        unread: Callable[[Principal], int] = lambda _: 0,
     ) -> None:
         self.catalogue = catalogue
         self.settings = settings
         self.clock = clock
         self.may = may
         self.names = names
+        self.unread = unread
         self.assets = Assets()
         self._cookies = "istmo-" + "".join(one for one in fingerprint.lower() if one.isalnum())[:12]
         self.is_secure = settings.url.startswith("https:")
@@ -147,6 +150,7 @@ class Faces:
                 "is_known": not isinstance(asker.principal, Anonymous),
                 "node": self.settings,
                 "navigation": entries,
+                "unread": self.unread(asker.principal),
                 "here": urlsplit(asker.path).path,
                 "notice": "",
                 "undo": None,

@@ -43,6 +43,8 @@ class Action(StrEnum):
     TOKEN_MANAGE = "token.manage"  # noqa: S105  an action, no secret
     AUDIT_READ = "audit.read"
     FEED_READ = "feed.read"
+    NOTICE_READ = "notice.read"
+    NOTICE_MANAGE = "notice.manage"
 
 
 MARKED: frozenset[Action] = frozenset(
@@ -84,6 +86,7 @@ _READ = frozenset(
         Action.NODE_READ,
         Action.LEDGER_READ,
         Action.TOKEN_MANAGE,
+        Action.NOTICE_READ,
     }
 )
 _WORK = frozenset(
@@ -116,6 +119,7 @@ _MANAGE = frozenset(
         Action.LEDGER_ERASE,
         Action.ACCOUNT_MANAGE,
         Action.AUDIT_READ,
+        Action.NOTICE_MANAGE,
     }
 )
 

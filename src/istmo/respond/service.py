@@ -102,6 +102,18 @@ class Respond:
         with self._denials(principal), self._store.read() as connection:
             return self._readable(connection, principal, case_id)[1]
 
+    def case_for(
+        self, people: Iterable[Principal], case_id: str
+    ) -> tuple[CaseSummary | None, list[Principal]]:
+        """A case, and who of ``people`` may read it: for the part that tells people of changes."""
+        context = self._context()
+        with self._store.read() as connection:
+            found = records.summary(connection, case_id)
+        if found is None:
+            return None, []
+        resource = self._resource(found)
+        return found, [one for one in people if decide(one, Action.CASE_READ, resource, context)]
+
     def list_cases(
         self, principal: Principal, wanted: Filter | None = None, *, cursor: str = "", limit: int = 50
     ) -> Page:

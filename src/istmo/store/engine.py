@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,24 @@ class Transaction:
             self._depth -= 1
         say(f"RELEASE SAVEPOINT {name}")
 
+    def _complete(self, together: Mapping[str, tuple[Follows, ...]]) -> None:
+        """Let those who write with each change do so, each in a part that may fail alone."""
+        told = 0
+        while told < len(self._changes):  # what they write may tell of changes in turn
+            change = self._changes[told]
+            told += 1
+            for follows in together.get(change.topic, ()):
+                try:
+                    write = follows(change)
+                    if write is not None:
+                        with self.savepoint():
+                            write(self)
+                except DBAPIError:
+                    raise  # the disk, or the server: the whole write fails with it
+                except Exception:
+                    # What follows from a change must not undo it.
+                    log.exception("not_written_together", topic=change.topic, subject=change.subject)
+
     def _finish(self, changes: Changes) -> None:
         for action in self._after:
             try:
@@ -100,6 +118,10 @@ class Transaction:
                 log.exception("after_commit_failed")
         for change in self._changes:
             changes.publish(change)
+
+
+Follows = Callable[[Change], "Callable[[Transaction], None] | None"]
+"""What is to be written with a change; None for nothing."""
 
 
 class Store:
@@ -118,6 +140,7 @@ class Store:
             self.engine = self.reader = _postgresql_engine(url)
         for engine in {self.engine, self.reader}:
             event.listen(engine, "handle_error", _refuse_impossible)
+        self._together: dict[str, tuple[Follows, ...]] = {}
         self._turn = threading.RLock()
         self._writing = threading.local()
 
@@ -134,6 +157,14 @@ class Store:
                 )
             with connection.begin():
                 yield connection
+
+    def within(self, follows: Follows, *topics: str) -> None:
+        """Write what ``follows(change)`` gives inside the transaction that tells of a change of ``topics``.
+
+        For what must follow from a change even over a crash. It must be quick: the writer's turn is held.
+        """
+        for topic in topics:
+            self._together[topic] = (*self._together.get(topic, ()), follows)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -154,6 +185,7 @@ class Store:
                         )
                     transaction = Transaction(connection)
                     yield transaction
+                    transaction._complete(self._together)
             finally:
                 self._writing.now = False
         transaction._finish(self.changes)

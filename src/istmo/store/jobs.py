@@ -142,6 +142,33 @@ def dead_jobs(connection: Connection) -> list[Job]:
     return [_job(row) for row in rows]
 
 
+@dataclass(frozen=True)
+class JobCounts:
+    """How many jobs there are: due or waiting for their time, failed at least once and waiting, dead."""
+
+    waiting: int
+    failing: int
+    dead: int
+
+
+def count_jobs(connection: Connection) -> JobCounts:
+    """How much there is to do."""
+    asked = select(
+        jobs.c.state, (jobs.c.attempts > 0).label("failing"), func.count().label("number")
+    ).group_by(jobs.c.state, jobs.c.attempts > 0)
+    counts = {(row.state, bool(row.failing)): row.number for row in connection.execute(asked)}
+    dead = sum(number for (state, _), number in counts.items() if state == "dead")
+    return JobCounts(counts.get(("waiting", False), 0), counts.get(("waiting", True), 0), dead)
+
+
+def waiting_jobs(connection: Connection, limit: int) -> list[Job]:
+    """Jobs that are to run, the next due first."""
+    rows = connection.execute(
+        select(jobs).where(jobs.c.state == "waiting").order_by(jobs.c.due, jobs.c.id).limit(limit)
+    )
+    return [_job(row) for row in rows]
+
+
 def retry_job(tx: Transaction, job_id: int, now: datetime) -> bool:
     """Give a dead job a fresh set of attempts; False when there is no such job."""
     if not 0 < job_id < 1 << 63:  # people write any number; a database takes none that is longer
@@ -158,6 +185,8 @@ def retry_job(tx: Transaction, job_id: int, now: datetime) -> bool:
 
 def discard_job(tx: Transaction, job_id: int) -> bool:
     """Give up a dead job for good; False when there is no such job."""
+    if not 0 < job_id < 1 << 63:
+        return False
     done = tx.connection.execute(delete(jobs).where(jobs.c.id == job_id, jobs.c.state == "dead"))
     return done.rowcount == 1
 
@@ -201,6 +230,12 @@ class JobRunner:
         """``handler(payload)`` does jobs of this kind; an exception means: try again later."""
         self._handlers[kind] = handler
         self._wake_all()
+
+    @property
+    def running(self) -> frozenset[int]:
+        """Numbers of the jobs that run at this moment."""
+        with self._claims:
+            return frozenset(self._claimed)
 
     def run_due(self) -> int:
         """Run every job that is due now; the number that ran (well or not)."""

@@ -1,20 +1,19 @@
-"""People, sessions, API tokens and the audit trail, for programs.
+"""People, sessions and API tokens, for programs.
 
 They stand here and not in ``istmo.identity`` because routes speak through ``kit``, which is above it.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Annotated, Any, cast
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 import msgspec
 from litestar import Request, Response, delete, get, post
-from litestar.params import QueryParameter
 
 from istmo.clock import Clock
 from istmo.errors import InvalidInput, NotFound
-from istmo.identity.objects import Account, ApiToken, AuditLine
+from istmo.identity.objects import Account, ApiToken, OpenSession
 from istmo.identity.service import Identity
 from istmo.kit import csrf
 from istmo.kit.access import PEOPLE, PUBLIC
@@ -27,12 +26,14 @@ from istmo.web.bodies import SMALL_FORM
 from istmo.web.shapes import (
     AccountChanged,
     AccountList,
+    AccountListed,
     AccountMade,
     AccountShape,
-    AuditList,
-    AuditShape,
     Me,
     PasswordChanged,
+    SessionList,
+    SessionsEnded,
+    SessionShape,
     SignedIn,
     SignedOut,
     TokenList,
@@ -143,10 +144,35 @@ def change_password(
     return {"changed": True}
 
 
+@get("/api/v1/me/sessions", opt=PEOPLE, sync_to_thread=True, tags=["people"])
+def list_sessions(request: Request[Any, Any, Any], asker: Asker, identity: Identity) -> SessionList:
+    """One's own sessions, the last used first."""
+    token = request.cookies.get(faces_of(request).cookie(SESSION), "")
+    found = [_told_session(one) for one in identity.open_sessions(asker.principal, token)]
+    return {"items": found, "next": None, "total": len(found)}
+
+
+@delete("/api/v1/me/sessions", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
+def end_sessions(request: Request[Any, Any, Any], asker: Asker, identity: Identity) -> SessionsEnded:
+    """End every other session of one's own."""
+    token = request.cookies.get(faces_of(request).cookie(SESSION), "")
+    return {"ended": identity.end_sessions(asker.principal, but=token)}
+
+
+@delete(
+    "/api/v1/me/sessions/{session_id:str}", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"]
+)
+def end_session(asker: Asker, identity: Identity, session_id: str) -> SessionsEnded:
+    """End one of one's own sessions."""
+    identity.end_session(asker.principal, session_id)
+    return {"ended": 1}
+
+
 @get("/api/v1/accounts", opt=PEOPLE, sync_to_thread=True, tags=["people"])
 def list_accounts(asker: Asker, identity: Identity) -> AccountList:
     """Everybody who has an account."""
-    found = [told_account(one) for one in identity.accounts(asker.principal)]
+    standing = identity.standing(asker.principal)
+    found = [_listed(one, *standing.get(one.id, (None, None))) for one in identity.accounts(asker.principal)]
     return {"items": found, "next": None, "total": len(found)}
 
 
@@ -201,35 +227,6 @@ def revoke_token(asker: Asker, identity: Identity, token_id: str) -> TokenRevoke
     return {"revoked": token_id}
 
 
-@get("/api/v1/audit", opt=PEOPLE, sync_to_thread=True, tags=["people"])
-def audit_trail(
-    asker: Asker,
-    identity: Identity,
-    principal: str = "",
-    action: str = "",
-    outcome: str = "",
-    subject: str = "",
-    since: str = "",
-    until: str = "",
-    cursor: int | None = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
-) -> AuditList:
-    """The audit trail, newest first."""
-    found = identity.audit_trail(
-        asker.principal,
-        before=cursor,
-        limit=limit,
-        principal=principal,
-        action=action,
-        outcome=outcome,
-        subject=subject,
-        since=instants.parse(since) if since else None,
-        until=instants.parse(until) if until else None,
-    )
-    following = str(found[-1].id) if len(found) == limit else None
-    return {"items": [told_line(one) for one in found], "next": following, "total": None}
-
-
 def _name_of(identity: Identity, asker: Principal, account: str) -> str:
     """Accounts may be named by id; whoever may not list them has only their own."""
     if not account.startswith("account--"):
@@ -261,6 +258,25 @@ def told_account(account: Account) -> AccountShape:
     }
 
 
+def _listed(account: Account, seen: datetime | None, locked: datetime | None) -> AccountListed:
+    return {
+        **told_account(account),
+        "last_seen": instants.format(seen) if seen else None,
+        "locked_until": instants.format(locked) if locked else None,
+    }
+
+
+def _told_session(session: OpenSession) -> SessionShape:
+    return {
+        "id": session.id,
+        "created": instants.format(session.created),
+        "seen": instants.format(session.seen),
+        "expires": instants.format(session.expires),
+        "address": session.address,
+        "is_here": session.is_here,
+    }
+
+
 def told_token(token: ApiToken) -> TokenShape:
     """A token without its secret, for a program."""
     return {
@@ -275,21 +291,6 @@ def told_token(token: ApiToken) -> TokenShape:
     }
 
 
-def told_line(line: AuditLine) -> AuditShape:
-    """A line of the audit trail, for a program."""
-    return {
-        "id": line.id,
-        "at": instants.format(line.at),
-        "principal": line.principal,
-        "name": line.name,
-        "action": line.action,
-        "subject": line.subject,
-        "outcome": line.outcome,
-        "reasons": [{"code": one["code"], "params": one["params"]} for one in line.reasons],
-        "address": line.address,
-    }
-
-
 routes = [
     sign_in,
     sign_out,
@@ -301,5 +302,7 @@ routes = [
     list_tokens,
     create_token,
     revoke_token,
-    audit_trail,
+    list_sessions,
+    end_sessions,
+    end_session,
 ]

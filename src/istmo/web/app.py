@@ -26,6 +26,7 @@ from istmo.web import live, statics
 from istmo.web.admission import Door, check_access_declared
 from istmo.web.bodies import Asked
 from istmo.web.document import Document
+from istmo.web.examining import Examining
 from istmo.web.headers import header_hook
 from istmo.web.keeping import Keeping
 from istmo.web.pages import preferences, sign_in
@@ -53,6 +54,8 @@ SERVICES: Final = (
     "settings",
     "catalogue",
     "clock",
+    "jobs",
+    "notices",
 )
 """Parts of the node that a handler may ask for by name."""
 
@@ -73,7 +76,15 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
     """
     rooms = rooms or open_rooms()
     keeping = Keeping(node)
-    faces = Faces(node.catalogue, node.settings, node.clock, keeping.may, keeping.fingerprint, keeping.names)
+    faces = Faces(
+        node.catalogue,
+        node.settings,
+        node.clock,
+        keeping.may,
+        keeping.fingerprint,
+        keeping.names,
+        unread=keeping.unread,
+    )
     door = Door(faces, keeping.keepers())
     problems = Problems(faces, door.greet, keeping.record_denial)
     stopping = asyncio.Event()
@@ -93,6 +104,7 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
             "past": _given(node.detect.past),
             "taken_back": _given(keeping.taken_back),
             "neighbours": _given(node.neighbours),
+            "examining": _given(Examining(node)),
             "own_member": _given(node.ledger.member_id),
             **{name: _given(getattr(node, name)) for name in SERVICES},
         },

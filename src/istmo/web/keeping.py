@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import structlog
+
 from istmo.errors import IstmoError, NotFound
 from istmo.identity import audit
 from istmo.identity.strangers import Strangers
@@ -18,6 +20,8 @@ from istmo.web.admission import Keepers
 
 if TYPE_CHECKING:
     from istmo.node import Node
+
+log = structlog.get_logger(__name__)
 
 
 class Keeping:
@@ -43,6 +47,14 @@ class Keeping:
     def names(self) -> dict[str, str]:
         """What people call each member of the region, by id."""
         return dict(self._node.intel.names())
+
+    def unread(self, principal: Principal) -> int:
+        """How many notices somebody has not read; 0 where that cannot be told: no page fails over it."""
+        try:
+            return self._node.notices.unread(principal)
+        except Exception:
+            log.exception("unread_not_counted")
+            return 0
 
     def taken_back(self, principal: Principal, object: str) -> Retraction | None:
         """The retraction of an object, where there is one that the asker may read."""

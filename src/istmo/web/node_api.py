@@ -14,12 +14,21 @@ from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.model import instants
+from istmo.notices.service import Notices
 from istmo.policy.actions import Action
 from istmo.settings import Settings
 from istmo.store.engine import Store
-from istmo.store.jobs import Job, dead_jobs, retry_job
+from istmo.store.jobs import Job, JobRunner, count_jobs, dead_jobs, discard_job, retry_job, waiting_jobs
 from istmo.web.permitting import require
-from istmo.web.shapes import JobList, JobRetried, JobShape, NodeShape
+from istmo.web.shapes import (
+    JobDiscarded,
+    JobList,
+    JobQueue,
+    JobRetried,
+    JobShape,
+    NodeShape,
+    QueuedJob,
+)
 
 
 @get("/api/v1/node", opt=PEOPLE, sync_to_thread=True, tags=["node"])
@@ -74,12 +83,59 @@ def list_dead_jobs(asker: Asker, store: Store, federation: Federation) -> JobLis
 @post("/api/v1/jobs/{id:int}/retry", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["node"])
 def retry(id: int, asker: Asker, store: Store, federation: Federation, clock: Clock) -> JobRetried:
     """Give a job that gave up a fresh set of attempts."""
+    try_again(id, asker, store, federation, clock)
+    return {"id": id, "state": "waiting"}
+
+
+@post("/api/v1/jobs/{id:int}/discard", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["node"])
+def discard(id: int, asker: Asker, store: Store, federation: Federation, clock: Clock) -> JobDiscarded:
+    """Let go of a job that gave up: it is not done any more."""
+    give_up(id, asker, store, federation, clock)
+    return {"discarded": id}
+
+
+@get("/api/v1/jobs", opt=PEOPLE, sync_to_thread=True, tags=["node"])
+def list_jobs(
+    asker: Asker, store: Store, federation: Federation, jobs: JobRunner, notices: Notices
+) -> JobQueue:
+    """How much background work there is, and the first hundred that wait or run, the next due first."""
+    require(asker.principal, Action.JOB_MANAGE, federation.context())
+    running = jobs.running | notices.jobs.running
+    with store.read() as connection:
+        counts, found = count_jobs(connection), waiting_jobs(connection, 100)
+    items: list[QueuedJob] = [
+        {
+            **_job(one),
+            "state": "running" if one.id in running else "waiting",
+            "due": instants.format(one.due),
+        }
+        for one in found
+    ]
+    return {
+        "items": items,
+        "next": None,
+        "total": counts.waiting + counts.failing,
+        "failing": counts.failing,
+        "dead": counts.dead,
+    }
+
+
+def try_again(id: int, asker: Asker, store: Store, federation: Federation, clock: Clock) -> None:
+    """A fresh set of attempts for a job that gave up. Raises NotAllowed, NotFound("web.no_job")."""
     require(asker.principal, Action.JOB_MANAGE, federation.context())
     with store.write() as tx:
         if not retry_job(tx, id, clock.now()):
             raise NotFound("web.no_job", id=id)
         audit.record(tx, asker.principal, Action.JOB_MANAGE, str(id), audit.DONE, (), clock.now())
-    return {"id": id, "state": "waiting"}
+
+
+def give_up(id: int, asker: Asker, store: Store, federation: Federation, clock: Clock) -> None:
+    """The end of a job that gave up. Raises NotAllowed, NotFound("web.no_job")."""
+    require(asker.principal, Action.JOB_MANAGE, federation.context())
+    with store.write() as tx:
+        if not discard_job(tx, id):
+            raise NotFound("web.no_job", id=id)
+        audit.record(tx, asker.principal, Action.JOB_MANAGE, f"{id} discarded", audit.DONE, (), clock.now())
 
 
 def _job(job: Job) -> JobShape:
@@ -92,4 +148,4 @@ def _job(job: Job) -> JobShape:
     }
 
 
-routes = [node, list_dead_jobs, retry]
+routes = [node, list_dead_jobs, list_jobs, retry, discard]

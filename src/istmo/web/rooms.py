@@ -15,10 +15,23 @@ from istmo.federation import api as federation_api
 from istmo.federation import pages as federation_pages
 from istmo.intel import api as intel_api
 from istmo.intel import pages as intel_pages
+from istmo.notices import api as notice_api
+from istmo.notices import pages as notice_pages
 from istmo.respond import api as respond_api
 from istmo.respond import pages as respond_pages
-from istmo.web import account_api, detection_api, ledger_api, node_api
-from istmo.web.pages import search, situation
+from istmo.web import account_api, admin_api, audit_api, detection_api, ledger_api, node_api
+from istmo.web.pages import (
+    account_own,
+    admin_audit,
+    admin_doctor,
+    admin_jobs,
+    admin_node,
+    admin_notices,
+    admin_people,
+    admin_tokens,
+    search,
+    situation,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,8 @@ def open_rooms() -> Rooms:
     return Rooms(
         [
             *account_api.routes,
+            *audit_api.routes,
+            *admin_api.routes,
             *node_api.routes,
             *ledger_api.routes,
             *detection_api.routes,
@@ -43,6 +58,7 @@ def open_rooms() -> Rooms:
             *detect_api_warning.routes,
             *respond_api.routes,
             *federation_api.routes,
+            *notice_api.routes,
         ],
         [
             *situation.routes,
@@ -51,5 +67,14 @@ def open_rooms() -> Rooms:
             *intel_pages.routes,
             *respond_pages.routes,
             *federation_pages.routes,
+            *account_own.routes,
+            *admin_node.routes,
+            *admin_people.routes,
+            *admin_tokens.routes,
+            *admin_audit.routes,
+            *admin_jobs.routes,
+            *admin_doctor.routes,
+            *notice_pages.routes,
+            *admin_notices.routes,
         ],
     )

@@ -83,6 +83,79 @@ class JobRetried(TypedDict):
     state: str
 
 
+class JobDiscarded(TypedDict):
+    """The number of a job that is done no more."""
+
+    discarded: int
+
+
+class QueuedJob(JobShape):
+    """A job that is to run. ``state``: waiting, running."""
+
+    state: str
+    due: str
+
+
+class JobQueue(TypedDict):
+    """Background work: ``total`` are to run, of which ``failing`` have failed before; ``dead`` gave up."""
+
+    items: list[QueuedJob]
+    next: None
+    total: int
+    failing: int
+    dead: int
+
+
+class FindingShape(TypedDict):
+    """One thing that was looked at. ``state``: ok, warn, bad, late (not done within the time)."""
+
+    check: str
+    state: str
+    text: str
+
+
+class ExaminationShape(TypedDict):
+    """The last examination; ``at`` is None before the first. ``healthy``: nothing is broken."""
+
+    at: str | None
+    healthy: bool
+    checks: list[FindingShape]
+
+
+class RoleShape(TypedDict):
+    """What a role may do: actions, and the strictest marking that it reads."""
+
+    role: str
+    may: list[str]
+    reads: str
+
+
+class RoleList(TypedDict):
+    """Every role."""
+
+    items: list[RoleShape]
+    next: None
+    total: int
+
+
+class SettingShape(TypedDict):
+    """A setting as the file has it; one that may hold a secret only says whether it is set."""
+
+    table: str
+    name: str
+    value: str
+    is_usual: bool
+
+
+class SettingList(TypedDict):
+    """What the node was told at its start."""
+
+    file: str
+    items: list[SettingShape]
+    next: None
+    total: int
+
+
 class ErasedEntry(TypedDict):
     """What an erasure has left: the commitment, and the number of the record that tells of it."""
 
@@ -148,6 +221,13 @@ class AccountShape(TypedDict):
     last_sign_in: str | None
 
 
+class AccountListed(AccountShape):
+    """One of all accounts: when it was seen last, and until when it is locked out by failed sign-ins."""
+
+    last_seen: str | None
+    locked_until: str | None
+
+
 class AccountMade(AccountShape, total=False):
     """A new account; ``password`` where the node made it, told this once."""
 
@@ -163,9 +243,34 @@ class AccountChanged(AccountShape, total=False):
 class AccountList(TypedDict):
     """Everybody who has an account."""
 
-    items: list[AccountShape]
+    items: list[AccountListed]
     next: None
     total: int
+
+
+class SessionShape(TypedDict):
+    """One of one's own sessions. ``is_here``: the one that asks."""
+
+    id: str
+    created: str
+    seen: str
+    expires: str
+    address: str
+    is_here: bool
+
+
+class SessionList(TypedDict):
+    """One's own sessions, the last used first."""
+
+    items: list[SessionShape]
+    next: None
+    total: int
+
+
+class SessionsEnded(TypedDict):
+    """How many sessions ended."""
+
+    ended: int
 
 
 class TokenShape(TypedDict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -195,6 +196,12 @@ class Alerts(Asking):
         with self._store.read() as connection:
             found = alert_records.find_alert(connection, alert)
         return found is not None and self._can_read(principal, found)
+
+    def alert_for(self, people: Iterable[Principal], alert: str) -> tuple[Alert | None, list[Principal]]:
+        """An alert, and who of ``people`` may read it: for the part that tells people of new ones."""
+        with self._store.read() as connection:
+            found = alert_records.find_alert(connection, alert)
+        return found, [one for one in people if found is not None and self._can_read(one, found)]
 
     def alert_quote(self, principal: Principal, alert: str) -> AlertQuote:
         """An alert as a case quotes it. Raises NotFound as ``read_alert`` does."""

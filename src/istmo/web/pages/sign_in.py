@@ -7,14 +7,16 @@ from typing import Any
 from litestar import Request, Response, get, post
 
 from istmo.errors import IstmoError
+from istmo.identity.objects import Account
 from istmo.identity.service import Identity
 from istmo.kit.access import PUBLIC
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form, Sent, one
 from istmo.kit.pages import back_to, faces_of, local_path, page, told
 from istmo.policy.principals import Anonymous
-from istmo.web.admission import SESSION
+from istmo.web.admission import LANGUAGE, SESSION, ZONE
 from istmo.web.bodies import SMALL_FORM
+from istmo.web.pages.preferences import YEAR
 
 
 @get("/sign-in", opt=PUBLIC, sync_to_thread=True)
@@ -44,7 +46,16 @@ def sign_in(request: Request[Any, Any, Any], data: Sent, asker: Asker, identity:
         return page(request, "web/sign_in.html", form=form, status=error.status)
     answer = back_to(request, following)
     answer.set_cookie(faces_of(request).bake(SESSION, session.token, lax=True))
+    _speak_as_usual(request, answer, session.account)
     return answer
+
+
+def _speak_as_usual(request: Request[Any, Any, Any], answer: Response[Any], account: Account) -> None:
+    """In a browser that was told nothing: the language and the zone that this person chose elsewhere."""
+    faces = faces_of(request)
+    for name, value in ((LANGUAGE, account.language), (ZONE, account.zone)):
+        if value and faces.cookie(name) not in request.cookies:
+            answer.set_cookie(faces.bake(name, value, seconds=YEAR, lax=True))
 
 
 @post("/sign-out", opt=PUBLIC, sync_to_thread=True, request_max_body_size=SMALL_FORM)

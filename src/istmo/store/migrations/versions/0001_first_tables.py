@@ -26,6 +26,8 @@ def upgrade() -> None:
         sa.Column("is_disabled", sa.Boolean(), nullable=False),
         sa.Column("created", istmo.store.columns.Instant(), nullable=False),
         sa.Column("last_sign_in", istmo.store.columns.Instant(), nullable=True),
+        sa.Column("language", sa.String(length=8), server_default="", nullable=False),
+        sa.Column("zone", sa.String(length=64), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
         sa.UniqueConstraint("folded", name=op.f("uq_accounts_folded")),
     )
@@ -182,6 +184,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
     )
     with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.create_index("ix_audit_action", ["action", "id"], unique=False)
+        batch_op.create_index("ix_audit_name", ["name", "id"], unique=False)
         batch_op.create_index("ix_audit_outcome", ["outcome", "id"], unique=False)
         batch_op.create_index("ix_audit_principal", ["principal", "id"], unique=False)
 
@@ -646,6 +650,80 @@ def upgrade() -> None:
         batch_op.create_index("ix_log_entries_type_position", ["type", "position"], unique=False)
 
     op.create_table(
+        "notice_causes",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("person", sa.String(length=64), nullable=False),
+        sa.Column("at", istmo.store.columns.Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notice_causes")),
+        sa.UniqueConstraint("kind", "subject", "person", name=op.f("uq_notice_causes_kind_subject_person")),
+    )
+    op.create_table(
+        "notice_letters",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("way", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("level", sa.String(length=16), nullable=False),
+        sa.Column("at", istmo.store.columns.Instant(), nullable=False),
+        sa.Column("batch", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notice_letters")),
+    )
+    with op.batch_alter_table("notice_letters", schema=None) as batch_op:
+        batch_op.create_index("ix_notice_letters_way_batch", ["way", "batch", "id"], unique=False)
+
+    op.create_table(
+        "notice_troubles",
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("since", istmo.store.columns.Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "subject", name=op.f("pk_notice_troubles")),
+    )
+    op.create_table(
+        "notice_ways",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("account", sa.String(length=64), nullable=False),
+        sa.Column("notifier", sa.String(length=32), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("kinds", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("level", sa.String(length=16), nullable=False),
+        sa.Column("quiet", sa.String(length=16), nullable=False),
+        sa.Column("wakes", sa.Boolean(), nullable=False),
+        sa.Column("every", sa.Integer(), nullable=False),
+        sa.Column("nonce", sa.String(length=64), nullable=False),
+        sa.Column("is_on", sa.Boolean(), nullable=False),
+        sa.Column("created", istmo.store.columns.Instant(), nullable=False),
+        sa.Column("sent", istmo.store.columns.Instant(), nullable=True),
+        sa.Column("tried", istmo.store.columns.Instant(), nullable=True),
+        sa.Column("problem", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notice_ways")),
+    )
+    with op.batch_alter_table("notice_ways", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_notice_ways_account"), ["account"], unique=False)
+
+    op.create_table(
+        "notices",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("account", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("at", istmo.store.columns.Instant(), nullable=False),
+        sa.Column("read", istmo.store.columns.Instant(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notices")),
+    )
+    with op.batch_alter_table("notices", schema=None) as batch_op:
+        batch_op.create_index("ix_notices_account_id", ["account", "id"], unique=False)
+        batch_op.create_index("ix_notices_account_read", ["account", "read", "id"], unique=False)
+
+    op.create_table(
         "peer_cursors",
         sa.Column("member", sa.String(length=64), nullable=False),
         sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -851,12 +929,15 @@ def upgrade() -> None:
     op.create_table(
         "sessions",
         sa.Column("token_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("account", sa.String(length=64), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
         sa.Column("created", istmo.store.columns.Instant(), nullable=False),
         sa.Column("seen", istmo.store.columns.Instant(), nullable=False),
         sa.Column("expires", istmo.store.columns.Instant(), nullable=False),
         sa.ForeignKeyConstraint(["account"], ["accounts.id"], name=op.f("fk_sessions_account_accounts")),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_sessions")),
+        sa.UniqueConstraint("id", name=op.f("uq_sessions_id")),
     )
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_sessions_account"), ["account"], unique=False)

@@ -1,0 +1,129 @@
+"""Who is told of what in the console: what they may know of and asked for, once, and nobody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from istmo.detect.objects import Level
+from istmo.errors import InvalidInput, NotAllowed
+from istmo.model.markings import Tlp
+from istmo.notices import records
+from istmo.notices.objects import Kind
+from istmo.policy.principals import Operator
+
+from .conftest import Telling
+
+
+def test_a_grave_alert_is_told_once_to_those_who_may_read_it(telling: Telling) -> None:
+    telling.alert("Balizas", tlp=Tlp.AMBER_STRICT)
+    telling.run()
+    telling.run()
+    assert telling.unread("ana") == telling.unread("rosa") == ["Balizas · SRV-1"]
+    assert telling.unread("olga") == [], "an observer reads no AMBER+STRICT"
+    telling.alert("Poca cosa", Level.MEDIUM)
+    telling.run()
+    assert telling.unread("ana") == ["Balizas · SRV-1"]
+
+
+def test_what_one_may_know_of_no_longer_is_not_told_either(telling: Telling) -> None:
+    telling.alert("Balizas", tlp=Tlp.RED)
+    telling.run()
+    assert telling.unread("rosa") == ["Balizas · SRV-1"]
+    telling.node.identity.change_role(Operator(), "rosa", "observer")
+    assert telling.unread("rosa") == ["?"]
+
+
+def test_one_chooses_what_one_is_told_of(telling: Telling) -> None:
+    ana = telling.person("ana")
+    telling.node.notices.set_console_plan(ana, ["alert"], "low")
+    telling.alert("Poca cosa", Level.LOW)
+    telling.node.respond.open_case(Operator(), "Un caso", severity="high")
+    telling.run()
+    assert telling.unread("ana") == ["Poca cosa · SRV-1"]
+    assert telling.unread("rosa") == ["Un caso"]
+    telling.node.notices.set_console_plan(ana, [], "low")
+    telling.alert("Otra")
+    telling.run()
+    assert len(telling.unread("ana")) == 1
+
+
+def test_an_alert_that_is_given_to_somebody_is_told_to_them_alone(telling: Telling) -> None:
+    ana = telling.person("ana")
+    alert = telling.alert("Poca cosa", Level.LOW)
+    with telling.node.store.write() as tx:
+        tx.notify("alert", alert, action="assigned", assignee=f"person:{ana.id}")
+    telling.run()
+    assert telling.unread("ana") == ["Poca cosa · SRV-1"] and telling.unread("rosa") == []
+
+
+def test_reading_counts_down_and_touches_nobody_else_s(telling: Telling) -> None:
+    for number in range(3):
+        telling.alert(f"n{number}")
+    telling.run()
+    notices, ana, rosa = telling.node.notices, telling.person("ana"), telling.person("rosa")
+    newest = notices.list_notices(ana)[0].notice.id
+    theirs = notices.list_notices(rosa)[0].notice.id
+    assert notices.mark_read(ana, id=theirs) == 0
+    assert notices.mark_read(ana, id=newest) == 1 and notices.unread(ana) == 2
+    assert notices.mark_read(ana, upto=newest) == 2 and notices.unread(ana) == 0
+    assert notices.unread(rosa) == 3
+    with pytest.raises(NotAllowed):
+        notices.list_notices(Operator())
+
+
+def test_a_trouble_that_lasts_is_told_once_and_again_when_it_comes_back(telling: Telling) -> None:
+    found: list[tuple[Kind, str]] = [(Kind.DISK, "disk")]
+    watching = telling.node.notices.watching
+    watching._troubles = lambda now: list(found)
+    for _ in range(3):
+        watching.look()
+    telling.run()
+    assert telling.unread("raiz") == ["cli.doctor.disk"] and telling.unread("ana") == []
+    found.clear()
+    watching.look()
+    found.append((Kind.DISK, "disk"))
+    watching.look()
+    telling.run()
+    assert len(telling.unread("raiz")) == 2
+
+
+def test_a_peer_out_of_contact_is_told_after_its_time(telling: Telling) -> None:
+    look = telling.node.notices.watching.look
+    look()
+    telling.run()
+    assert telling.unread("rosa") == []
+    telling.clock.advance(16 * 60)
+    look()
+    telling.run()
+    assert telling.unread("rosa") == ["CSIRT Guatemala"]
+
+
+def test_a_write_that_is_undone_tells_nothing(telling: Telling) -> None:
+    with pytest.raises(RuntimeError), telling.node.store.write() as tx:
+        tx.notify("alert", "x", action="new", detector="sigma")
+        raise RuntimeError
+    with telling.node.store.read() as connection:
+        assert records.first_causes(connection, 10) == []
+
+
+def test_what_follows_from_a_change_never_undoes_it(
+    telling: Telling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(telling.node.notices.telling, "keep", broken)
+    alert = telling.alert()
+    assert telling.node.detect.read_alert(telling.person("ana"), alert).alert.id == alert
+
+
+def test_only_an_administrator_decides_what_leaves(telling: Telling) -> None:
+    from istmo.notices.objects import Plan
+
+    for name in ("ana", "rosa", "olga"):
+        with pytest.raises(NotAllowed):
+            telling.node.notices.add_way(
+                telling.person(name), name, Plan(frozenset({Kind.ALERT}), address="https://x.example")
+            )
+    with pytest.raises(InvalidInput, match="no_notifier"):
+        telling.way(notifier="paloma", address="x")
