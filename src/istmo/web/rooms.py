@@ -18,7 +18,7 @@ from istmo.intel import pages as intel_pages
 from istmo.respond import api as respond_api
 from istmo.respond import pages as respond_pages
 from istmo.web import account_api, detection_api, ledger_api, node_api
-from istmo.web.pages import search, situation
+from istmo.web.pages import glossary, search, situation
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def open_rooms() -> Rooms:
             *detect_api_warning.routes,
             *respond_api.routes,
             *federation_api.routes,
+            *glossary.api_routes,
         ],
         [
             *situation.routes,
@@ -51,5 +52,6 @@ def open_rooms() -> Rooms:
             *intel_pages.routes,
             *respond_pages.routes,
             *federation_pages.routes,
+            *glossary.routes,
         ],
     )
