@@ -225,6 +225,7 @@ _BUNDLE = _only(b"{}", b'{"type":"bundle","objects":[]}')
 _RETRACTS = _only({"reason": "error", "note": "prueba"}, {"reason": SECRET_WORD})
 _STATUSES = _only({"status": "acknowledged", "note": ""}, {"status": SECRET_WORD})
 
+_EXCEPTIONS = _only({"name": "", "field": SECRET_WORD, "values": [SECRET_WORD], "reason": ""})
 _hunts = _only({"name": "x", "text": SECRET_WORD, "version": 9}, {"name": "x", "text": "x"})
 
 _HUNTED_RULE = f"detection: {{s: [{SECRET_WORD}], condition: s}}\n"
@@ -259,7 +260,11 @@ BODIES: dict[str, object] = {
     "/api/v1/peers/region": _only({"name": SECRET_WORD}),
     "/api/v1/peers/{member}/confirm": _only({"fingerprint": "0" * 64}),
     "/api/v1/rules/import": _only(b"title: [", b""),
+    "/api/v1/rules/switch": _only({"enabled": True, "q": SECRET_WORD, "expected": 7}),
+    "/api/v1/rules/switch/undo": _only({"enabled": True, "at": "2026-03-02T09:00:00.000000Z"}),
     "/api/v1/rules/{rule_id}": _only({"enabled": True}),
+    "/api/v1/rules/{rule_id}/exceptions": _EXCEPTIONS,
+    "/api/v1/rules/{rule_id}/exceptions/try": _EXCEPTIONS,
     "/api/v1/session": _sign_ins,
     "/api/v1/sources": _only({"name": SECRET_WORD}, {"name": ""}),
     "/api/v1/sources/{source_id}/kept": _only({"keep_days": 90}, {"keep_days": -1}),
@@ -289,7 +294,12 @@ BODIES: dict[str, object] = {
     "/preferences": _only({"language": "en", "next": f"/objects?q={SECRET_WORD}"}),
     "/publish": _only({"sent": "AAAA", "tlp": "TLP:AMBER"}),
     "/publish/preview": _only({"what": "stix", "stix": "{}", "tlp": "TLP:AMBER"}),
+    "/rules/import": _only({"text": "title: ["}),
+    "/rules/switch": _only({"q": SECRET_WORD, "to": "off", "expected": "7"}),
+    "/rules/switch/undo": _only({"at": "2026-03-02T09:00:00.000000Z", "enabled": "on"}),
+    "/rules/{id}/exception": _only({"field": SECRET_WORD, "values": "x", "name": "", "reason": ""}),
     "/rules/{id}/switch": _only({"enabled": "on"}),
+    "/rules/{id}/undo": _only({"enabled": "on"}),
     "/sign-in": _sign_ins,
     "/sign-out": _only({}),
     "/sources": _only({"name": SECRET_WORD}, {"name": ""}),

@@ -9,7 +9,7 @@ from litestar import delete, get, post, put
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from istmo.detect import api_hunt, api_saved_hunts, api_source, api_sql
+from istmo.detect import api_hunt, api_rule_work, api_saved_hunts, api_source, api_sql
 from istmo.detect.answers import (
     alert_json,
     count_told,
@@ -26,7 +26,6 @@ from istmo.detect.shapes import (
     AlertList,
     AlertShape,
     CountShape,
-    RuleList,
     RuleRead,
     RuleShape,
     RulesImported,
@@ -142,34 +141,6 @@ def import_rules(body: bytes, asker: Asker, detect: Detect, catalogue: Catalogue
     }
 
 
-@get("/api/v1/rules", opt=PEOPLE, sync_to_thread=True)
-def list_rules(
-    asker: Asker,
-    detect: Detect,
-    catalogue: Catalogue,
-    q: str = "",
-    level: str = "",
-    kind: str = "",
-    enabled: bool | None = None,
-    slow: bool = False,
-    cursor: str = "",
-    limit: int = 50,
-) -> RuleList:
-    """Rules, correlations and filters (``kind``) by title; ``slow``: those alone that were found to be."""
-    page = detect.list_rules(
-        asker.principal,
-        query=q,
-        level=level,
-        kind=kind,
-        is_enabled=enabled,
-        is_slow=slow,
-        cursor=cursor,
-        limit=limit,
-    )
-    items = [rule_json(one, asker, catalogue) for one in page.items]
-    return {"items": items, "next": page.next, "total": page.total}
-
-
 @get("/api/v1/rules/{rule_id:str}", opt=PEOPLE, sync_to_thread=True)
 def show_rule(rule_id: str, asker: Asker, detect: Detect, catalogue: Catalogue) -> RuleRead:
     """One rule with its text."""
@@ -275,13 +246,13 @@ def count_events(
 routes = [
     *api_source.routes,
     *api_hunt.routes,
+    *api_rule_work.routes,
     *api_saved_hunts.routes,
     *api_sql.routes,
     list_alerts,
     show_alert,
     set_alert_status,
     import_rules,
-    list_rules,
     show_rule,
     set_rule,
     list_value_lists,

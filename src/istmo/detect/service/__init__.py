@@ -19,7 +19,7 @@ from istmo.detect.records import positions
 from istmo.detect.records import sources as source_records
 from istmo.detect.service.overview import Overview
 from istmo.detect.service.retention import Retention
-from istmo.detect.service.rules import Rules
+from istmo.detect.service.rule_work import RuleWork
 from istmo.detect.service.saved_hunts import SavedHunts
 from istmo.detect.service.sources import Sources
 from istmo.detect.service.sql import Statements
@@ -58,7 +58,7 @@ class Detection:
     """Its values that stand on warning lists, with the lists' names."""
 
 
-class Detect(Overview, Rules, ValueLists, WarningLists, Sources, Retention, SavedHunts, Statements):
+class Detect(Overview, RuleWork, ValueLists, WarningLists, Sources, Retention, SavedHunts, Statements):
     """The watching room of one node. Thread-safe; one instance a node."""
 
     def __init__(
