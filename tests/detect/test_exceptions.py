@@ -57,7 +57,11 @@ def test_a_value_leaves_out_itself_and_no_other(value: str, other: str) -> None:
     text = f"{TEXT}\n---\n{write_filter(a_rule(), exception)}"
     (kept,) = exception.values
     assert matched(text, {"User": kept}) == []
-    if other.casefold() != kept.casefold() and other.lower() != kept.lower() and other.upper() != kept.upper():
+    if (
+        other.casefold() != kept.casefold()
+        and other.lower() != kept.lower()
+        and other.upper() != kept.upper()
+    ):
         assert matched(text, {"User": other}) == [a_rule().id]
 
 
@@ -87,7 +91,9 @@ def test_any_of_several_values_is_enough_and_other_rules_are_not_concerned() -> 
 @pytest.mark.parametrize("text", [TEXT, "# a rule\n" + TEXT.replace("id: 5f5d", "id:   5f5d")])
 def test_a_rule_stands_beside_itself_with_the_exception(text: str) -> None:
     before = dataclasses.replace(
-        a_rule(write_filter(a_rule(), an_exception("equals", "root"), id="11111111-1111-4111-8111-111111111111")),
+        a_rule(
+            write_filter(a_rule(), an_exception("equals", "root"), id="11111111-1111-4111-8111-111111111111")
+        ),
         kind="filter",
     )
     both, twin = side_by_side(a_rule(text), [before], an_exception("equals", "ana"))

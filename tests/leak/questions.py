@@ -75,7 +75,7 @@ QUERIES: dict[str, tuple[dict[str, str], ...]] = {
     "/alerts": (*FILTERS, {"status": "acknowledged"}, {"host": SECRET_WORD}),
     "/api/v1/cases": (*FILTERS, {"status": "open"}, {"severity": "high"}, {"disputed": "true"}),
     "/cases": (*FILTERS, {"status": "open"}),
-    "/api/v1/rules": (*FILTERS, {"level": "high"}, {"enabled": "true"}),
+    "/api/v1/rules": (*FILTERS, {"level": "high"}, {"enabled": "true"}, {"hits": "true"}),
     "/api/v1/hunts": ({}, {"q": SECRET_WORD}, {"failing": "true"}),
     "/hunts": ({}, {"copy": SECRET_WORD}),
     "/api/v1/audit": (*FILTERS, {"subject": SECRET_WORD}, {"outcome": "denied"}),
@@ -90,6 +90,9 @@ QUERIES: dict[str, tuple[dict[str, str], ...]] = {
     "/api/v1/objects/{object_id}/detection": ({"wait": MOMENT}, {"until": "off", "wait": MOMENT}),
     "/api/v1/objects/{object_id}/alerts": ({"wait": MOMENT},),
     "/sign-in": ({}, {"next": "/objects"}),
+    "/api/v1/warning-lists/find": ({"value": SECRET_WORD}, {"value": "192.0.2.1"}),
+    "/warning-lists": ({}, {"value": SECRET_WORD}),
+    "/rules": (*FILTERS, {"hits": "yes"}, {"tag": SECRET_WORD}, {"author": SECRET_WORD}),
 }  # fmt: skip
 """What is asked after the question mark, by path. A path that is not here is asked bare."""
 
@@ -269,8 +272,11 @@ BODIES: dict[str, object] = {
     "/api/v1/sources": _only({"name": SECRET_WORD}, {"name": ""}),
     "/api/v1/sources/{source_id}/kept": _only({"keep_days": 90}, {"keep_days": -1}),
     "/api/v1/sources/{source_id}": _only({"networks": ["10.66.0.0/16"]}, {"form": SECRET_WORD}),
+    "/api/v1/sources/{source_id}/pause": _only({"paused": True}),
+    "/api/v1/sources/{source_id}/token": _only({}),
     "/api/v1/value-lists/{name}": _only({"values": []}),
     "/api/v1/warning-lists/reserved": _only({}),
+    "/api/v1/warning-lists/switch": _only({"name": SECRET_WORD, "enabled": False}),
     "/api/v1/warning-lists": _only({"name": "", "type": "cidr", "list": ["x"]}, b"[]"),
     "/api/v1/tokens": _only(
         {"name": "x", "scopes": ["read"], "account": SECRET_WORD}, {"name": "", "scopes": []}
@@ -303,9 +309,18 @@ BODIES: dict[str, object] = {
     "/sign-in": _sign_ins,
     "/sign-out": _only({}),
     "/sources": _only({"name": SECRET_WORD}, {"name": ""}),
+    "/sources/{id}/pause": _only({"paused": "on"}),
     "/sources/{id}/revoke": _only({}),
+    "/sources/{id}/token": _only({}),
+    "/sources/{id}/undo": _only({"paused": "off"}),
     "/sources/{id}/settings": _only({"networks": "10.66.0.0/16"}, {"form": SECRET_WORD}),
     "/value-lists": _only({"name": SECRET_WORD, "values": ""}),
     "/value-lists/delete": _only({"name": SECRET_WORD}),
+    "/value-lists/undo": _only({"name": SECRET_WORD, "values": ""}),
+    "/warning-lists": _only({"text": "{"}),
+    "/warning-lists/delete": _only({"name": SECRET_WORD}),
+    "/warning-lists/reserved": _only({}),
+    "/warning-lists/switch": _only({"name": SECRET_WORD, "enabled": "off"}),
+    "/warning-lists/undo": _only({"name": SECRET_WORD, "enabled": "off"}),
 }  # fmt: skip
 """What is sent to a route that takes a body. None of it succeeds in making something with a random id."""

@@ -79,7 +79,7 @@ def list_rules(
     limit: int = 50,
 ) -> RuleList:
     """Rules, correlations and filters (``kind``) by title; ``logsource``: a product, category or service;
-    ``slow``: those alone that were found to be; ``hits``: with matches in the last thirty days, or without."""
+    ``slow``: those alone that were found to be; ``hits``: with matches in the last thirty days, or none."""
     now = clock.now()
     wanted = rule_filter(
         now,

@@ -1,4 +1,4 @@
-"""The nouns of working on rules: what a list is narrowed to, how often a rule hit, an exception and its trial."""
+"""The nouns of working on rules: what a list is narrowed to, an exception and its trial."""
 
 from __future__ import annotations
 

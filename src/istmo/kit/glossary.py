@@ -1,7 +1,8 @@
 """The glossary: each word that istmo uses, said once for page and document.
 
 The words are in the catalogue (``glossary.term.<id>``, ``glossary.means.<id>``).
-``python -m istmo.kit.glossary`` writes ``docs/glosario.md`` and ``docs/glossary.md`` anew; a test says when they are behind.
+``python -m istmo.kit.glossary`` writes ``docs/glosario.md`` and ``docs/glossary.md`` anew; a
+test says when they are behind.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Detection in the console: alerts, working on one, rules, value lists, sources, saved hunts."""
+"""Detection in the console: alerts, working on one, rules, lists, sources, saved hunts."""
 
 from istmo.detect.pages import (
     alert_read,
@@ -10,6 +10,7 @@ from istmo.detect.pages import (
     source_read,
     source_work,
     value_lists,
+    warning_lists,
 )
 
 routes = [
@@ -18,6 +19,7 @@ routes = [
     *rule_read.routes,
     *rule_work.routes,
     *value_lists.routes,
+    *warning_lists.routes,
     *source_read.routes,
     *source_work.routes,
     *hunt_read.routes,

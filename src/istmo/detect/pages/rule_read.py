@@ -1,4 +1,4 @@
-"""The rules, correlations and filters of this node; one of them, its hits, and what it finds in stored events."""
+"""The rules of this node; one of them, its hits, and what it finds in stored events."""
 
 from __future__ import annotations
 

@@ -99,6 +99,18 @@ class Detect(Overview, RuleWork, ValueLists, WarningLists, Sources, Retention, S
         self._link.wait_sources(_TOLD_SECONDS)
         return found
 
+    def rotate_source(self, principal: Principal, source: str) -> tuple[Source, str]:
+        """``Sources.rotate_source``; when it answers, the intake opens to the new secret alone."""
+        made = super().rotate_source(principal, source)
+        self._link.wait_sources(_TOLD_SECONDS)
+        return made
+
+    def pause_source(self, principal: Principal, source: str, is_paused: bool) -> Source:
+        """``Sources.pause_source``; when it answers, the intake goes by it."""
+        found = super().pause_source(principal, source, is_paused)
+        self._link.wait_sources(_TOLD_SECONDS)
+        return found
+
     def revoke_source(self, principal: Principal, source: str) -> None:
         """``Sources.revoke_source``; when it answers, the intake is closed to the source."""
         super().revoke_source(principal, source)

@@ -663,6 +663,7 @@ def upgrade() -> None:
         sa.Column("first_event", istmo.store.columns.Instant(), nullable=True),
         sa.Column("lag", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("silence", sa.String(length=64), nullable=True),
+        sa.Column("paused", istmo.store.columns.Instant(), nullable=True),
         sa.PrimaryKeyConstraint("row", name=op.f("pk_sources")),
         sa.UniqueConstraint("digest", name=op.f("uq_sources_digest")),
         sa.UniqueConstraint("id", name=op.f("uq_sources_id")),
@@ -689,6 +690,7 @@ def upgrade() -> None:
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.Column("changed", istmo.store.columns.Instant(), nullable=False),
         sa.Column("changed_by", sa.String(length=96), nullable=False),
+        sa.Column("enabled", sa.Boolean(), server_default=sa.text("1"), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_warning_lists")),
     )
     op.create_table(
