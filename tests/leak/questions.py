@@ -73,8 +73,12 @@ QUERIES: dict[str, tuple[dict[str, str], ...]] = {
         *FILTERS, {"status": "acknowledged"}, {"level": "high"}, {"host": SECRET_WORD}, {"detector": "sigma"},
     ),
     "/alerts": (*FILTERS, {"status": "acknowledged"}, {"host": SECRET_WORD}),
-    "/api/v1/cases": (*FILTERS, {"status": "open"}, {"severity": "high"}, {"disputed": "true"}),
-    "/cases": (*FILTERS, {"status": "open"}),
+    "/api/v1/cases": (
+        *FILTERS, {"status": "open"}, {"severity": "high"}, {"disputed": "true"}, {"owner": NOBODY},
+        {"member": NOBODY}, {"mine": "true"},
+    ),
+    "/cases": (*FILTERS, {"status": "open"}, {"owner": NOBODY}, {"member": NOBODY}, {"since": "2020-01-01"}),
+    "/cases/{id}/add": ({}, {"q": SECRET_WORD}, {"kind": "object", "q": SECRET_WORD}),
     "/api/v1/rules": (*FILTERS, {"level": "high"}, {"enabled": "true"}, {"hits": "true"}),
     "/api/v1/hunts": ({}, {"q": SECRET_WORD}, {"failing": "true"}),
     "/hunts": ({}, {"copy": SECRET_WORD}),
@@ -228,6 +232,7 @@ _BUNDLE = _only(b"{}", b'{"type":"bundle","objects":[]}')
 _RETRACTS = _only({"reason": "error", "note": "prueba"}, {"reason": SECRET_WORD})
 _STATUSES = _only({"status": "acknowledged", "note": ""}, {"status": SECRET_WORD})
 
+_STATES = _only({"status": "closed", "severity": "low", "owner": SECRET_WORD, "version": SECRET_WORD})
 _EXCEPTIONS = _only({"name": "", "field": SECRET_WORD, "values": [SECRET_WORD], "reason": ""})
 _hunts = _only({"name": "x", "text": SECRET_WORD, "version": 9}, {"name": "x", "text": "x"})
 
@@ -244,6 +249,7 @@ BODIES: dict[str, object] = {
     "/api/v1/cases": _new_cases,
     "/api/v1/cases/{case_id}/entries": _entries,
     "/api/v1/cases/{case_id}/share": _SHARES,
+    "/api/v1/cases/{case_id}/state": _STATES,
     "/api/v1/events/hunt": _only(b"title: [", HUNTED),
     "/api/v1/events/sql": _only(b"SELECT", b"SELECT * FROM events", SELECTED),
     "/api/v1/hunts": _only({"name": SECRET_WORD, "text": "("}, {"name": "", "text": SECRET_WORD}),
@@ -284,6 +290,8 @@ BODIES: dict[str, object] = {
     "/cases": _new_cases,
     "/cases/{id}/entries": _entries_by_form,
     "/cases/{id}/share": _SHARES,
+    "/cases/{id}/state": _STATES,
+    "/cases/{id}/undo": _STATES,
     "/federation/v1/acks": _acks,
     "/federation/v1/frames": _only(b"no frame", b""),
     "/federation/v1/join": _only(b"{}", b"no statement", b""),

@@ -69,7 +69,7 @@ def test_sources_are_found_by_state_and_words(
 def test_what_came_in_the_last_hour_is_drawn_and_told(whole: tuple[Site, Scene]) -> None:
     site, scene = whole
     client = enter(site, "ana")
-    assert '<svg class="spark"' in client.get("/sources").text
+    assert '<svg class="sparkline"' in client.get("/sources").text
     assert "9000 eventos" in client.get(f"/sources/{scene.source}").text
     told = client.get(f"/api/v1/sources/{scene.source}").json()["last_hour"]["minutes"]
     assert (len(told), sum(told)) == (60, 9_000)

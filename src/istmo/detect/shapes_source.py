@@ -48,7 +48,7 @@ class SourceShape(TypedDict):
 
     ``state``: sending, waiting (nothing came yet), silent, paused, expired, revoked. ``doubled`` were known
     by their names, ``unreadable`` are kept as mere text. ``rate``: events a second over the last minute;
-    ``lag``: seconds from when events happened to their receipt. ``silence``: the alert about it, while it lasts.
+    ``lag``: seconds from when events happened to their receipt. ``silence``: the alert about it, if it lasts.
     """
 
     id: str

@@ -21,6 +21,6 @@ def spark(counts: Sequence[int], *, title: str) -> Markup:
         if count and (height := max(1.0, _HEIGHT * count / highest))
     )
     return Markup(
-        '<svg class="spark" role="img" width="{}" height="{}" viewBox="0 0 {} {}" '
+        '<svg class="sparkline" role="img" width="{}" height="{}" viewBox="0 0 {} {}" '
         'xmlns="http://www.w3.org/2000/svg"><title>{}</title>{}</svg>'
     ).format(width, _HEIGHT, width, _HEIGHT, title, bars)

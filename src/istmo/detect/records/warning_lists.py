@@ -19,7 +19,6 @@ from sqlalchemy import (
     delete,
     insert,
     select,
-    true,
     update,
 )
 
@@ -43,7 +42,7 @@ warning_lists = Table(
     Column("data", LargeBinary, nullable=False),
     Column("changed", Instant, nullable=False),
     Column("changed_by", String(96), nullable=False),
-    Column("enabled", Boolean, nullable=False, server_default=true()),
+    Column("enabled", Boolean, nullable=False),
 )
 _SHOWN: Final = [column for column in warning_lists.c if column.name not in ("key", "data")]
 

@@ -188,6 +188,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cases")),
     )
     with op.batch_alter_table("cases", schema=None) as batch_op:
+        batch_op.create_index("ix_cases_status_updated", ["status", "updated", "id"], unique=False)
         batch_op.create_index("ix_cases_updated_id", ["updated", "id"], unique=False)
 
     op.create_table(
@@ -690,7 +691,7 @@ def upgrade() -> None:
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.Column("changed", istmo.store.columns.Instant(), nullable=False),
         sa.Column("changed_by", sa.String(length=96), nullable=False),
-        sa.Column("enabled", sa.Boolean(), server_default=sa.text("1"), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_warning_lists")),
     )
     op.create_table(
