@@ -50,6 +50,8 @@ class Entry:
     key: str
     jump: str
     action: Action
+    also: tuple[str, ...] = ()
+    """Other addresses that belong to this place."""
 
 
 NAVIGATION: Final = (
@@ -58,7 +60,7 @@ NAVIGATION: Final = (
     Entry("/cases", "kit.nav.cases", "c", Action.CASE_READ),
     Entry("/objects", "kit.nav.objects", "o", Action.OBJECT_READ),
     Entry("/publish", "kit.nav.publish", "p", Action.OBJECT_PUBLISH),
-    Entry("/rules", "kit.nav.rules", "s", Action.RULE_READ),
+    Entry("/rules", "kit.nav.rules", "s", Action.RULE_READ, ("/value-lists", "/warning-lists")),
     Entry("/hunts", "kit.nav.hunts", "h", Action.HUNT_READ),
     Entry("/sources", "kit.nav.sources", "f", Action.SOURCE_READ),
     Entry("/peers", "kit.nav.peers", "r", Action.PEER_READ),

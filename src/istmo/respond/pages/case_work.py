@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from litestar import Request, Response, get, post
 
@@ -108,6 +109,7 @@ def case_find(request: Request[Any, Any, Any], id: str, asker: Asker, respond: R
     return page(
         request,
         "respond/case_find.html",
+        json_path=f"/api/v1/{kind}s?{urlencode({'q': words})}",
         case=case,
         kind=kind,
         words=words,
