@@ -51,6 +51,7 @@ def test_two_people_at_one_case_lose_nothing(open_page: Any, served: Any) -> Non
     rosa.click("form[action$='/state'] button")
     found = served.site.node.respond.read(Operator(), served.scene.case)
     assert (found.status.value, found.severity.value) == ("closed", "critical")
+    rosa.wait_for_load_state()
     rosa.keyboard.press("u")
     rosa.get_by_text("El caso volvió a como estaba").wait_for()
     assert served.site.node.respond.read(Operator(), served.scene.case).status.value == "working"
@@ -60,6 +61,7 @@ def test_two_people_at_one_case_lose_nothing(open_page: Any, served: Any) -> Non
 def test_a_noisy_rule_is_tuned_from_one_of_its_matches(open_page: Any, served: Any, scripts: bool) -> None:
     page = open_page("/rules?hits=yes", language="es", width=360 if scripts else 1440, scripts=scripts)
     page.click("tbody th a")
+    page.wait_for_load_state()
     if scripts:
         page.keyboard.press("x")
         page.wait_for_url("**/exception")
