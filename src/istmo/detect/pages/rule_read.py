@@ -103,7 +103,7 @@ def rule_test(
         problem=problem,
         left_out=left[:20],
         matches=[] if tried is None else [_match(one) for one in tried.matches],
-        whole=f"/hunt?{urlencode({'q': '', 'from': f'{days}d'})}",
+        whole=f"/hunt/rules?{urlencode({'rule': rule.id})}",
     )
 
 
