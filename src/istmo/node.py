@@ -15,6 +15,7 @@ from istmo.detect.link import WorkerLink
 from istmo.detect.objects_triage import CaseName, Seen
 from istmo.detect.scheduled_hunts import ScheduledHunts
 from istmo.detect.service import Detect
+from istmo.detect.service.alerts import alert_filter
 from istmo.detect.silences import Silences
 from istmo.detect.stories import Stories
 from istmo.detect.supervise import Supervisor
@@ -31,7 +32,7 @@ from istmo.ledger.log_files import LogFiles
 from istmo.ledger.stored import open_to_run
 from istmo.notices.service import Notices
 from istmo.policy.principals import Principal
-from istmo.respond.objects import AlertSnapshot, ObjectSnapshot, Status
+from istmo.respond.objects import AlertSnapshot, Findable, ObjectSnapshot, Status
 from istmo.respond.records import Filter
 from istmo.respond.service import Respond
 from istmo.settings import Settings
@@ -216,6 +217,12 @@ class _Alerts:
     def __init__(self, detect: Detect) -> None:
         self._detect = detect
 
+    def find_alerts(self, principal: Principal, words: str, limit: int) -> list[Findable]:
+        found = self._detect.list_alerts(principal, alert_filter(query=words), limit=limit).items
+        return [
+            Findable(one.id, one.title, one.tlp, str(one.level), one.entity, one.last_seen) for one in found
+        ]
+
     def alert_snapshot(self, principal: Principal, alert_id: str) -> AlertSnapshot:
         return AlertSnapshot(**asdict(self._detect.alert_quote(principal, alert_id)))
 
@@ -225,6 +232,10 @@ class _Objects:
 
     def __init__(self, intel: Intel) -> None:
         self._intel = intel
+
+    def find_objects(self, principal: Principal, words: str, limit: int) -> list[Findable]:
+        found = self._intel.search(principal, query=words, limit=limit).items
+        return [Findable(one.id, one.name or one.id, one.tlp, told=one.type) for one in found]
 
     def object_snapshot(self, principal: Principal, object_id: str) -> ObjectSnapshot:
         shown, *_ = self._intel.read(principal, object_id)

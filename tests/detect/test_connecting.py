@@ -33,8 +33,9 @@ def test_the_trial_with_curl_is_taken_as_it_stands(tmp_path: Path, clock: Manual
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_text_for_filebeat_is_its_configuration(scheme: str) -> None:
-    read = yaml.safe_load(told(Address(scheme, "nodo.example", 8444), "filebeat"))
+@pytest.mark.parametrize("beat", ["filebeat", "winlogbeat"])
+def test_the_text_for_a_beat_is_its_configuration(scheme: str, beat: str) -> None:
+    read = yaml.safe_load(told(Address(scheme, "nodo.example", 8444), beat))
     output = read["output.elasticsearch"]
     assert output["hosts"] == [f"{scheme}://nodo.example:8444"]
     assert output["password"] == SECRET

@@ -91,9 +91,13 @@ QUERIES: dict[str, tuple[dict[str, str], ...]] = {
         *FILTERS, {"by": "host"}, {"q": SECRET_WORD, "by": "host"}, {"host": SECRET_WORD},
         {"who": SECRET_WORD},
     ),
-    "/api/v1/cases": (*FILTERS, {"status": "open"}, {"severity": "high"}, {"disputed": "true"}),
-    "/cases": (*FILTERS, {"status": "open"}),
-    "/api/v1/rules": (*FILTERS, {"level": "high"}, {"enabled": "true"}),
+    "/api/v1/cases": (
+        *FILTERS, {"status": "open"}, {"severity": "high"}, {"disputed": "true"}, {"owner": NOBODY},
+        {"member": NOBODY}, {"mine": "true"},
+    ),
+    "/cases": (*FILTERS, {"status": "open"}, {"owner": NOBODY}, {"member": NOBODY}, {"since": "2020-01-01"}),
+    "/cases/{id}/add": ({}, {"q": SECRET_WORD}, {"kind": "object", "q": SECRET_WORD}),
+    "/api/v1/rules": (*FILTERS, {"level": "high"}, {"enabled": "true"}, {"hits": "true"}),
     "/api/v1/hunts": ({}, {"q": SECRET_WORD}, {"failing": "true"}),
     "/hunts": ({}, {"copy": SECRET_WORD}),
     "/api/v1/audit": (*FILTERS, {"subject": SECRET_WORD}, {"outcome": "denied"}),
@@ -119,6 +123,9 @@ QUERIES: dict[str, tuple[dict[str, str], ...]] = {
     "/api/v1/objects/{object_id}/detection": ({"wait": MOMENT}, {"until": "off", "wait": MOMENT}),
     "/api/v1/objects/{object_id}/alerts": ({"wait": MOMENT},),
     "/sign-in": ({}, {"next": "/objects"}),
+    "/api/v1/warning-lists/find": ({"value": SECRET_WORD}, {"value": "192.0.2.1"}),
+    "/warning-lists": ({}, {"value": SECRET_WORD}),
+    "/rules": (*FILTERS, {"hits": "yes"}, {"tag": SECRET_WORD}, {"author": SECRET_WORD}),
 }  # fmt: skip
 """What is asked after the question mark, by path. A path that is not here is asked bare."""
 
@@ -254,6 +261,9 @@ _BUNDLE = _only(b"{}", b'{"type":"bundle","objects":[]}')
 _RETRACTS = _only({"reason": "error", "note": "prueba"}, {"reason": SECRET_WORD})
 _STATUSES = _only({"status": "acknowledged", "note": ""}, {"status": SECRET_WORD})
 
+_STATES = _only({"status": "closed", "severity": "low", "owner": SECRET_WORD, "version": SECRET_WORD})
+_EXCEPTIONS = _only({"name": "", "field": SECRET_WORD, "values": [SECRET_WORD], "reason": ""})
+
 
 def _picks(withheld: Ids, shown: Ids) -> Bodies:
     picks = [f"alert:{one}:" for one in (*withheld.alerts, *NONSENSE.alerts)]
@@ -321,6 +331,7 @@ BODIES: dict[str, object] = {
     "/api/v1/cases": _new_cases,
     "/api/v1/cases/{case_id}/entries": _entries,
     "/api/v1/cases/{case_id}/share": _SHARES,
+    "/api/v1/cases/{case_id}/state": _STATES,
     "/api/v1/events/hunt": _only(b"title: [", HUNTED),
     "/api/v1/events/sql": _only(b"SELECT", b"SELECT * FROM events", SELECTED),
     "/api/v1/hunts": _only({"name": SECRET_WORD, "text": "("}, {"name": "", "text": SECRET_WORD}),
@@ -342,13 +353,20 @@ BODIES: dict[str, object] = {
     "/api/v1/peers/region": _only({"name": SECRET_WORD}),
     "/api/v1/peers/{member}/confirm": _only({"fingerprint": "0" * 64}),
     "/api/v1/rules/import": _only(b"title: [", b""),
+    "/api/v1/rules/switch": _only({"enabled": True, "q": SECRET_WORD, "expected": 7}),
+    "/api/v1/rules/switch/undo": _only({"enabled": True, "at": "2026-03-02T09:00:00.000000Z"}),
     "/api/v1/rules/{rule_id}": _only({"enabled": True}),
+    "/api/v1/rules/{rule_id}/exceptions": _EXCEPTIONS,
+    "/api/v1/rules/{rule_id}/exceptions/try": _EXCEPTIONS,
     "/api/v1/session": _sign_ins,
     "/api/v1/sources": _only({"name": SECRET_WORD}, {"name": ""}),
     "/api/v1/sources/{source_id}/kept": _only({"keep_days": 90}, {"keep_days": -1}),
     "/api/v1/sources/{source_id}": _only({"networks": ["10.66.0.0/16"]}, {"form": SECRET_WORD}),
+    "/api/v1/sources/{source_id}/pause": _only({"paused": True}),
+    "/api/v1/sources/{source_id}/token": _only({}),
     "/api/v1/value-lists/{name}": _only({"values": []}),
     "/api/v1/warning-lists/reserved": _only({}),
+    "/api/v1/warning-lists/switch": _only({"name": SECRET_WORD, "enabled": False}),
     "/api/v1/warning-lists": _only({"name": "", "type": "cidr", "list": ["x"]}, b"[]"),
     "/api/v1/tokens": _only(
         {"name": "x", "scopes": ["read"], "account": SECRET_WORD}, {"name": "", "scopes": []}
@@ -356,6 +374,8 @@ BODIES: dict[str, object] = {
     "/cases": _new_cases,
     "/cases/{id}/entries": _entries_by_form,
     "/cases/{id}/share": _SHARES,
+    "/cases/{id}/state": _STATES,
+    "/cases/{id}/undo": _STATES,
     "/federation/v1/acks": _acks,
     "/federation/v1/frames": _only(b"no frame", b""),
     "/federation/v1/join": _only(b"{}", b"no statement", b""),
@@ -381,13 +401,27 @@ BODIES: dict[str, object] = {
     "/publish/edit": _only({"what": "report", "links": SECRET_WORD}),
     "/publish/past": _only({"sent": "AAAA"}, {"sent": "e30="}),
     "/publish/preview": _only({"what": "stix", "stix": "{}", "tlp": "TLP:AMBER"}),
+    "/rules/import": _only({"text": "title: ["}),
+    "/rules/switch": _only({"q": SECRET_WORD, "to": "off", "expected": "7"}),
+    "/rules/switch/undo": _only({"at": "2026-03-02T09:00:00.000000Z", "enabled": "on"}),
+    "/rules/{id}/exception": _only({"field": SECRET_WORD, "values": "x", "name": "", "reason": ""}),
     "/rules/{id}/switch": _only({"enabled": "on"}),
+    "/rules/{id}/undo": _only({"enabled": "on"}),
     "/sign-in": _sign_ins,
     "/sign-out": _only({}),
     "/sources": _only({"name": SECRET_WORD}, {"name": ""}),
+    "/sources/{id}/pause": _only({"paused": "on"}),
     "/sources/{id}/revoke": _only({}),
+    "/sources/{id}/token": _only({}),
+    "/sources/{id}/undo": _only({"paused": "off"}),
     "/sources/{id}/settings": _only({"networks": "10.66.0.0/16"}, {"form": SECRET_WORD}),
     "/value-lists": _only({"name": SECRET_WORD, "values": ""}),
     "/value-lists/delete": _only({"name": SECRET_WORD}),
+    "/value-lists/undo": _only({"name": SECRET_WORD, "values": ""}),
+    "/warning-lists": _only({"text": "{"}),
+    "/warning-lists/delete": _only({"name": SECRET_WORD}),
+    "/warning-lists/reserved": _only({}),
+    "/warning-lists/switch": _only({"name": SECRET_WORD, "enabled": "off"}),
+    "/warning-lists/undo": _only({"name": SECRET_WORD, "enabled": "off"}),
 }  # fmt: skip
 """What is sent to a route that takes a body. None of it succeeds in making something with a random id."""

@@ -24,12 +24,14 @@ from .questions import SIGNS_OUT, every_question
 from .worlds import Ids, Region, found_region, person, served
 
 PUBLIC = {
+    "/api/v1/glossary",
     "/api/v1/openapi.json",
     "/api/v1/openapi.json/openapi.json",
     "/api/v1/openapi.json/{path:str}",
     "/api/v1/session",
     "/federation/v1/hello",
     "/federation/v1/join",
+    "/glossary",
     "/preferences",
     "/sign-in",
     "/sign-out",

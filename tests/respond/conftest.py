@@ -14,7 +14,7 @@ from istmo.ledger import keys
 from istmo.ledger.entry import Entry
 from istmo.ledger.log import Ledger
 from istmo.policy.principals import Person, Principal, Role
-from istmo.respond.objects import AlertSnapshot, ObjectSnapshot
+from istmo.respond.objects import AlertSnapshot, Findable, ObjectSnapshot
 from istmo.respond.service import Respond
 from istmo.store import migrations
 from istmo.store.engine import Store
@@ -34,6 +34,14 @@ class Shelf:
 
     alerts: dict[str, AlertSnapshot] = field(default_factory=dict)
     objects: dict[str, ObjectSnapshot] = field(default_factory=dict)
+
+    def find_alerts(self, principal: Principal, words: str, limit: int) -> list[Findable]:
+        found = [one for one in self.alerts.values() if words.lower() in one.title.lower()]
+        return [Findable(one.id, one.title, one.tlp, one.level) for one in found[:limit]]
+
+    def find_objects(self, principal: Principal, words: str, limit: int) -> list[Findable]:
+        found = [one for one in self.objects.values() if words.lower() in one.name.lower()]
+        return [Findable(one.id, one.name, one.tlp) for one in found[:limit]]
 
     def alert_snapshot(self, principal: Principal, alert_id: str) -> AlertSnapshot:
         if alert_id not in self.alerts:

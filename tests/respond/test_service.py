@@ -379,6 +379,43 @@ def test_search_finds_words_in_any_order_and_marks_literally(gt: Nation, clock: 
     assert [one.id for one in search(gt.analyst).items] == [second.id, first.id]
 
 
+def test_cases_are_found_by_who_leads_who_is_on_them_and_when_they_were_touched(
+    gt: Nation, hn: Nation, shared: str, clock: ManualClock
+) -> None:
+    clock.advance(60)
+    since = clock.now()
+    other = gt.respond.open_case(gt.analyst, "Otro").id
+    gt.respond.set_owner(gt.analyst, other, GT, "analyst of gt")
+
+    def found(**wanted: object) -> list[str]:
+        return [one.id for one in gt.respond.list_cases(gt.analyst, Filter(**wanted)).items]  # type: ignore[arg-type]
+
+    assert gt.respond.owner_name(gt.analyst) == f"{GT}/analyst of gt"
+    assert found(owner=f"{GT}/analyst of gt") == found(owner=GT) == found(since=since) == [other]
+    assert found(owner=f"{GT}/analyst") == found(owner=GT[:-1]) == found(member=GT[:-1]) == []
+    assert found(member=HN) == [shared]
+
+
+def test_a_state_that_somebody_changed_meanwhile_is_not_overwritten(
+    gt: Nation, hn: Nation, shared: str
+) -> None:
+    seen = gt.respond.read(gt.analyst, shared).version
+    hn.respond.set_status(hn.analyst, shared, "working")
+    carry(gt, hn)
+    wanted = {"status": "closed", "severity": "high", "owner": f"{GT}/Ana"}
+    with pytest.raises(Conflict) as refused:
+        gt.respond.set_state(gt.analyst, shared, **wanted, version=seen)
+    assert refused.value.code == "respond.state_moved"
+    assert gt.respond.read(gt.analyst, shared).status.value == "working"
+    done = gt.respond.set_state(
+        gt.analyst, shared, **wanted, version=gt.respond.read(gt.analyst, shared).version
+    )
+    assert (done.status.value, done.severity.value, done.owner.value) == ("closed", "high", f"{GT}/Ana")
+    entries = len(done.timeline)
+    again = gt.respond.set_state(gt.analyst, shared, **wanted, version=done.version)
+    assert (len(again.timeline), again.version) == (entries, done.version), "nothing new, nothing written"
+
+
 def test_a_long_list_is_paged_and_hides_without_counting(gt: Nation, clock: ManualClock) -> None:
     """What may not be seen is not there: no gap, no count, no page that is shorter than it says."""
     boss = Person("account--boss", "boss", Role.COORDINATOR)

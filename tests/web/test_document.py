@@ -119,6 +119,7 @@ def test_every_change_that_takes_a_body_says_which(document: Json) -> None:
         "/api/v1/jobs/{id}/retry",
         "/api/v1/notice-ways/{way_id}/secret",
         "/api/v1/notice-ways/{way_id}/test",
+        "/api/v1/sources/{source_id}/token",
     }, "only these take none"
     for name in ("preview", "publish", "import", "past"):
         body = document["paths"][f"/api/v1/objects/{name}"]["post"]["requestBody"]

@@ -9,7 +9,7 @@ from litestar import delete, get, post, put
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from istmo.detect import api_alerts, api_hunt, api_saved_hunts, api_source, api_sql
+from istmo.detect import api_alerts, api_hunt, api_rule_work, api_saved_hunts, api_source, api_sql
 from istmo.detect.answers import (
     count_told,
     list_json,
@@ -22,7 +22,6 @@ from istmo.detect.shapes import (
     CountShape,
     EventField,
     EventFieldList,
-    RuleList,
     RuleRead,
     RuleShape,
     RulesImported,
@@ -83,34 +82,6 @@ def import_rules(body: bytes, asker: Asker, detect: Detect, catalogue: Catalogue
         "unchanged": done.unchanged,
         "problems": [problem_json(one, asker, catalogue) for one in done.problems],
     }
-
-
-@get("/api/v1/rules", opt=PEOPLE, sync_to_thread=True)
-def list_rules(
-    asker: Asker,
-    detect: Detect,
-    catalogue: Catalogue,
-    q: str = "",
-    level: str = "",
-    kind: str = "",
-    enabled: bool | None = None,
-    slow: bool = False,
-    cursor: str = "",
-    limit: int = 50,
-) -> RuleList:
-    """Rules, correlations and filters (``kind``) by title; ``slow``: those alone that were found to be."""
-    page = detect.list_rules(
-        asker.principal,
-        query=q,
-        level=level,
-        kind=kind,
-        is_enabled=enabled,
-        is_slow=slow,
-        cursor=cursor,
-        limit=limit,
-    )
-    items = [rule_json(one, asker, catalogue) for one in page.items]
-    return {"items": items, "next": page.next, "total": page.total}
 
 
 @get("/api/v1/rules/{rule_id:str}", opt=PEOPLE, sync_to_thread=True)
@@ -235,10 +206,10 @@ routes = [
     *api_alerts.routes,
     *api_source.routes,
     *api_hunt.routes,
+    *api_rule_work.routes,
     *api_saved_hunts.routes,
     *api_sql.routes,
     import_rules,
-    list_rules,
     show_rule,
     set_rule,
     list_value_lists,

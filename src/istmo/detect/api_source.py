@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import delete, get, post
+from litestar.params import QueryParameter
 from msgspec import UNSET, UnsetType
 
 from istmo.clock import Clock
 from istmo.detect.service import Detect
 from istmo.detect.shapes_source import SourceList, SourceMade, SourceShape
-from istmo.detect.source_answers import source_json
+from istmo.detect.source_answers import narrowed, source_json
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
@@ -41,12 +42,24 @@ class SourceRequest(SourceChange, forbid_unknown_fields=True, kw_only=True):
     expires: str | None = None
 
 
+class PauseRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether nothing is to be taken of the source for now."""
+
+    paused: bool
+
+
 @get("/api/v1/sources", opt=PEOPLE, sync_to_thread=True)
 def list_sources(
-    asker: Asker, detect: Detect, catalogue: Catalogue, settings: Settings, clock: Clock
+    asker: Asker,
+    detect: Detect,
+    catalogue: Catalogue,
+    settings: Settings,
+    clock: Clock,
+    q: str = "",
+    source_state: Annotated[str, QueryParameter(name="state")] = "",
 ) -> SourceList:
     """Intake sources: settings, what each has sent, when last, how late, what was refused and why."""
-    found = detect.sources(asker.principal)
+    found = narrowed(detect.sources(asker.principal), clock.now(), q, source_state)
     items = [source_json(one, asker, catalogue, settings.limits, clock.now()) for one in found]
     return {"items": items, "next": None, "total": len(found)}
 
@@ -90,6 +103,30 @@ def change_source(
     return source_json(found, asker, catalogue, settings.limits, clock.now())
 
 
+@post("/api/v1/sources/{source_id:str}/token", opt=PEOPLE, status_code=201, sync_to_thread=True)
+def rotate_source(
+    source_id: str, asker: Asker, detect: Detect, catalogue: Catalogue, settings: Settings, clock: Clock
+) -> SourceMade:
+    """A new ``secret`` in place of the old, told this once; the old one opens nothing any more."""
+    source, secret = detect.rotate_source(asker.principal, source_id)
+    return {**source_json(source, asker, catalogue, settings.limits, clock.now()), "secret": secret}
+
+
+@post("/api/v1/sources/{source_id:str}/pause", opt=PEOPLE, status_code=200, sync_to_thread=True)
+def pause_source(
+    source_id: str,
+    data: PauseRequest,
+    asker: Asker,
+    detect: Detect,
+    catalogue: Catalogue,
+    settings: Settings,
+    clock: Clock,
+) -> SourceShape:
+    """Take nothing of a source for now, or again."""
+    found = detect.pause_source(asker.principal, source_id, data.paused)
+    return source_json(found, asker, catalogue, settings.limits, clock.now())
+
+
 @delete("/api/v1/sources/{source_id:str}", opt=PEOPLE, sync_to_thread=True)
 def revoke_source(source_id: str, asker: Asker, detect: Detect) -> None:
     """Refuse what this source sends from now on."""
@@ -101,4 +138,12 @@ def _given(data: SourceChange) -> dict[str, Any]:
     return {name: value for name, value in named if value is not UNSET}
 
 
-routes = [list_sources, show_source, create_source, change_source, revoke_source]
+routes = [
+    list_sources,
+    show_source,
+    create_source,
+    change_source,
+    rotate_source,
+    pause_source,
+    revoke_source,
+]

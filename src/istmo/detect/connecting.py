@@ -12,6 +12,15 @@ from istmo.settings import Settings
 
 TOKEN_HERE: Final = "TOKEN"  # noqa: S105 - stands where a person puts theirs
 CERTIFICATE_HERE: Final = "istmo-tls.crt"
+_WINLOGBEAT: Final = "C:/Program Files/Winlogbeat"
+_CHANNELS: Final = (
+    "Security",
+    "System",
+    "Application",
+    "Microsoft-Windows-Sysmon/Operational",
+    "Microsoft-Windows-PowerShell/Operational",
+)
+"""What rules for Windows look at most; a channel that a machine does not have is passed over."""
 _EVERYWHERE: Final = ("0.0.0.0", "::", "")  # noqa: S104
 
 
@@ -79,6 +88,17 @@ def _curl(address: Address, token: str) -> Example:
 
 
 def _filebeat(address: Address, token: str) -> Example:
+    lines = _beats(address, token, f"/etc/filebeat/{CERTIFICATE_HERE}")
+    return Example("filebeat", "/etc/filebeat/filebeat.yml", "\n".join(lines))
+
+
+def _winlogbeat(address: Address, token: str) -> Example:
+    lines = ["winlogbeat.event_logs:", *(f"  - name: {one}" for one in _CHANNELS)]
+    lines += _beats(address, token, f"{_WINLOGBEAT}/{CERTIFICATE_HERE}")
+    return Example("winlogbeat", f"{_WINLOGBEAT}/winlogbeat.yml", "\n".join(lines))
+
+
+def _beats(address: Address, token: str, certificate: str) -> list[str]:
     lines = [
         "output.elasticsearch:",
         f'  hosts: ["{address.url}"]',
@@ -86,9 +106,8 @@ def _filebeat(address: Address, token: str) -> Example:
         f'  password: "{token}"',
     ]
     if address.scheme == "https":
-        lines.append(f'  ssl.certificate_authorities: ["/etc/filebeat/{CERTIFICATE_HERE}"]')
-    lines += ["setup.ilm.enabled: false", "setup.template.enabled: false"]
-    return Example("filebeat", "/etc/filebeat/filebeat.yml", "\n".join(lines))
+        lines.append(f'  ssl.certificate_authorities: ["{certificate}"]')
+    return [*lines, "setup.ilm.enabled: false", "setup.template.enabled: false"]
 
 
 def _rsyslog(address: Address, token: str) -> Example:
@@ -114,4 +133,9 @@ action(type="omelasticsearch" template="istmo"
     return Example("rsyslog", "/etc/rsyslog.d/60-istmo.conf", text)
 
 
-_EXAMPLES: Final[tuple[Callable[[Address, str], Example], ...]] = (_curl, _filebeat, _rsyslog)
+_EXAMPLES: Final[tuple[Callable[[Address, str], Example], ...]] = (
+    _curl,
+    _filebeat,
+    _winlogbeat,
+    _rsyslog,
+)

@@ -333,6 +333,8 @@ class KeptWarningList:
     """Entries that are left out, since they are not of the list's type."""
     changed: datetime
     changed_by: str
+    is_enabled: bool = True
+    """Whether hits of its values are told as informational."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class Recent:
     """In the last hour, like the rest."""
     unreadable: int = 0
     refused: int = 0
+    minutes: tuple[int, ...] = ()
+    """Accepted in each minute of the last hour, the oldest first; nothing where none came."""
 
     @property
     def unreadable_share(self) -> float:
@@ -90,6 +92,8 @@ class Source:
     silence: str | None = None
     """The alert about its silence, while it lasts."""
     recent: Recent = Recent()
+    paused: datetime | None = None
+    """Since when nothing is taken of it for now."""
 
     @property
     def unreadable_share(self) -> float:
@@ -97,11 +101,13 @@ class Source:
         return self.unreadable / self.accepted if self.accepted else 0.0
 
     def state(self, now: datetime) -> str:
-        """``revoked``, ``expired``, ``silent``, ``waiting`` (nothing came yet) or ``sending``."""
+        """``revoked``, ``expired``, ``paused``, ``silent``, ``waiting`` (nothing came yet) or ``sending``."""
         if self.revoked is not None:
             return "revoked"
         if self.expires is not None and self.expires <= now:
             return "expired"
+        if self.paused is not None:
+            return "paused"
         if self.silence is not None:
             return "silent"
         return "waiting" if self.last_event is None else "sending"

@@ -470,6 +470,7 @@ def _wire_source(found: Source, digest: bytes) -> WireSource:
         form=settings.form,
         zone=settings.zone,
         rate=settings.rate,
+        is_paused=found.paused is not None,
     )
 
 

@@ -71,6 +71,7 @@ class RecentCounts:
                 sum(one.accepted for one in steps),
                 sum(one.unreadable for one in steps),
                 sum(one.refused for one in steps),
+                _by_minute(steps, now),
             )
 
     def rate(self) -> float:
@@ -98,6 +99,13 @@ class RecentCounts:
     def _forget(self, now: float) -> None:
         for id in [id for id, steps in self._by_source.items() if now - steps[-1].begun > HOUR]:
             del self._by_source[id]
+
+
+def _by_minute(steps: list[_Step], now: float) -> tuple[int, ...]:
+    counts = [0] * int(HOUR // MINUTE)
+    for one in steps:
+        counts[-1 - min(len(counts) - 1, int((now - one.begun) // MINUTE))] += one.accepted
+    return tuple(counts) if any(counts) else ()
 
 
 def _within_minute(age: float) -> float:

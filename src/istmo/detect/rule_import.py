@@ -39,7 +39,7 @@ MEMORY: Final = 2 << 30
 _STAND_IN: Final = "192.0.2.1"
 """A value that does as text, address and expression alike, for lists that a rule asks for."""
 ID_UNUSABLE: Final = "detect.rule_import.id_unusable"
-_ID: Final = re.compile(r"(?!import$)[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_ID: Final = re.compile(r"(?!(?:import|switch)$)[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 """Ids that can stand in the address of a rule."""
 SMALL: Final = 32 << 10
 """A single file up to this size is read where we are: quicker than a process starts."""

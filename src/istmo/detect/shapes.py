@@ -175,14 +175,6 @@ class RuleRead(RuleShape):
     text: str
 
 
-class RuleList(TypedDict):
-    """A page of rules; ``next`` is the cursor of the following one."""
-
-    items: list[RuleShape]
-    next: str | None
-    total: int | None
-
-
 class LeftOut(TypedDict):
     """A rule of an import that was left out, and why.
 

@@ -32,6 +32,7 @@ class LastHour(TypedDict):
     """What came in the last hour, or since the node started where that is shorter.
 
     ``much_unreadable`` and ``much_refused``: so much that somebody should look at it.
+    ``minutes``: accepted in each minute, the oldest first; empty where none came.
     """
 
     accepted: int
@@ -39,14 +40,15 @@ class LastHour(TypedDict):
     refused: int
     much_unreadable: bool
     much_refused: bool
+    minutes: list[int]
 
 
 class SourceShape(TypedDict):
     """A source of events without anything secret.
 
-    ``state``: sending, waiting (nothing came yet), silent, expired, revoked. ``doubled`` were known by their
-    names, ``unreadable`` are kept as mere text. ``rate``: events a second over the last minute; ``lag``:
-    seconds from when events happened to their receipt. ``silence``: the alert about it, while it lasts.
+    ``state``: sending, waiting (nothing came yet), silent, paused, expired, revoked. ``doubled`` were known
+    by their names, ``unreadable`` are kept as mere text. ``rate``: events a second over the last minute;
+    ``lag``: seconds from when events happened to their receipt. ``silence``: the alert about it, if it lasts.
     """
 
     id: str
@@ -56,6 +58,7 @@ class SourceShape(TypedDict):
     expires: str | None
     revoked: str | None
     state: str
+    paused: str | None
     settings: SourceSettingsShape
     accepted: int
     doubled: int

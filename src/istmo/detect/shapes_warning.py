@@ -6,7 +6,10 @@ from typing import TypedDict
 
 
 class WarningListShape(TypedDict):
-    """A list without its entries. ``kinds``: what it is about; ``unusable``: entries that are left out."""
+    """A list without its entries. ``kinds``: what it is about; ``unusable``: entries that are left out.
+
+    ``enabled``: whether hits of its values are told as informational.
+    """
 
     name: str
     type: str
@@ -15,6 +18,7 @@ class WarningListShape(TypedDict):
     kinds: list[str]
     entries: int
     unusable: int
+    enabled: bool
     changed: str | None
     changed_by: str
 
@@ -25,3 +29,11 @@ class WarningListList(TypedDict):
     items: list[WarningListShape]
     next: str | None
     total: int
+
+
+class ValueOnLists(TypedDict):
+    """What a value is (kind and normal form), and the lists in force on which it stands."""
+
+    kind: str
+    value: str
+    lists: list[str]

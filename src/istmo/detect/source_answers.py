@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -50,6 +50,16 @@ def refusals(
     return told
 
 
+def narrowed(sources: Iterable[Source], now: datetime, words: str, state: str) -> list[Source]:
+    """Those whose name holds every word and that are in this state; empty narrows nothing."""
+    wanted = words.lower().split()[:8]
+    return [
+        one
+        for one in sources
+        if all(word in one.name.lower() for word in wanted) and state in ("", one.state(now))
+    ]
+
+
 def source_json(
     source: Source, asker: Asker, catalogue: Catalogue, limits: Limits, now: datetime
 ) -> SourceShape:
@@ -67,6 +77,7 @@ def source_json(
         "expires": _time(source.expires),
         "revoked": _time(source.revoked),
         "state": source.state(now),
+        "paused": _time(source.paused),
         "settings": {
             "networks": list(settings.networks),
             "certificate": settings.certificate,
@@ -91,6 +102,7 @@ def source_json(
             "refused": recent.refused,
             "much_unreadable": recent.is_badly_read,
             "much_refused": recent.is_much_refused,
+            "minutes": list(recent.minutes),
         },
         "silence": source.silence,
     }

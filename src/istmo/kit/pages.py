@@ -50,8 +50,14 @@ class Entry:
     key: str
     jump: str
     action: Action
-    beside: str = "\n"
-    """How the paths begin of what belongs to it and stands elsewhere; no path begins as it stands here."""
+    also: tuple[str, ...] = ()
+    """Other paths that belong to this place."""
+
+    def holds(self, here: str) -> bool:
+        """Whether a page belongs to it."""
+        if self.path == "/":
+            return here == "/"
+        return any(here == path or here.startswith(f"{path}/") for path in (self.path, *self.also))
 
 
 NAVIGATION: Final = (
@@ -60,8 +66,8 @@ NAVIGATION: Final = (
     Entry("/cases", "kit.nav.cases", "c", Action.CASE_READ),
     Entry("/objects", "kit.nav.objects", "o", Action.OBJECT_READ),
     Entry("/publish", "kit.nav.publish", "p", Action.OBJECT_PUBLISH),
-    Entry("/rules", "kit.nav.rules", "s", Action.RULE_READ),
-    Entry("/hunt", "kit.nav.hunts", "h", Action.HUNT_READ, "/hunts"),
+    Entry("/rules", "kit.nav.rules", "s", Action.RULE_READ, ("/value-lists", "/warning-lists")),
+    Entry("/hunt", "kit.nav.hunts", "h", Action.HUNT_READ, ("/hunts",)),
     Entry("/sources", "kit.nav.sources", "f", Action.SOURCE_READ),
     Entry("/peers", "kit.nav.peers", "r", Action.PEER_READ),
     Entry("/administration", "kit.nav.administration", "m", Action.AUDIT_READ),

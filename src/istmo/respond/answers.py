@@ -62,6 +62,7 @@ def told_case(case: Case) -> CaseShape:
         "status": _register(case.status),
         "severity": _register(case.severity),
         "owner": _register(case.owner),
+        "version": case.version,
         "is_disputed": case.is_disputed,
         "is_invitation": case.is_invitation,
         "participants": [

@@ -13,6 +13,7 @@ from istmo.errors import InvalidInput
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.members import member_named
+from istmo.model import instants
 from istmo.model.markings import Tlp
 from istmo.respond.answers import told_case, told_entry, told_plan, told_summary
 from istmo.respond.records import Filter
@@ -49,6 +50,15 @@ class NewEntry(msgspec.Struct, forbid_unknown_fields=True):
     """For an alert or an object: the members who may see it, where some may not."""
 
 
+class NewState(msgspec.Struct, forbid_unknown_fields=True):
+    """Where the case stands, all of it; ``version``: the one that was seen. ``owner``: ``member/name``."""
+
+    status: str
+    severity: str
+    owner: str = ""
+    version: str | None = None
+
+
 class NewShare(msgspec.Struct, forbid_unknown_fields=True):
     """A member to share with, by id or name; ids of entries to leave out."""
 
@@ -64,12 +74,26 @@ def list_cases(
     status: str = "",
     severity: str = "",
     opener: str = "",
+    owner: str = "",
+    mine: bool = False,
+    member: str = "",
+    since: str = "",
     disputed: bool | None = None,
     cursor: str = "",
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
 ) -> CaseList:
-    """Cases that the asker may see, last touched first."""
-    wanted = Filter(q=q[:200], status=status, severity=severity, opener=opener, is_disputed=disputed)
+    """Cases that the asker may see, last touched first; ``owner``: a member, or ``member/name``; ``mine``:
+    those that the asker leads; ``member``: those shared with it; ``since``: touched since then."""
+    wanted = Filter(
+        q=q[:200],
+        status=status,
+        severity=severity,
+        opener=opener,
+        is_disputed=disputed,
+        owner=respond.owner_name(asker.principal) if mine else owner,
+        member=member,
+        since=instants.parse(since) if since else None,
+    )
     page = respond.list_cases(asker.principal, wanted, cursor=cursor, limit=limit)
     return {"items": [told_summary(one) for one in page.items], "next": page.next, "total": None}
 
@@ -122,6 +146,20 @@ def add_entry(
     return told_entry(added)
 
 
+@post("/api/v1/cases/{case_id:str}/state", opt=PEOPLE, status_code=200, sync_to_thread=True)
+def set_state(asker: Asker, respond: Respond, case_id: str, data: NewState) -> CaseShape:
+    """Status, severity and owner in one; 409 where somebody changed them since ``version``."""
+    case = respond.set_state(
+        asker.principal,
+        case_id,
+        status=data.status,
+        severity=data.severity,
+        owner=data.owner,
+        version=data.version,
+    )
+    return told_case(case)
+
+
 @post(
     "/api/v1/cases/{case_id:str}/share",
     opt=PEOPLE,
@@ -148,4 +186,4 @@ def share_case(
     return Response(told_case(case), status_code=201)
 
 
-routes = [list_cases, open_case, read_case, add_entry, share_case]
+routes = [list_cases, open_case, read_case, add_entry, set_state, share_case]

@@ -7,7 +7,8 @@ the entry's bytes, so nobody can say one thing to one member and another to the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -272,6 +273,12 @@ class Case:
         return frozenset(one.member for one in self.participants)
 
     @property
+    def version(self) -> str:
+        """Another one whenever status, severity or owner was changed: an optimistic change is held to it."""
+        heads = (head.entry for one in (self.status, self.severity, self.owner) for head in one.heads)
+        return hashlib.sha256("\n".join(sorted(heads)).encode()).hexdigest()[:16]
+
+    @property
     def is_disputed(self) -> bool:
         return self.status.is_disputed or self.severity.is_disputed or self.owner.is_disputed
 
@@ -349,8 +356,24 @@ class ObjectSnapshot:
     audience: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Findable:
+    """An alert or an object that could be added to a case. ``told``: its kind, or where it was seen."""
+
+    id: str
+    title: str
+    tlp: Tlp
+    level: str = ""
+    told: str = ""
+    at: datetime | None = None
+
+
 class AlertSource(Protocol):
     """Where alerts come from; wired in ``node.py``."""
+
+    def find_alerts(self, principal: Principal, words: str, limit: int) -> Sequence[Findable]:
+        """Alerts that the asker may read and that have every word. Raises NotAllowed."""
+        ...
 
     def alert_snapshot(self, principal: Principal, alert_id: str) -> AlertSnapshot:
         """The alert as it is now. Raises NotFound where there is none that the asker may see."""
@@ -359,6 +382,10 @@ class AlertSource(Protocol):
 
 class ObjectSource(Protocol):
     """Where shared objects come from; wired in ``node.py``."""
+
+    def find_objects(self, principal: Principal, words: str, limit: int) -> Sequence[Findable]:
+        """Objects that the asker may read and that have every word. Raises NotAllowed."""
+        ...
 
     def object_snapshot(self, principal: Principal, object_id: str) -> ObjectSnapshot:
         """The object as it is now. Raises NotFound where there is none that the asker may see."""

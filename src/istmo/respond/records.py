@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    cast,
     delete,
     func,
     insert,
@@ -52,6 +53,7 @@ cases = Table(
     Column("updated", Instant, nullable=False),
     Column("opened_by", String(96), nullable=False),
     Index("ix_cases_updated_id", "updated", "id"),
+    Index("ix_cases_status_updated", "status", "updated", "id"),
 )
 
 case_entries = Table(
@@ -91,6 +93,12 @@ class Filter:
     severity: str = ""
     opener: str = ""
     is_disputed: bool | None = None
+    owner: str = ""
+    """A member, or ``member/name``: a person there."""
+    member: str = ""
+    """Somebody with whom the case is shared."""
+    since: datetime | None = None
+    """Touched since then."""
 
 
 def entries(connection: Connection, case: str) -> list[CaseEntry]:
@@ -221,6 +229,15 @@ def _conditions(wanted: Filter) -> Iterable[ColumnElement[bool]]:
             yield cases.c[name] == value
     if wanted.is_disputed is not None:
         yield cases.c.is_disputed.is_(wanted.is_disputed)
+    if wanted.owner:
+        yield or_(
+            cases.c.owner == wanted.owner, cases.c.owner.startswith(f"{wanted.owner}/", autoescape=True)
+        )
+    if wanted.member:
+        # Kept as JSON: an id stands between quotes.
+        yield cast(cases.c.members, Text).contains(f'"{wanted.member}"', autoescape=True)
+    if wanted.since is not None:
+        yield cases.c.updated >= wanted.since
     for word in wanted.q.casefold().split()[:8]:
         with_word = select(case_entries.c.case).where(case_entries.c.text.contains(word, autoescape=True))
         yield or_(cases.c.id == word, cases.c.id.in_(with_word))

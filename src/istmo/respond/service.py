@@ -35,6 +35,7 @@ from istmo.respond.objects import (
     Case,
     CaseEntry,
     CaseSummary,
+    Findable,
     Marking,
     Note,
     Object,
@@ -137,6 +138,11 @@ class Respond:
         following = _write_cursor(kept[limit - 1]) if len(kept) > limit else None
         return Page(tuple(kept[:limit]), following)
 
+    def owner_name(self, principal: Principal) -> str:
+        """How a case names the asker as its owner."""
+        name = principal.name if isinstance(principal, (Person, TokenHolder)) else ""
+        return f"{self._me}/{name[:128]}"
+
     # Opening
 
     def open_case(
@@ -228,6 +234,69 @@ class Respond:
             raise InvalidInput("respond.not_on_case", member=member[:80])
         owner = Author(member, name.strip()) if member else None
         return self._add_to(principal, case_id, self._body(OwnerChange, principal, owner=owner))
+
+    def set_state(
+        self,
+        principal: Principal,
+        case_id: str,
+        *,
+        status: str,
+        severity: str,
+        owner: str,
+        version: str | None = None,
+    ) -> Case:
+        """Where a case stands, all in one: what differs is written. ``owner``: member, or ``member/name``.
+
+        ``version``: the ``Case.version`` that the asker saw. Raises Conflict("respond.state_moved") where
+        somebody changed it since: then nothing is written.
+        """
+        with self._denials(principal), self._store.write() as tx:
+            folded, case = self._readable(tx.connection, principal, case_id)
+            self._may(principal, Action.CASE_WORK, self._resource_of(tx.connection, case))
+            if case.is_invitation:
+                raise Conflict("respond.not_open_here")
+            if version is not None and version != case.version:
+                raise Conflict("respond.state_moved")
+            bodies = self._changes(principal, case, status, severity, owner)
+            for body in bodies:
+                self._add(tx, self._folded(tx.connection, case_id), body, self._audience(folded))
+            if bodies:
+                self._record(tx, principal, Action.CASE_WORK, case_id)
+            return self._folded(tx.connection, case_id).case()
+
+    def _changes(
+        self, principal: Principal, case: Case, status: str, severity: str, owner: str
+    ) -> list[StatusChange | SeverityChange | OwnerChange]:
+        found: list[StatusChange | SeverityChange | OwnerChange] = []
+        # A value that is disputed is settled by saying it again.
+        if status != case.status.value or case.status.is_disputed:
+            found.append(self._body(StatusChange, principal, status=_one_of(Status, status, "status")))
+        if severity != case.severity.value or case.severity.is_disputed:
+            level = _one_of(Severity, severity, "severity")
+            found.append(self._body(SeverityChange, principal, severity=level))
+        if owner != case.owner.value or case.owner.is_disputed:
+            member, _, name = owner.partition("/")
+            if member and member not in case.members:
+                raise InvalidInput("respond.not_on_case", member=member[:80])
+            author = Author(member, name.strip()) if member else None
+            found.append(self._body(OwnerChange, principal, owner=author))
+        return found
+
+    # Finding what could be added
+
+    def find_alerts(self, principal: Principal, words: str, limit: int = 20) -> list[Findable]:
+        """Alerts of this node that the asker may read, to add one to a case; none for who reads none."""
+        try:
+            return list(self._alerts.find_alerts(principal, words, limit))
+        except NotAllowed:
+            return []
+
+    def find_objects(self, principal: Principal, words: str, limit: int = 20) -> list[Findable]:
+        """The same of shared objects."""
+        try:
+            return list(self._objects.find_objects(principal, words, limit))
+        except NotAllowed:
+            return []
 
     # Sharing
 

@@ -108,7 +108,10 @@ class TaskShape(TypedDict):
 
 
 class CaseShape(TypedDict):
-    """A case: its state, who is on it, its timeline, and what waits for entries that are ``missing``."""
+    """A case: its state, who is on it, its timeline, and what waits for entries that are ``missing``.
+
+    ``version`` is another one whenever status, severity or owner was changed.
+    """
 
     id: str
     title: str
@@ -117,6 +120,7 @@ class CaseShape(TypedDict):
     status: RegisterShape
     severity: RegisterShape
     owner: RegisterShape
+    version: str
     is_disputed: bool
     is_invitation: bool
     participants: list[ParticipantShape]

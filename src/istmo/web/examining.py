@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from istmo.detect import api as detect_api
 from istmo.detect.api_kept import kept_json
+from istmo.detect.api_rule_work import list_rules
 from istmo.detect.api_saved_hunts import list_hunts
 from istmo.detect.api_source import list_sources
 from istmo.doctor import CHECKS, Finding, check_running, is_healthy, look_at_running
@@ -113,7 +113,7 @@ class Examining:
                 asker, node.settings, node.federation, node.intel, detect, node.clock
             ),
             "/api/v1/events/kept": lambda: kept_json(detect.kept(asker.principal)),
-            "/api/v1/rules": lambda: detect_api.list_rules.fn(asker, detect, words, slow=True),
+            "/api/v1/rules": lambda: list_rules.fn(asker, detect, words, node.clock, slow=True),
             "/api/v1/hunts": lambda: list_hunts.fn(asker, detect, words, failing=True),
             "/api/v1/sources": lambda: list_sources.fn(asker, detect, words, node.settings, node.clock),
             "/api/v1/peers": lambda: federation_api.list_peers.fn(asker, node.federation, words),

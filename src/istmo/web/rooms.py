@@ -29,6 +29,7 @@ from istmo.web.pages import (
     admin_notices,
     admin_people,
     admin_tokens,
+    glossary,
     search,
     situation,
 )
@@ -59,6 +60,7 @@ def open_rooms() -> Rooms:
             *respond_api.routes,
             *federation_api.routes,
             *notice_api.routes,
+            *glossary.api_routes,
         ],
         [
             *situation.routes,
@@ -76,5 +78,6 @@ def open_rooms() -> Rooms:
             *admin_doctor.routes,
             *notice_pages.routes,
             *admin_notices.routes,
+            *glossary.routes,
         ],
     )

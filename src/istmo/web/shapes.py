@@ -333,3 +333,19 @@ class AuditList(TypedDict):
     items: list[AuditShape]
     next: str | None
     total: None
+
+
+class TermShape(TypedDict):
+    """A word of the glossary; ``other`` is the word in the other language, ``part`` what it is about."""
+
+    id: str
+    part: str
+    term: str
+    other: str
+    means: str
+
+
+class GlossaryShape(TypedDict):
+    """The words that the console uses, in the asker's language."""
+
+    items: list[TermShape]

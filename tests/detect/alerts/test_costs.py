@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from istmo.detect.objects_rule import RuleFilter
 from istmo.detect.records import rules
 from istmo.detect.wire import RuleCost
 
@@ -47,7 +48,9 @@ def test_a_slow_rule_is_timed_while_events_flow_and_told_from_the_others(site: S
     assert found.share > 100, "much of the time of all rules"
     assert found.asked == 1_000_000, "no literal of it must stand in an event"
     assert site.room.detect.read_rule(ANALYST, FAILED_ID).cost is None
-    assert [one.id for one in site.room.detect.list_rules(ANALYST, is_slow=True).items] == [SLOW_ID]
+    assert [one.id for one in site.room.detect.list_rules(ANALYST, RuleFilter(is_slow=True)).items] == [
+        SLOW_ID
+    ]
 
 
 def test_a_rule_that_is_not_told_any_more_costs_nothing(site: Site) -> None:
@@ -61,16 +64,16 @@ def test_a_rule_that_is_not_told_any_more_costs_nothing(site: Site) -> None:
     assert site.room.detect.read_rule(ANALYST, SLOW_ID).cost is None
     cost = site.room.detect.read_rule(ANALYST, FAILED_ID).cost
     assert cost is not None and cost.nanos == 70 and not cost.is_slow
-    assert site.room.detect.list_rules(ANALYST, is_slow=True).total == 0
+    assert site.room.detect.list_rules(ANALYST, RuleFilter(is_slow=True)).total == 0
 
 
 def test_a_slow_rule_that_is_switched_off_slows_nothing(site: Site) -> None:
     site.take(SLOW)
     with site.room.store.write() as tx:
         rules.set_costs(tx.connection, [RuleCost(SLOW_ID, 9_000, 10, 900)], site.room.clock.now())
-    assert site.room.detect.list_rules(ANALYST, is_slow=True).total == 1
+    assert site.room.detect.list_rules(ANALYST, RuleFilter(is_slow=True)).total == 1
     site.room.detect.enable_rule(ANALYST, SLOW_ID, False)
-    assert site.room.detect.list_rules(ANALYST, is_slow=True).total == 0
+    assert site.room.detect.list_rules(ANALYST, RuleFilter(is_slow=True)).total == 0
 
 
 def test_another_text_has_another_cost(site: Site) -> None:

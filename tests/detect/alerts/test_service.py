@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from istmo.detect import rule_import
 from istmo.detect.objects import KINDS, CloseReason, Status
+from istmo.detect.objects_rule import RuleFilter
 from istmo.detect.records.sources import sources as source_table
 from istmo.detect.service.sources import SECRET_PREFIX, digest_of
 from istmo.detect.service.value_lists import MOST_LISTS
@@ -154,8 +155,8 @@ def test_good_rules_are_kept_and_bad_ones_named_by_file_and_line(room: Room) -> 
     assert ([one.title for one in page.items], page.total) == (["Regla 0", "Regla 1", "Regla 2"], 5)
     rest = room.detect.list_rules(OBSERVER, limit=3, cursor=page.next)
     assert [one.title for one in rest.items] == ["Regla 3", "Regla 4"]
-    assert room.detect.list_rules(OBSERVER, query="REGLA 3").total == 1
-    assert room.detect.list_rules(OBSERVER, query="process_creation 000000000003").total == 1
+    assert room.detect.list_rules(OBSERVER, RuleFilter(words=("regla", "3"))).total == 1
+    assert room.detect.list_rules(OBSERVER, RuleFilter(words=("process_creation", "000000000003"))).total == 1
     rule = room.detect.read_rule(OBSERVER, page.items[0].id)
     assert (rule.level, rule.logsource, rule.text) == (
         "high",
@@ -225,7 +226,7 @@ def test_correlations_and_filters_are_kept_and_what_they_miss_is_named(room: Roo
     for one in done.problems:
         for language in ("es", "en"):
             assert Catalogue(strict=True).text(language, one.key, **one.params)
-    kinds = {kind: room.detect.list_rules(ANALYST, kind=kind).items for kind in KINDS}
+    kinds = {kind: room.detect.list_rules(ANALYST, RuleFilter(kind=kind)).items for kind in KINDS}
     assert [len(found) for found in kinds.values()] == [1, 1, 1]
     (many,) = kinds["correlation"]
     assert (many.title, many.refers) == ("Muchos intentos", ("r1",))

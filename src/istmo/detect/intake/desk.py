@@ -101,7 +101,8 @@ class Desk:
         """The source that sends, by its token or, where it names none, by its certificate.
 
         Raises Unauthenticated, NotAllowed; RateLimited where the node has too much in hand, or where the
-        source is to wait after all that it sent; Unavailable where the node does not know its sources yet.
+        source is to wait after all that it sent, or is paused; Unavailable where the node does not know its
+        sources yet.
         """
         if not self._sources.is_known:
             raise Unavailable("detect.intake_not_ready", retry_after=1)
@@ -111,6 +112,8 @@ class Desk:
         else:
             source = self._sources.admit(told, now)
         request.admitted.append(source.id)
+        if source.is_paused and request.method in _SENDING:
+            raise RateLimited("detect.source_paused", retry_after=LONGEST_WAIT)
         if self._in_hand > IN_HAND_BYTES:
             raise RateLimited("detect.intake_busy", retry_after=1)
         if request.method in _SENDING and (wait := self._rates.take(source, 0)) > 0:

@@ -1,4 +1,4 @@
-"""Detection in the console: alerts, working on one, rules, value lists, sources, saved hunts."""
+"""Detection in the console: alerts, working on one, rules, lists, sources, saved hunts."""
 
 from istmo.detect.pages import (
     alert_queue,
@@ -11,9 +11,11 @@ from istmo.detect.pages import (
     hunt_sql,
     hunt_work,
     rule_read,
+    rule_work,
     source_read,
     source_work,
     value_lists,
+    warning_lists,
 )
 
 routes = [
@@ -21,7 +23,9 @@ routes = [
     *alert_read.routes,
     *alert_work.routes,
     *rule_read.routes,
+    *rule_work.routes,
     *value_lists.routes,
+    *warning_lists.routes,
     *source_read.routes,
     *source_work.routes,
     *hunt_read.routes,

@@ -14,6 +14,7 @@ from litestar.response import Stream
 from istmo.clock import Clock
 from istmo.detect.answers import unusable_text
 from istmo.detect.objects import Rule, RuleProblem
+from istmo.detect.objects_rule import RuleFilter
 from istmo.detect.pages.hunt_asked import STRETCHES, USUAL, Asked
 from istmo.detect.pages.hunt_read import NEW, show_hunts
 from istmo.detect.pages.hunt_stream import (
@@ -25,6 +26,7 @@ from istmo.detect.pages.hunt_stream import (
     stream,
 )
 from istmo.detect.service import Detect
+from istmo.detect.service.asking import words_of
 from istmo.detect.stories import from_micros
 from istmo.detect.wire import Problem, RuleFound, RuleHits, RuleMatch
 from istmo.errors import IstmoError
@@ -287,7 +289,9 @@ def _show(
     may_read = faces.may(asker.principal, Action.RULE_READ)
     offered: Sequence[Rule] = ()
     if may_read and named:
-        offered = detect.list_rules(asker.principal, query=named, limit=RULES_OFFERED).items
+        offered = detect.list_rules(
+            asker.principal, RuleFilter(words=words_of(named)), limit=RULES_OFFERED
+        ).items
     return page(
         request,
         "detect/hunting_rules.html",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
 
 from litestar import Request, Response, get
+from markupsafe import Markup
 
 from istmo.clock import Clock
 from istmo.detect.connecting import Address, address_for_senders, examples
@@ -12,27 +15,42 @@ from istmo.detect.explaining import lag_text
 from istmo.detect.objects_source import Source
 from istmo.detect.reading import FORMS
 from istmo.detect.service import Detect
-from istmo.detect.source_answers import LATE_SECONDS, refusals
+from istmo.detect.source_answers import LATE_SECONDS, narrowed, refusals
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form
 from istmo.kit.pages import asker_of, faces_of, page
+from istmo.kit.sparkline import spark
 from istmo.model import durations
 from istmo.policy.actions import Action
+
+STATES: Final = ("sending", "silent", "waiting", "paused", "expired", "revoked")
+ENDED: Final = ("revoked", "expired")
 
 
 @get("/sources", opt=PEOPLE, sync_to_thread=True)
 def source_list(request: Request[Any, Any, Any], asker: Asker, detect: Detect, clock: Clock) -> Response[Any]:
     """Sources that may send, the silent ones first; with ``all`` in the address all others, too."""
     is_all = "all" in request.query_params
+    chosen = {name: request.query_params.get(name, "")[:200] for name in ("q", "state")}
     found, now = detect.sources(asker.principal), clock.now()
-    shown = [one for one in found if is_all or one.state(now) not in ("revoked", "expired")]
+    some = narrowed(found, now, chosen["q"], chosen["state"] if chosen["state"] in STATES else "")
+    hides = not is_all and not chosen["state"]
+    shown = [one for one in some if not hides or one.state(now) not in ENDED]
+    told = {name: value for name, value in chosen.items() if value}
     return page(
         request,
         "detect/sources.html",
-        found=[(one, one.state(now), _lag(one)) for one in sorted(shown, key=lambda one: not one.silence)],
+        json_path="/api/v1/sources" + (f"?{urlencode(told)}" if told else ""),
+        found=[
+            (one, one.state(now), _lag(one), _spark(request, one))
+            for one in sorted(shown, key=lambda one: (not one.silence, one.paused is None))
+        ],
+        chosen=chosen,
+        is_filtered=bool(told),
+        states=STATES,
         is_all=is_all,
-        gone=len(found) - len(shown),
+        gone=len(some) - len(shown),
         may_manage=faces_of(request).may(asker.principal, Action.SOURCE_MANAGE),
     )
 
@@ -56,14 +74,17 @@ def show_new(request: Request[Any, Any, Any], detect: Detect, form: Form) -> Res
     return page(request, "detect/source_new.html", form=form, forms=FORMS)
 
 
-def show_made(request: Request[Any, Any, Any], detect: Detect, source: Source, secret: str) -> Response[Any]:
-    """A new source's token, this once, and what to put where. Never kept: not by caches either."""
+def show_made(
+    request: Request[Any, Any, Any], detect: Detect, source: Source, secret: str, *, is_new: bool = True
+) -> Response[Any]:
+    """A source's new token, this once, and what to put where. Never kept: not by caches either."""
     address = intake_address(request, detect)
     return page(
         request,
         "detect/source_made.html",
         status=201,
         source=source,
+        is_new=is_new,
         secret=secret,
         address=address,
         examples=examples(address, secret),
@@ -81,10 +102,14 @@ def show_source(
     return page(
         request,
         "detect/source.html",
+        json_path=f"/api/v1/sources/{source.id}",
+        spark=_spark(request, source),
         form=form or Form(settings_of(source)),
         source=source,
         state=source.state(faces.clock.now()),
         lag=_lag(source),
+        is_first_day=source.first_event is not None
+        and faces.clock.now() - source.first_event < timedelta(hours=1),
         is_ahead=lag is not None and lag < 0,
         is_late=lag is not None and abs(lag) >= LATE_SECONDS,
         reasons=refusals(source.reasons, asker.language, faces.catalogue, faces.settings.limits),
@@ -93,6 +118,15 @@ def show_source(
         examples=examples(address),
         may_manage=faces.may(asker.principal, Action.SOURCE_MANAGE),
     )
+
+
+def _spark(request: Request[Any, Any, Any], source: Source) -> Markup | str:
+    minutes = source.recent.minutes
+    if not minutes:
+        return ""
+    faces, language = faces_of(request), asker_of(request).language
+    title = faces.catalogue.text(language, "console.sourcework.spark", n=sum(minutes), most=max(minutes))
+    return spark(minutes, title=title)
 
 
 def _lag(source: Source) -> str:

@@ -12,7 +12,7 @@ from istmo.errors import IstmoError
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form, Sent, one
-from istmo.kit.pages import back_to, told
+from istmo.kit.pages import Undo, back_to, told
 
 SETTINGS = {
     "networks": "networks",
@@ -72,6 +72,41 @@ def end_source(
     return back_to(request, f"/sources/{id}", notice="console.notice.source.revoked")
 
 
+@post("/sources/{id:str}/token", opt=PEOPLE, sync_to_thread=True)
+def rotate_source(
+    request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, detect: Detect
+) -> Response[Any]:
+    """A new token in place of the old. The answer itself shows it: no other page ever could."""
+    source, secret = detect.rotate_source(asker.principal, id)
+    return show_made(request, detect, source, secret, is_new=False)
+
+
+@post("/sources/{id:str}/pause", opt=PEOPLE, sync_to_thread=True)
+def pause_source(
+    request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, detect: Detect
+) -> Response[Any]:
+    """Take nothing of a source for now, or again."""
+    return _paused(request, id, data, asker, detect, has_undo=True)
+
+
+@post("/sources/{id:str}/undo", opt=PEOPLE, sync_to_thread=True)
+def resume_source(
+    request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, detect: Detect
+) -> Response[Any]:
+    """Take a pause back, or its end."""
+    return _paused(request, id, data, asker, detect, has_undo=False)
+
+
+def _paused(
+    request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, detect: Detect, *, has_undo: bool
+) -> Response[Any]:
+    state = "off" if one(data, "paused", longest=10) == "off" else "on"
+    detect.pause_source(asker.principal, id, state == "on")
+    other = {"paused": "off" if state == "on" else "on"}
+    undo = Undo(f"/sources/{id}/undo", other) if has_undo else None
+    return back_to(request, f"/sources/{id}", notice=f"console.notice.source.pause.{state}", undo=undo)
+
+
 def _settings(data: Sent) -> dict[str, str]:
     return {name: one(data, name, longest=LONGEST) for name in SETTINGS}
 
@@ -93,4 +128,4 @@ def _wrong(request: Request[Any, Any, Any], values: dict[str, str], error: Istmo
     return form
 
 
-routes = [make_source, set_source, end_source]
+routes = [make_source, set_source, end_source, rotate_source, pause_source, resume_source]

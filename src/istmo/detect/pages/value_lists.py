@@ -12,11 +12,13 @@ from istmo.errors import IstmoError
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form, Sent, one
-from istmo.kit.pages import back_to, faces_of, page, told
+from istmo.kit.pages import Undo, back_to, faces_of, page, told
 from istmo.policy.actions import Action
 
 LONGEST = MOST_CHARACTERS * 2
 """Characters of a form's values; the list's own bound is checked behind it."""
+UNDONE = 600
+"""Characters of a list that a cookie carries, to put it back."""
 
 
 @get("/value-lists", opt=PEOPLE, sync_to_thread=True)
@@ -50,18 +52,30 @@ def keep_list(request: Request[Any, Any, Any], data: Sent, asker: Asker, detect:
 def delete_list(request: Request[Any, Any, Any], data: Sent, asker: Asker, detect: Detect) -> Response[Any]:
     """Forget a list."""
     name = one(data, "name", longest=200)
+    text = "\n".join(detect.read_value_list(asker.principal, name).values)
     detect.drop_value_list(asker.principal, name)
-    return back_to(request, "/value-lists", notice="console.notice.list.deleted", name=name)
+    # The way back travels in a cookie: a long list has none, and the page asked before it went.
+    undo = Undo("/value-lists/undo", {"name": name, "values": text}) if len(text) <= UNDONE else None
+    return back_to(request, "/value-lists", notice="console.notice.list.deleted", undo=undo, name=name)
+
+
+@post("/value-lists/undo", opt=PEOPLE, sync_to_thread=True)
+def put_back(request: Request[Any, Any, Any], data: Sent, asker: Asker, detect: Detect) -> Response[Any]:
+    """A list that was forgotten a moment ago, as it was."""
+    name, text = one(data, "name", longest=200), one(data, "values", longest=LONGEST)
+    detect.put_value_list(asker.principal, name, text.split("\n"))
+    return back_to(request, "/value-lists", notice="console.notice.list.kept", name=name)
 
 
 def _show(request: Request[Any, Any, Any], asker: Asker, detect: Detect, form: Form) -> Response[Any]:
     return page(
         request,
         "detect/value_lists.html",
+        json_path="/api/v1/value-lists",
         form=form,
         found=detect.value_lists(asker.principal),
         may_write=faces_of(request).may(asker.principal, Action.RULE_WRITE),
     )
 
 
-routes = [list_page, keep_list, delete_list]
+routes = [list_page, keep_list, delete_list, put_back]

@@ -15,16 +15,22 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    cast,
+    exists,
     func,
     insert,
+    literal,
     or_,
     select,
     update,
 )
 
 from istmo.detect.objects import CORRELATION, FILTER, RULE, SLOW_NANOS, Rule, RuleCost
+from istmo.detect.objects_rule import RuleFilter
+from istmo.detect.records.alerts import alerts
+from istmo.detect.wire import SIGMA, WireRule
 from istmo.detect.wire import RuleCost as WireCost
-from istmo.detect.wire import WireRule
+from istmo.model.markings import Tlp
 from istmo.store.columns import BigId, Instant, Json
 from istmo.store.engine import metadata
 
@@ -178,18 +184,28 @@ def find_rules(connection: Connection, ids: Iterable[str]) -> dict[str, Rule]:
 
 def list_rules(
     connection: Connection,
+    wanted: RuleFilter,
     *,
-    words: Iterable[str],
-    level: str,
-    kind: str,
-    is_enabled: bool | None,
-    is_slow: bool,
+    reads: Tlp | None = None,
     after: tuple[str, int] | None,
     limit: int,
 ) -> tuple[list[Rule], int]:
-    """Rules by title after a place in that order, and how many there are in all."""
+    """Rules by title after a place in that order, and how many there are in all.
+
+    ``reads``: how far the asker reads alerts; for who reads none, no rule has hits.
+    """
+    where = _conditions(wanted, reads)
+    total = connection.execute(select(func.count()).select_from(rules).where(*where)).scalar_one()
+    if after is not None:
+        title, row = after
+        where.append(or_(rules.c.title > title, (rules.c.title == title) & (rules.c.row > row)))
+    found = connection.execute(select(rules).where(*where).order_by(rules.c.title, rules.c.row).limit(limit))
+    return [_rule(one) for one in found], total
+
+
+def _conditions(wanted: RuleFilter, reads: Tlp | None) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = []
-    for word in words:
+    for word in wanted.words:
         like = f"%{_escaped(word)}%"
         found_in: list[ColumnElement[str]] = [
             func.lower(rules.c.title),
@@ -199,20 +215,89 @@ def list_rules(
         if len(word) >= _SHORTEST_ID:
             found_in.append(rules.c.id)
         where.append(or_(*(column.like(like, escape="\\") for column in found_in)))
-    if level:
-        where.append(rules.c.level == level)
-    if kind:
-        where.append(rules.c.kind == kind)
-    if is_enabled is not None:
-        where.append(rules.c.enabled.is_(is_enabled))
-    if is_slow:
+    if wanted.level:
+        where.append(rules.c.level == wanted.level)
+    if wanted.kind:
+        where.append(rules.c.kind == wanted.kind)
+    if wanted.is_enabled is not None:
+        where.append(rules.c.enabled.is_(wanted.is_enabled))
+    if wanted.is_slow:
         where += [rules.c.cost_nanos >= SLOW_NANOS, rules.c.enabled.is_(True)]
-    total = connection.execute(select(func.count()).select_from(rules).where(*where)).scalar_one()
-    if after is not None:
-        title, row = after
-        where.append(or_(rules.c.title > title, (rules.c.title == title) & (rules.c.row > row)))
-    found = connection.execute(select(rules).where(*where).order_by(rules.c.title, rules.c.row).limit(limit))
-    return [_rule(one) for one in found], total
+    if wanted.part:
+        whole = literal(", ") + func.lower(rules.c.logsource) + literal(", ")
+        where.append(whole.like(f"%, {_escaped(wanted.part)}, %", escape="\\"))
+    if wanted.tag:
+        # Kept as JSON: a tag stands between quotes, so that ``attack.t1059`` is not ``attack.t1059.001``.
+        tags = func.lower(cast(rules.c.tags, Text))
+        where.append(tags.like(f'%"{_escaped(wanted.tag)}"%', escape="\\"))
+    if wanted.author:
+        like = f"%{_escaped(wanted.author)}%"
+        where.append(func.lower(rules.c.author).like(like, escape="\\"))
+    if wanted.has_hits is not None and wanted.since is not None:
+        seen = exists().where(
+            alerts.c.detector == SIGMA,
+            alerts.c.subject == rules.c.id,
+            alerts.c.last_seen >= wanted.since,
+            alerts.c.tlp <= (-1 if reads is None else int(reads)),
+        )
+        where.append(seen if wanted.has_hits else ~seen)
+    return where
+
+
+def logsource_parts(connection: Connection) -> list[str]:
+    """Every product, category and service that a rule names, by name."""
+    rows = connection.execute(select(rules.c.logsource).distinct()).scalars()
+    return sorted({part.lower() for text in rows for part in text.split(", ") if part})
+
+
+def switch_rules(
+    connection: Connection, wanted: RuleFilter, is_enabled: bool, by: str, now: datetime, reads: Tlp | None
+) -> list[str]:
+    """Switch on or off all that a filter finds and that are not so already; their ids."""
+    where = [*_conditions(wanted, reads), rules.c.enabled.is_(not is_enabled)]
+    return _switch(connection, where, is_enabled, by, now)
+
+
+def switch_back(connection: Connection, at: datetime, was: bool, by: str, now: datetime) -> list[str]:
+    """Take back what one change switched at a moment; what was changed since then stays. The ids."""
+    where = [rules.c.updated == at, rules.c.changed_by == by, rules.c.enabled.is_(was)]
+    return _switch(connection, where, not was, by, now)
+
+
+def count_switched(connection: Connection, wanted: RuleFilter, is_enabled: bool, reads: Tlp | None) -> int:
+    """How many ``switch_rules`` would switch."""
+    where = [*_conditions(wanted, reads), rules.c.enabled.is_(not is_enabled)]
+    return connection.execute(select(func.count()).select_from(rules).where(*where)).scalar_one()
+
+
+def _switch(
+    connection: Connection, where: list[ColumnElement[bool]], is_enabled: bool, by: str, now: datetime
+) -> list[str]:
+    ids = list(connection.execute(select(rules.c.id).where(*where).order_by(rules.c.row)).scalars())
+    for start in range(0, len(ids), _MANY):
+        connection.execute(
+            update(rules)
+            .where(rules.c.id.in_(ids[start : start + _MANY]))
+            .values(enabled=is_enabled, changed_by=by, updated=now)
+        )
+    return ids
+
+
+def filters_of(connection: Connection, rule: Rule) -> list[Rule]:
+    """The filters that name a rule, by its id or its name, in the order in which they came."""
+    name = connection.execute(select(rules.c.name).where(rules.c.id == rule.id)).scalar()
+    called = {rule.id, rule.id.lower(), name} - {None, ""}
+    rows = connection.execute(select(rules).where(rules.c.kind == FILTER).order_by(rules.c.row))
+    return [_rule(row) for row in rows if any({one, one.lower()} & called for one in row.refers)]
+
+
+def find_called(connection: Connection, names: Iterable[str]) -> list[str]:
+    """Ids of the rules that are called so, by id or by name."""
+    wanted = {form for one in names for form in (one, one.lower())}
+    rows = connection.execute(
+        select(rules.c.id).where(or_(rules.c.id.in_(wanted), rules.c.name.in_(wanted))).order_by(rules.c.row)
+    )
+    return list(rows.scalars())
 
 
 def count_rules(connection: Connection) -> tuple[int, int]:

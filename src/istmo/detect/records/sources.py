@@ -50,6 +50,7 @@ sources = Table(
     Column("first_event", Instant, nullable=True),
     Column("lag", BigId, nullable=True),
     Column("silence", String(64), nullable=True),
+    Column("paused", Instant, nullable=True),
 )
 MOST_REASONS = 64
 """Different reasons that are counted apart for a source."""
@@ -123,6 +124,22 @@ def revoke_source(connection: Connection, id: str, now: datetime) -> bool:
     return done.rowcount == 1
 
 
+def put_digest(connection: Connection, id: str, digest: bytes) -> bool:
+    """The digest of a new secret in place of the old; False where there is no source that may send."""
+    done = connection.execute(
+        update(sources).where(sources.c.id == id, sources.c.revoked.is_(None)).values(digest=digest)
+    )
+    return done.rowcount == 1
+
+
+def set_paused(connection: Connection, id: str, since: datetime | None) -> bool:
+    """Take nothing of a source for now, or again; False where there is no source that may send."""
+    done = connection.execute(
+        update(sources).where(sources.c.id == id, sources.c.revoked.is_(None)).values(paused=since)
+    )
+    return done.rowcount == 1
+
+
 def find_source(connection: Connection, id: str) -> Source | None:
     """A source, revoked or not."""
     row = connection.execute(select(sources).where(sources.c.id == id)).first()
@@ -177,7 +194,8 @@ def watched_for_silence(connection: Connection) -> list[Source]:
     rows = connection.execute(
         select(sources)
         .where(
-            sources.c.silence.is_not(None) | (sources.c.silent_after > 0) & sources.c.revoked.is_(None),
+            sources.c.silence.is_not(None)
+            | (sources.c.silent_after > 0) & sources.c.revoked.is_(None) & sources.c.paused.is_(None),
         )
         .order_by(sources.c.row)
     )
@@ -225,4 +243,5 @@ def _source(row: Any) -> Source:
         last_event=row.last_event,
         lag=row.lag,
         silence=row.silence,
+        paused=row.paused,
     )

@@ -7,7 +7,20 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Integer, LargeBinary, String, Table, Text, delete, insert, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from istmo.detect.objects import KeptWarningList
 from istmo.detect.warnings import Prepared, WarningList
@@ -29,6 +42,7 @@ warning_lists = Table(
     Column("data", LargeBinary, nullable=False),
     Column("changed", Instant, nullable=False),
     Column("changed_by", String(96), nullable=False),
+    Column("enabled", Boolean, nullable=False),
 )
 _SHOWN: Final = [column for column in warning_lists.c if column.name not in ("key", "data")]
 
@@ -36,7 +50,9 @@ _SHOWN: Final = [column for column in warning_lists.c if column.name not in ("ke
 def put_list(
     connection: Connection, one: WarningList, ready: Prepared, by: str, now: datetime
 ) -> KeptWarningList:
-    """A new list, or the new entries of one."""
+    """A new list, or the new entries of one; one that is switched off stays so."""
+    was = connection.execute(select(warning_lists.c.enabled).where(warning_lists.c.name == one.name)).scalar()
+    is_enabled = was is not False
     drop_list(connection, one.name)
     stamp = hashlib.blake2b(ready.key + ready.data, digest_size=16)
     stamp.update("\0".join((one.name, one.type, *sorted(one.kinds))).encode())
@@ -51,6 +67,7 @@ def put_list(
         "digest": stamp.hexdigest(),
         "changed": now,
         "changed_by": by,
+        "enabled": is_enabled,
     }
     connection.execute(insert(warning_lists), kept | {"key": ready.key, "data": ready.data})
     return KeptWarningList(
@@ -63,7 +80,15 @@ def put_list(
         ready.unusable,
         now,
         by,
+        is_enabled,
     )
+
+
+def switch_list(connection: Connection, name: str, is_enabled: bool, by: str, now: datetime) -> bool:
+    """Put a list in force, or out of it; False where there is none."""
+    values = {"enabled": is_enabled, "changed": now, "changed_by": by}
+    where = warning_lists.c.name == name
+    return connection.execute(update(warning_lists).where(where).values(**values)).rowcount == 1
 
 
 def drop_list(connection: Connection, name: str) -> bool:
@@ -83,8 +108,10 @@ def numbers(connection: Connection) -> dict[str, int]:
 
 
 def digests(connection: Connection) -> dict[str, str]:
-    """What tells one version of a list from another, by name."""
-    rows = connection.execute(select(warning_lists.c.name, warning_lists.c.digest))
+    """What tells one version of a list from another, by name; of those that are in force."""
+    rows = connection.execute(
+        select(warning_lists.c.name, warning_lists.c.digest).where(warning_lists.c.enabled.is_(True))
+    )
     return {row.name: row.digest for row in rows}
 
 
@@ -108,4 +135,5 @@ def _kept(row: Any) -> KeptWarningList:
         row.unusable,
         row.changed,
         row.changed_by,
+        row.enabled,
     )

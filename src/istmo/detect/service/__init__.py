@@ -24,7 +24,7 @@ from istmo.detect.service.overview import Overview
 from istmo.detect.service.past import PastMatching
 from istmo.detect.service.patterns import PARTLY, asked_pattern, sought
 from istmo.detect.service.retention import Retention
-from istmo.detect.service.rules import Rules
+from istmo.detect.service.rule_work import RuleWork
 from istmo.detect.service.saved_hunts import SavedHunts
 from istmo.detect.service.sources import Sources
 from istmo.detect.service.sql import Statements
@@ -67,7 +67,7 @@ class Detection:
 class Detect(
     AlertWork,
     Overview,
-    Rules,
+    RuleWork,
     ValueLists,
     WarningLists,
     Sources,
@@ -114,6 +114,18 @@ class Detect(
     def change_source(self, principal: Principal, source: str, changes: Mapping[str, Any]) -> Source:
         """``Sources.change_source``; when it answers, the intake goes by it."""
         found = super().change_source(principal, source, changes)
+        self._link.wait_sources(_TOLD_SECONDS)
+        return found
+
+    def rotate_source(self, principal: Principal, source: str) -> tuple[Source, str]:
+        """``Sources.rotate_source``; when it answers, the intake opens to the new secret alone."""
+        made = super().rotate_source(principal, source)
+        self._link.wait_sources(_TOLD_SECONDS)
+        return made
+
+    def pause_source(self, principal: Principal, source: str, is_paused: bool) -> Source:
+        """``Sources.pause_source``; when it answers, the intake goes by it."""
+        found = super().pause_source(principal, source, is_paused)
         self._link.wait_sources(_TOLD_SECONDS)
         return found
 

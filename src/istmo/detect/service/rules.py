@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection
 
 from istmo.detect import rule_import
 from istmo.detect.objects import Rule, RuleImport, RulePage, RuleProblem
+from istmo.detect.objects_rule import RuleFilter
 from istmo.detect.records import rules as rule_records
 from istmo.detect.records import value_lists as list_records
 from istmo.detect.service.asking import LONGEST_PAGE, Asking, words_of
 from istmo.errors import InvalidInput, NotFound, TooLarge
-from istmo.policy import Action, Principal, told
+from istmo.model.markings import Tlp
+from istmo.policy import Action, Principal, decide, reading_limit, told
 
+EVERY_RULE: Final = RuleFilter()
+HIT_DAYS: Final = 30
+"""For so many days a list of rules tells their hits."""
 NAMED: Final = 10
 """References of one rule that a report names."""
 
@@ -45,11 +50,11 @@ class Rules(Asking):
                 if known.get(one.id) == (one.digest, one.name):
                     continue
                 (changed if one.id in known else added).append(one)
-            rows = [_rule_values(one, now, told(principal)) for one in added]
+            rows = [rule_values(one, now, told(principal)) for one in added]
             if rows:
                 rule_records.add_rules(tx.connection, rows)
             for one in changed:
-                rule_records.change_rule(tx.connection, one.id, _rule_values(one, now, told(principal)))
+                rule_records.change_rule(tx.connection, one.id, rule_values(one, now, told(principal)))
             ids = [one.id for one in (*added, *changed)]
             if ids:
                 tx.notify("rule", ids[0], ids=ids)
@@ -65,18 +70,15 @@ class Rules(Asking):
     def list_rules(
         self,
         principal: Principal,
+        wanted: RuleFilter = EVERY_RULE,
         *,
-        query: str = "",
-        level: str = "",
-        kind: str = "",
-        is_enabled: bool | None = None,
-        is_slow: bool = False,
         cursor: str | None = None,
         limit: int = 50,
     ) -> RulePage:
-        """Rules by title. Every word of ``query`` must occur in title, name, log source or id."""
+        """Rules by title. Every word of the filter must occur in title, name, log source or id."""
         self._require(principal, Action.RULE_READ, self._own("rule"))
         limit = max(1, min(limit, LONGEST_PAGE))
+        reads = self.reads_alerts(principal) if wanted.has_hits is not None else None
         with self._store.read() as connection:
             after = None
             if cursor:
@@ -84,17 +86,20 @@ class Rules(Asking):
                 if before is None:
                     raise InvalidInput("detect.bad_cursor")
                 after = (before.title, before.row)
-            found, total = rule_records.list_rules(
-                connection,
-                words=words_of(query),
-                level=level,
-                kind=kind,
-                is_enabled=is_enabled,
-                is_slow=is_slow,
-                after=after,
-                limit=limit,
-            )
+            found, total = rule_records.list_rules(connection, wanted, reads=reads, after=after, limit=limit)
         return RulePage(tuple(found), found[-1].id if len(found) == limit else None, total)
+
+    def logsource_parts(self, principal: Principal) -> list[str]:
+        """Every product, category and service that rules name."""
+        self._require(principal, Action.RULE_READ, self._own("rule"))
+        with self._store.read() as connection:
+            return rule_records.logsource_parts(connection)
+
+    def reads_alerts(self, principal: Principal) -> Tlp | None:
+        """How far somebody reads alerts; None for who reads none: such a one is told of no hits either."""
+        if not decide(principal, Action.ALERT_READ, self._own("alert"), self._context()):
+            return None
+        return reading_limit(principal, Action.ALERT_READ)
 
     def read_rule(self, principal: Principal, rule: str) -> Rule:
         """One rule with its text. Raises NotFound("detect.no_rule")."""
@@ -121,6 +126,10 @@ class Rules(Asking):
             tx.notify("rule", rule)
             self._record(tx, principal, Action.RULE_WRITE, f"{rule} {'on' if is_enabled else 'off'}")
             return rule_records.find_rules(tx.connection, [rule])[rule]
+
+    def require_writing_rules(self, principal: Principal) -> None:
+        """Raise NotAllowed for whoever may not."""
+        self._require(principal, Action.RULE_WRITE, self._own("rule"))
 
     def count_rules(self, principal: Principal) -> tuple[int, int]:
         """How many rules there are, and how many are switched on."""
@@ -157,7 +166,9 @@ def _waiting(connection: Connection, found: Iterable[rule_import.FoundRule]) -> 
             )
 
 
-def _rule_values(found: rule_import.FoundRule, now: datetime, by: str) -> dict[str, object]:
+def rule_values(found: rule_import.FoundRule, now: datetime, by: str) -> dict[str, object]:
+    """The columns of a rule that was read, each within its bounds."""
+
     def kept(text: str, longest: int) -> str:
         return text.replace("\x00", "\ufffd")[:longest]
 
@@ -181,3 +192,31 @@ def _rule_values(found: rule_import.FoundRule, now: datetime, by: str) -> dict[s
         "updated": now,
         "changed_by": by,
     }
+
+
+def rule_filter(
+    now: datetime,
+    *,
+    query: str = "",
+    level: str = "",
+    kind: str = "",
+    enabled: bool | None = None,
+    slow: bool = False,
+    logsource: str = "",
+    tag: str = "",
+    author: str = "",
+    hits: bool | None = None,
+) -> RuleFilter:
+    """A filter from what stands in an address. Hits are those of the last thirty days."""
+    return RuleFilter(
+        words=words_of(query),
+        level=level,
+        kind=kind,
+        is_enabled=enabled,
+        is_slow=slow,
+        part=logsource.lower().strip(),
+        tag=tag.lower().strip(),
+        author=author.lower().strip(),
+        has_hits=hits,
+        since=None if hits is None else now - timedelta(days=HIT_DAYS),
+    )

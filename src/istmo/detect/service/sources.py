@@ -80,6 +80,32 @@ class Sources(Asking):
             self._record(tx, principal, Action.SOURCE_MANAGE, f"{source} change {named}".strip())
         return self.read_source(principal, source)
 
+    def rotate_source(self, principal: Principal, source: str) -> tuple[Source, str]:
+        """A new secret in place of the old, which is told this once; the old one opens nothing any more.
+
+        Raises NotAllowed, NotFound("detect.no_source").
+        """
+        self._require(principal, Action.SOURCE_MANAGE, self._own("source"))
+        secret = SECRET_PREFIX + secrets.token_urlsafe(32)
+        with self._store.write() as tx:
+            if not source_records.put_digest(tx.connection, source, digest_of(secret)):
+                raise NotFound("detect.no_source", source=source[:80])
+            tx.notify("source", source)
+            self._record(tx, principal, Action.SOURCE_MANAGE, f"{source} rotate")
+        return self.read_source(principal, source), secret
+
+    def pause_source(self, principal: Principal, source: str, is_paused: bool) -> Source:
+        """Take nothing of a source for now, or again. Raises NotAllowed, NotFound("detect.no_source")."""
+        self._require(principal, Action.SOURCE_MANAGE, self._own("source"))
+        with self._store.write() as tx:
+            since = self._clock.now() if is_paused else None
+            if not source_records.set_paused(tx.connection, source, since):
+                raise NotFound("detect.no_source", source=source[:80])
+            tx.notify("source", source)
+            word = "pause" if is_paused else "resume"
+            self._record(tx, principal, Action.SOURCE_MANAGE, f"{source} {word}")
+        return self.read_source(principal, source)
+
     def revoke_source(self, principal: Principal, source: str) -> None:
         """What a source sends is refused from now on. Raises NotFound("detect.no_source"), NotAllowed."""
         self._require(principal, Action.SOURCE_MANAGE, self._own("source"))

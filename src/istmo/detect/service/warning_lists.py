@@ -11,6 +11,7 @@ from istmo.detect.service.asking import Asking
 from istmo.detect.warned import Warned
 from istmo.detect.warnings import WarningList, prepare, read_warning_list, reserved_lists
 from istmo.errors import Conflict, InvalidInput, NotFound, TooLarge
+from istmo.model.values import recognise
 from istmo.policy import Action, Principal, told
 
 MOST_LISTS: Final = 300
@@ -42,6 +43,23 @@ class WarningLists(Asking):
         """The lists that come with the program: ranges and names that RFCs reserve."""
         self._require(principal, Action.RULE_WRITE, self._own("warning-list"))
         return self._put(principal, reserved_lists())
+
+    def switch_warning_list(self, principal: Principal, name: str, is_enabled: bool) -> None:
+        """Put a list in force, or out of it; so it is when it answers. Raises NotFound, NotAllowed."""
+        self._require(principal, Action.RULE_WRITE, self._own("warning-list"))
+        with self._store.write() as tx:
+            now = self._clock.now()
+            if not records.switch_list(tx.connection, name, is_enabled, told(principal), now):
+                raise NotFound("detect.no_warning_list", name=name[:100])
+            word = "on" if is_enabled else "off"
+            self._record(tx, principal, Action.RULE_WRITE, f"warning-list {name} {word}")
+        self.warned.refresh()
+
+    def lists_with(self, principal: Principal, value: str) -> tuple[str, str, tuple[str, ...]]:
+        """What a value is (kind and normal form), and the lists in force on which it stands."""
+        self._require(principal, Action.RULE_READ, self._own("warning-list"))
+        kind, normal = recognise(value) or ("filename", value.strip().lower())
+        return kind, normal, self.warned.current.find(kind, normal)
 
     def drop_warning_list(self, principal: Principal, name: str) -> None:
         """Forget a list: hits of its values have their own level from now on. Raises NotFound, NotAllowed."""

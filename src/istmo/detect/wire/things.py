@@ -74,6 +74,8 @@ class WireSource(Struct, frozen=True, array_like=True):
     """The time zone (IANA name) of its times that name none."""
     rate: int = 0
     """Events a second that it may send; 0 for no bound of its own."""
+    is_paused: bool = False
+    """Nothing is taken of it for now; it is told to come again, where its protocol knows how."""
 
 
 class WireHit(Struct, frozen=True):

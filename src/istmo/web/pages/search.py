@@ -9,6 +9,7 @@ from typing import Any, Final
 from litestar import Request, Response, get
 
 from istmo.detect.objects import AlertFilter
+from istmo.detect.objects_rule import RuleFilter
 from istmo.detect.service import Detect
 from istmo.detect.service.asking import words_of
 from istmo.federation.service import Federation
@@ -110,7 +111,7 @@ def _cases(respond: Respond, asker: Asker, query: str) -> Found:
 
 
 def _rules(detect: Detect, asker: Asker, query: str) -> Found:
-    items = detect.list_rules(asker.principal, query=query, limit=SHOWN + 1).items
+    items = detect.list_rules(asker.principal, RuleFilter(words=words_of(query)), limit=SHOWN + 1).items
     return _found(
         "kit.nav.rules",
         "/rules",

@@ -87,6 +87,9 @@ class Datagrams:
                 self._note_dropped(told)
             if (source := self._senders.admit(address[0])) is None:
                 continue
+            if source.is_paused:
+                self._gathering.refuse(source, "detect.source_paused")
+                continue
             if not self._rates.has_room(source):
                 self._gathering.refuse(source, "detect.rate_exceeded")
                 continue

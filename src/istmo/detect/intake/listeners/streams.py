@@ -152,7 +152,9 @@ class Connection(asyncio.Protocol):
             return
         sent = Sent(source, self._address, port.clock.now())
         for message in found:
-            if message is None:
+            if source.is_paused:
+                port.gathering.refuse(source, "detect.source_paused")
+            elif message is None:
                 port.gathering.refuse(source, "detect.line_too_long")
             else:
                 port.gathering.take(port.messages, message, sent)
@@ -160,9 +162,11 @@ class Connection(asyncio.Protocol):
         if port.gathering.is_full:
             self._pause()
             port.gathering.call_on_room(self._resume)
-        elif wait > 0:
+        elif wait > 0 or source.is_paused:
+            # Of a paused source little is read and refused: meanwhile its sender's own queue fills.
             self._pause()
-            asyncio.get_running_loop().call_later(min(wait, LONGEST_PAUSE), self._resume)
+            seconds = LONGEST_PAUSE if source.is_paused else min(wait, LONGEST_PAUSE)
+            asyncio.get_running_loop().call_later(seconds, self._resume)
 
     def _pause(self) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -240,6 +240,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cases")),
     )
     with op.batch_alter_table("cases", schema=None) as batch_op:
+        batch_op.create_index("ix_cases_status_updated", ["status", "updated", "id"], unique=False)
         batch_op.create_index("ix_cases_updated_id", ["updated", "id"], unique=False)
 
     op.create_table(
@@ -880,6 +881,7 @@ def upgrade() -> None:
         sa.Column("first_event", istmo.store.columns.Instant(), nullable=True),
         sa.Column("lag", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("silence", sa.String(length=64), nullable=True),
+        sa.Column("paused", istmo.store.columns.Instant(), nullable=True),
         sa.PrimaryKeyConstraint("row", name=op.f("pk_sources")),
         sa.UniqueConstraint("digest", name=op.f("uq_sources_digest")),
         sa.UniqueConstraint("id", name=op.f("uq_sources_id")),
@@ -906,6 +908,7 @@ def upgrade() -> None:
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.Column("changed", istmo.store.columns.Instant(), nullable=False),
         sa.Column("changed_by", sa.String(length=96), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_warning_lists")),
     )
     op.create_table(

@@ -1,0 +1,167 @@
+"""Cases in the console, without scripts: found, worked on by two at once, added to by searching, printed."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from scenes import Scene, fill
+from web_site import PASSWORD, Site, csrf_in, make_site
+
+from istmo.clock import ManualClock, SystemClock
+from istmo.policy.principals import Operator, Role
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Scene]]:
+    site = make_site(tmp_path_factory.mktemp("cases"), ManualClock(SystemClock().now()), rooms=None)
+    site.node.identity.create_account(Operator(), "olga", Role.OBSERVER, PASSWORD)
+    site.node.identity.create_account(Operator(), "luis", Role.ANALYST, PASSWORD)
+    yield site, fill(site.node)
+    site.node.store.close()
+
+
+@pytest.fixture
+def case(whole: tuple[Site, Scene]) -> str:
+    site, _ = whole
+    site.clock.advance(60)
+    return site.node.respond.open_case(Operator(), "Cajero <sin> servicio", severity="medium").id
+
+
+def enter(site: Site, name: str = "ana", language: str = "es") -> TestClient[Litestar]:
+    client = site.client(**{"Accept-Language": language})
+    site.sign_in(client, name)
+    return client
+
+
+def send(client: TestClient[Litestar], at: str, **values: str):  # type: ignore[no-untyped-def]
+    csrf = csrf_in(client.get("/cases").text)
+    return client.post(at, data={**values, "csrf": csrf}, follow_redirects=False)
+
+
+def state_form(page: str) -> dict[str, str]:
+    """The form of where a case stands, as a browser would send it unchanged."""
+    form = re.search(r'action="[^"]+/state">(.*?)</form>', page, re.DOTALL)
+    assert form
+    version = re.search(r'name="version" value="([^"]*)"', form[1])
+    chosen = {
+        name: html.unescape(found[1]) if (found := re.search(r'value="([^"]*)" selected', options)) else ""
+        for name, options in re.findall(r'<select id="(\w+)".*?>(.*?)</select>', form[1], re.DOTALL)
+    }
+    assert version
+    return {**chosen, "version": version[1]}
+
+
+def titles(page: str) -> list[str]:
+    found = re.findall(r'<a class="value" href="/cases/[^"]+">([^<]+)</a>', page)
+    return [html.unescape(one) for one in found]
+
+
+def test_two_analysts_change_one_case_at_once_and_both_versions_are_shown(
+    whole: tuple[Site, Scene], case: str
+) -> None:
+    site, at = whole[0], f"/cases/{case}"
+    ana, luis = enter(site, "ana"), enter(site, "luis")
+    seen_by_ana, seen_by_luis = (state_form(one.get(at).text) for one in (ana, luis))
+    assert send(luis, f"{at}/state", **{**seen_by_luis, "status": "working"}).status_code == 303
+    late = send(ana, f"{at}/state", **{**seen_by_ana, "status": "closed", "severity": "low"})
+    assert late.status_code == 409
+    now = site.node.respond.read(Operator(), case)
+    assert (now.status.value, now.severity.value) == ("working", "medium"), "nothing was overwritten"
+    shown = late.text
+    assert ("luis" in shown and "En trabajo" in shown.split("</table>")[0]) or "luis" in shown
+    again = state_form(shown)
+    assert (again["status"], again["severity"]) == ("closed", "low"), "what was chosen stays in the form"
+    assert send(ana, f"{at}/state", **again).status_code == 303, "knowing both, she decides"
+    assert site.node.respond.read(Operator(), case).status.value == "closed"
+
+
+def test_notes_written_at_once_are_both_there(whole: tuple[Site, Scene], case: str) -> None:
+    site, at = whole[0], f"/cases/{case}"
+    ana, luis = enter(site, "ana"), enter(site, "luis")
+    ana.get(at)
+    luis.get(at)
+    send(luis, f"{at}/entries", kind="note", value="Llamé al banco")
+    send(ana, f"{at}/entries", kind="note", value="Aislé el cajero")
+    page = ana.get(at).text
+    assert "Llamé al banco" in page and "Aislé el cajero" in page
+
+
+def test_a_change_of_state_is_taken_back_unless_somebody_changed_it_since(
+    whole: tuple[Site, Scene], case: str
+) -> None:
+    site, at = whole[0], f"/cases/{case}"
+    ana = enter(site)
+    changed = {**state_form(ana.get(at).text), "status": "contained"}
+    send(ana, f"{at}/state", **changed)
+    shown = ana.get(at).text
+    undo = re.search(rf'action="{re.escape(at)}/undo">(.*?)</form>', shown, re.DOTALL)
+    assert undo
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', undo[1]))
+    fields.pop("csrf")
+    assert send(ana, f"{at}/undo", **fields).status_code == 303
+    assert site.node.respond.read(Operator(), case).status.value == "open"
+    assert send(ana, f"{at}/undo", **fields).status_code == 409, "it is not what it was when that was offered"
+
+
+@pytest.mark.parametrize("kind", ["alert", "object"])
+def test_alerts_and_objects_are_added_by_searching(whole: tuple[Site, Scene], case: str, kind: str) -> None:
+    site, scene = whole
+    client, at = enter(site), f"/cases/{case}"
+    wanted = scene.alert if kind == "alert" else scene.indicator
+    page = client.get(f"{at}/add?kind={kind}&q=evil%5B.%5Dexample").text
+    assert wanted in page and "⟦" not in page
+    assert send(client, f"{at}/entries", kind=kind, value=wanted).status_code == 303
+    assert "Ya está en el caso" in client.get(f"{at}/add?kind={kind}&q=evil.example").text
+    assert "Nada que usted pueda ver" in client.get(f"{at}/add?kind={kind}&q=nohaynada").text
+
+
+def test_the_list_is_narrowed_by_owner_and_age_and_its_json_is_the_same(
+    whole: tuple[Site, Scene], case: str
+) -> None:
+    site, _ = whole
+    client, at = enter(site), f"/cases/{case}"
+    form = state_form(client.get(at).text)
+    owner = site.node.respond.owner_name(site.node.identity.accounts(Operator())[0].person)
+    mine = next(one for one in re.findall(r'<option value="([^"]+/ana)"', client.get(at).text))
+    assert send(client, f"{at}/state", **{**form, "owner": html.unescape(mine)}).status_code == 303
+    for query, found in (
+        ("mine=1", ["Cajero <sin> servicio"]),
+        (f"owner={owner.partition('/')[0]}", ["Cajero <sin> servicio"]),
+        ("owner=identity--00000000-0000-4000-8000-000000000000", []),
+        ("since=2999-01-01", []),
+        ("since=no+es+un+dia&q=cajero&mine=1", ["Cajero <sin> servicio"]),
+    ):
+        page = client.get(f"/cases?{query}").text
+        assert titles(page) == found, query
+        path = re.findall(r'<link rel="alternate" type="application/json" href="([^"]+)"', page)[0]
+        assert [one["title"] for one in client.get(html.unescape(path)).json()["items"]] == found, query
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_the_report_tells_it_in_order_and_offers_nothing_to_press(
+    whole: tuple[Site, Scene], language: str
+) -> None:
+    site, scene = whole
+    client = enter(site, "olga", language)
+    page = client.get(f"/cases/{scene.case}/report").text
+    body = page[page.index("<article") : page.index("</article>")]
+    assert "<button" not in body and "<form" not in body and "⟦" not in page
+    order = ["Correo con adjunto", "Tres equipos afectados", "Campaña Tapir", "Avisar al proveedor"]
+    places = [body.index(one) for one in order]
+    assert places == sorted(places)
+    assert "TLP:AMBER" in body and site.node.settings.name in body
+
+
+def test_who_may_only_look_is_offered_no_work(whole: tuple[Site, Scene], case: str) -> None:
+    site, at = whole[0], f"/cases/{case}"
+    client = enter(site, "olga")
+    page = client.get(at).text
+    assert f"{at}/state" not in page and f"{at}/add" not in page
+    form = {"status": "closed", "severity": "low", "owner": "", "version": ""}
+    assert send(client, f"{at}/state", **form).status_code == 403
+    assert send(client, f"{at}/undo", **form).status_code == 403
