@@ -27,6 +27,8 @@ _PORTION: Final = 64
 _PUT_PORTION: Final = 1000
 _TOLD_SECONDS: Final = 1.0
 _REMEMBERED: Final = 10_000
+_STORING_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 0.02
 
 
 class IndicatorStage:
@@ -97,13 +99,19 @@ class IndicatorStage:
         self, indicator: WireIndicator, earlier: list[list[Moment]]
     ) -> list[tuple[str, dict[str, str]]]:
         """Let a pattern over time remember stored events of before it was live; events since that make it
-        true together with them, by id, with the fields by which they do."""
+        true together with them, by id, with the fields by which they do.
+
+        Returns once that memory is told to be stored: whoever is told that a hunt is through asks no more.
+        """
         found = []
         for one in self.matcher.precede(indicator.id, indicator.plan or "", earlier):
             if one is not None:
                 found.append(one)
             await asyncio.sleep(0)
-        self.wake()  # what is remembered now is to be stored
+        until = self._clock.monotonic() + _STORING_SECONDS
+        while self._memory.is_due and self._clock.monotonic() < until:
+            self.wake()
+            await asyncio.sleep(_LOOK_SECONDS)
         return found
 
     async def follow(
