@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from istmo.detect.objects import Level
+from istmo.detect.objects_triage import Deed
+from istmo.detect.service.alert_work import Work
 from istmo.errors import InvalidInput, NotAllowed
 from istmo.model.markings import Tlp
 from istmo.notices import records
@@ -48,12 +50,16 @@ def test_one_chooses_what_one_is_told_of(telling: Telling) -> None:
 
 
 def test_an_alert_that_is_given_to_somebody_is_told_to_them_alone(telling: Telling) -> None:
-    ana = telling.person("ana")
+    ana, rosa, work = telling.person("ana"), telling.person("rosa"), telling.node.detect.work
     alert = telling.alert("Poca cosa", Level.LOW)
-    with telling.node.store.write() as tx:
-        tx.notify("alert", alert, action="assigned", assignee=f"person:{ana.id}")
+    work(rosa, alert, Work(Deed.ASSIGN, assignee="ana"))
     telling.run()
     assert telling.unread("ana") == ["Poca cosa · SRV-1"] and telling.unread("rosa") == []
+    work(ana, alert, Work(Deed.ASSIGN, assignee="rosa"))
+    work(rosa, alert, Work(Deed.ASSIGN, assignee=""))
+    work(rosa, alert, Work(Deed.ASSIGN, assignee="me"))
+    telling.run()
+    assert len(telling.unread("rosa")) == 1, "of what one takes oneself one knows"
 
 
 def test_reading_counts_down_and_touches_nobody_else_s(telling: Telling) -> None:

@@ -17,7 +17,16 @@ from sqlalchemy import Column, MetaData, String, Table, func, insert, select
 from istmo.clock import ManualClock, SystemClock
 from istmo.store import jobs as job_table
 from istmo.store.engine import Store
-from istmo.store.jobs import JobRunner, dead_jobs, discard_job, enqueue, retry_job
+from istmo.store.jobs import (
+    JobCounts,
+    JobRunner,
+    count_jobs,
+    dead_jobs,
+    discard_job,
+    enqueue,
+    retry_job,
+    waiting_jobs,
+)
 
 
 @pytest.fixture
@@ -130,9 +139,21 @@ def test_an_administrator_gives_a_dead_job_up(store: Store, clock: ManualClock) 
     runner.run_due()
     with store.read() as connection:
         (dead,) = dead_jobs(connection)
+        assert count_jobs(connection) == JobCounts(waiting=0, failing=0, dead=1)
+        assert waiting_jobs(connection, 10) == []
     with store.write() as tx:
         assert discard_job(tx, dead.id)
     assert waiting(store) == 0
+
+
+def test_it_is_told_how_much_there_is_to_do(store: Store, runner: JobRunner, clock: ManualClock) -> None:
+    runner.handle("send", lambda payload: payload["missing"])
+    ask(store, clock)
+    runner.run_due()
+    ask(store, clock, kind="other")
+    with store.read() as connection:
+        assert count_jobs(connection) == JobCounts(waiting=1, failing=1, dead=0)
+        assert [one.kind for one in waiting_jobs(connection, 10)] == ["other", "send"]
 
 
 def test_one_job_a_key_with_the_newest_payload(store: Store, runner: JobRunner, clock: ManualClock) -> None:

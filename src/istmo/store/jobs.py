@@ -153,12 +153,13 @@ class JobCounts:
 
 def count_jobs(connection: Connection) -> JobCounts:
     """How much there is to do."""
-    asked = select(
-        jobs.c.state, (jobs.c.attempts > 0).label("failing"), func.count().label("number")
-    ).group_by(jobs.c.state, jobs.c.attempts > 0)
-    counts = {(row.state, bool(row.failing)): row.number for row in connection.execute(asked)}
-    dead = sum(number for (state, _), number in counts.items() if state == "dead")
-    return JobCounts(counts.get(("waiting", False), 0), counts.get(("waiting", True), 0), dead)
+    asked = select(jobs.c.state, jobs.c.attempts, func.count().label("number")).group_by(
+        jobs.c.state, jobs.c.attempts
+    )
+    counts = {"waiting": 0, "failing": 0, "dead": 0}
+    for row in connection.execute(asked):
+        counts["dead" if row.state == "dead" else "failing" if row.attempts else "waiting"] += row.number
+    return JobCounts(**counts)
 
 
 def waiting_jobs(connection: Connection, limit: int) -> list[Job]:

@@ -252,15 +252,29 @@ class AlertWork(Alerts):
             tx.connection, changes, change=change, by=told(principal), deed=deed, now=self._clock.now()
         )
         _tell(tx, [state for state, _ in changes])
+        if deed is Deed.ASSIGN:
+            _tell_assigned(tx, changes, person_behind(tx.connection, principal))
         return Done(deed, change, len(changes))
 
 
 def _tell(tx: Transaction, states: list[AlertState]) -> None:
-    told_of: Iterable[AlertState] = states
-    if len(states) > _TOLD_SINGLY:
-        told_of = {(one.detector, one.subject): one for one in states}.values()
-    for one in told_of:
+    for one in _singly(states):
         tx.notify("alert", one.id, action="status", detector=one.detector, about=one.subject)
+
+
+def _tell_assigned(tx: Transaction, changes: Sequence[tuple[AlertState, Mapping[str, Any]]], me: str) -> None:
+    """Whoever was given an alert by somebody else is to know."""
+    given = {state.id: str(values.get("assignee") or "") for state, values in changes}
+    for one in _singly([state for state, _ in changes]):
+        if given[one.id] not in ("", me, one.assignee):
+            tx.notify("alert", one.id, action="assigned", assignee=given[one.id])
+
+
+def _singly(states: list[AlertState]) -> Iterable[AlertState]:
+    """Each; of very many, one of each rule or indicator."""
+    if len(states) <= _TOLD_SINGLY:
+        return states
+    return {(one.detector, one.subject): one for one in states}.values()
 
 
 def _assignee(connection: Connection, name: str, me: str) -> str:
