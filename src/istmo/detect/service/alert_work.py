@@ -149,8 +149,8 @@ class AlertWork(Alerts):
             found = alert_queue.states_of(tx.connection, "row", list(by_row), reads=self._bounds(principal))
             changes = [
                 (state, alert_history.columns_of(by_row[state.row].before))
-                for state in found
-                if self._can_undo(tx.connection, principal, state, by_row[state.row])
+                for state in self._workable(principal, found)
+                if self._is_as_left(tx.connection, state, by_row[state.row])
             ]
             if not changes:
                 raise Conflict("detect.undo_too_late")
@@ -159,8 +159,9 @@ class AlertWork(Alerts):
             self._record(tx, principal, Action.ALERT_WORK, f"{change} undo {done.number}")
         return replace(done, left=len(lines) - len(changes), was=lines[0].deed)
 
-    def _can_undo(self, connection: Connection, principal: Principal, state: AlertState, line: Past) -> bool:
-        if state.version != line.version or not self._can_work(principal, state):
+    def _is_as_left(self, connection: Connection, state: AlertState, line: Past) -> bool:
+        """Whether nobody has touched an alert since, and its story goes on nowhere else."""
+        if state.version != line.version:
             return False
         before = line.before.get("status", state.status)
         return not self._is_told_on(connection, state, Status(before))
@@ -209,13 +210,19 @@ class AlertWork(Alerts):
         by_row = {one.row: one for one in found}
         if len(by_row) > MOST_AT_ONCE:
             raise InvalidInput("detect.too_many_alerts", most=MOST_AT_ONCE)
+        return self._workable(principal, by_row.values()), left
+
+    def _workable(self, principal: Principal, states: Iterable[AlertState]) -> list[AlertState]:
+        """Those that the asker may work on. Ten thousand alerts differ in few of the things that decide."""
         may: dict[tuple[Any, str], bool] = {}
-        for one in by_row.values():
-            # Ten thousand alerts differ in few of the things that decide.
+        found = []
+        for one in states:
             kind = (one.tlp, one.owner)
             if kind not in may:
                 may[kind] = self._can_work(principal, one)
-        return [one for one in by_row.values() if may[one.tlp, one.owner]], left
+            if may[kind]:
+                found.append(one)
+        return found
 
     # --- doing it ---------------------------------------------------------------------------------
 
