@@ -76,9 +76,8 @@ def test_a_token_that_may_only_read_changes_nothing_through_any_route(whole: Sit
                 continue
             if entry.path == "/api/v1/session":
                 continue  # signing out: a token has no session to end
-            if entry.path in ("/api/v1/events/hunt", "/api/v1/events/sql") or (
-                entry.path.startswith("/hunt/rules")
-            ):
+            questions = ("/api/v1/events/hunt", "/api/v1/events/sql", "/api/v1/objects/past")
+            if entry.path in questions or entry.path.startswith("/hunt/rules"):
                 continue  # questions that are too long for an address
             answer = client.request(entry.method, filled(entry), json={})
             assert answer.status_code in (400, 401, 403, 404, 415, 422), (

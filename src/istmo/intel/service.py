@@ -85,7 +85,7 @@ class Intel(Exploring):
         ``audience``: member ids or names, or ``region``. Raises InvalidInput ``intel.empty_audience``,
         ``intel.unknown_member``, ``bundle.invalid``; TooLarge; NotAllowed.
         """
-        self._may_publish(principal)
+        self.require_publishing(principal)
         bundle = parse_bundle(raw, self._settings.limits)
         with self._store.read() as connection:
             return self._plan(connection, principal, bundle, audience, tlp)
@@ -94,7 +94,7 @@ class Intel(Exploring):
         """Each value of a pasted list: what it was read as, on which warning lists it stands, and which
         indicators are about it already. Raises NotAllowed for whoever may not publish.
         """
-        self._may_publish(principal)
+        self.require_publishing(principal)
         checked = check_pasted(text)
         terms = list(dict.fromkeys(one.term for one in checked if one.term is not None))[:MOST_LOOKED_UP]
         warned = self._warned(terms)
@@ -128,7 +128,7 @@ class Intel(Exploring):
 
         An object that cannot go is refused in its item; the others go. Raises like ``preview``.
         """
-        self._may_publish(principal)
+        self.require_publishing(principal)
         bundle = parse_bundle(raw, self._settings.limits)
         with self._store.write() as tx:
             plan = self._plan(tx.connection, principal, bundle, audience, tlp)
@@ -301,7 +301,8 @@ class Intel(Exploring):
                 tx, one.id, one.origin, count=count, first_seen=first_seen, last_seen=last_seen
             )
 
-    def _may_publish(self, principal: Principal) -> None:
+    def require_publishing(self, principal: Principal) -> None:
+        """Raises NotAllowed for whoever may publish nothing."""
         audience = frozenset({self.member})
         resource = Resource("object", self.member, audience, Tlp.CLEAR, self._settings.space)
         self._require(

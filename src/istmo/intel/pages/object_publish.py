@@ -49,8 +49,9 @@ def _opening(what: str, path: str) -> HTTPRouteHandler:
     """The first step of one kind of publication."""
 
     @get(path, opt=PEOPLE, sync_to_thread=True)
-    def publish_page(request: Request[Any, Any, Any], intel: Intel) -> Response[Any]:
+    def publish_page(request: Request[Any, Any, Any], asker: Asker, intel: Intel) -> Response[Any]:
         """What to send, how it is marked, to whom."""
+        intel.require_publishing(asker.principal)
         links = request.query_params.get("object", "")[:300] if what == "report" else ""
         return _first_step(
             request, intel, typed({"what": what, "tlp": "AMBER", "audience": [REGION], "links": links})
@@ -60,8 +61,11 @@ def _opening(what: str, path: str) -> HTTPRouteHandler:
 
 
 @post("/publish/edit", opt=PEOPLE, sync_to_thread=True, status_code=200, request_max_body_size=_BODY)
-def publish_edit(request: Request[Any, Any, Any], data: SentWithFile, intel: Intel) -> Response[Any]:
+def publish_edit(
+    request: Request[Any, Any, Any], data: SentWithFile, asker: Asker, intel: Intel
+) -> Response[Any]:
     """Back to the first step, with everything as it was typed."""
+    intel.require_publishing(asker.principal)
     return _first_step(request, intel, typed(data))
 
 
