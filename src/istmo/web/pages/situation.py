@@ -10,7 +10,7 @@ from typing import Any
 from litestar import Request, Response, get
 
 from istmo.clock import Clock
-from istmo.detect.objects import Alert, AlertFilter, Level, Status, WorkerNotice, WorkerState
+from istmo.detect.objects import AlertFilter, Level, Snoozed, Status, WorkerNotice, WorkerState
 from istmo.detect.service import Detect
 from istmo.federation.service import Federation
 from istmo.intel.objects import State
@@ -29,6 +29,8 @@ _MONTH = timedelta(days=30)
 _MONTH_SECONDS = 30 * 86_400
 
 
+WAITING = AlertFilter(status=Status.OPEN, snoozed=Snoozed.NO)
+"""What the queue shows first: open, and not put off."""
 _NOTICES_LAST = timedelta(days=1)
 """What the worker wanted known is history after that: the service's log has it."""
 
@@ -61,7 +63,7 @@ def situation(
         levels=levels,
         open_alerts=sum(count for _, count in levels),
         acknowledged=sum(counts.get((Status.ACKNOWLEDGED, level), 0) for level in Level),
-        alerts=_worst_first(detect, asker),
+        lines=detect.list_groups(asker.principal, WAITING, limit=_ROWS).items,
         chart=alerts_over_time(words, detect, asker, request.query_params.get("span", ""), now),
         techniques=detect.techniques_since(asker.principal, now - _MONTH, 5),
         changed=_changed(intel, detect, respond, asker, looked) if looked else None,
@@ -101,16 +103,6 @@ def _changed(intel: Intel, detect: Detect, respond: Respond, asker: Asker, since
         intel.received_since(asker.principal, since),
         sum(one.updated > since for one in touched),
     )
-
-
-def _worst_first(detect: Detect, asker: Asker) -> list[Alert]:
-    """Open alerts, the gravest level first and in each the last changed: what to look at next."""
-    found: list[Alert] = []
-    for level in reversed(Level):
-        wanted = AlertFilter(status=Status.OPEN, level=level)
-        if len(found) < _ROWS:
-            found += detect.list_alerts(asker.principal, wanted, limit=_ROWS - len(found)).items
-    return found
 
 
 def _troubles(words: Words, worker: WorkerState, away: int, peers: int, now: datetime) -> list[Trouble]:
