@@ -8,7 +8,6 @@ an alert is not told of the same silence once more.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from istmo.detect.records.alert_history import close_itself
 from istmo.detect.stories import ALERT_TYPE, to_micros
 from istmo.errors import IstmoError, Unavailable
 from istmo.identity import audit
+from istmo.kit.ticking import Ticking
 from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
 from istmo.policy import Action, Context, Resource, System, decide, told
@@ -56,26 +56,15 @@ class Silences:
         self._store, self._clock, self._link, self._context = store, clock, link, context
         self._deaf_until: datetime | None = None
         self._looked: tuple[datetime, float] | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="source-silences", daemon=True)
+        self._ticking = Ticking("source-silences", LOOK_SECONDS, self.look)
 
     def start(self) -> None:
         """Look from now on."""
-        self._thread.start()
+        self._ticking.start()
 
     def stop(self) -> None:
         """Look no more."""
-        self._stopping.set()
-        self._thread.join(5)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
-            try:
-                self.look()
-            except Unavailable as error:
-                log.warning("silences_not_looked_at", problem=error.code)
-            except Exception:
-                log.exception("silences_not_looked_at")
+        self._ticking.stop()
 
     def look(self) -> None:
         """Tell of each source that is silent for too long by now; end what is over."""

@@ -5,21 +5,16 @@ Looked at about once a minute. A trouble that lasts is told once; when it is ove
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-import structlog
-
 from istmo.clock import Clock
-from istmo.errors import Unavailable
+from istmo.kit.ticking import Ticking
 from istmo.notices import records
 from istmo.notices.objects import Kind
 from istmo.notices.telling import Telling
 from istmo.store.engine import Store
-
-log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 60.0
 CLEAN_EVERY: Final = timedelta(hours=6)
@@ -34,26 +29,15 @@ class Watching:
     def __init__(self, store: Store, clock: Clock, telling: Telling, troubles: Troubles) -> None:
         self._store, self._clock, self._telling, self._troubles = store, clock, telling, troubles
         self._cleaned: datetime | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="notices-watching", daemon=True)
+        self._ticking = Ticking("notices-watching", LOOK_SECONDS, self.look)
 
     def start(self) -> None:
         """Look from now on."""
-        self._thread.start()
+        self._ticking.start()
 
     def stop(self) -> None:
         """Look no more."""
-        self._stopping.set()
-        self._thread.join(5)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
-            try:
-                self.look()
-            except Unavailable as error:
-                log.warning("troubles_not_looked_at", problem=error.code)
-            except Exception:
-                log.exception("troubles_not_looked_at")
+        self._ticking.stop()
 
     def look(self) -> None:
         """Tell of each trouble that is new; forget those that are over."""

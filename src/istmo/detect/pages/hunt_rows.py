@@ -136,10 +136,10 @@ def value_of(name: str, text: str) -> Value:
     return Value(name, shown, text if len(text) <= LONGEST_VALUE else "")
 
 
-def raw_text(raw: bytes) -> str:
-    """The event as its sender wrote it, indented when it is JSON, cut at a bound."""
-    text = raw[:SHOWN_BYTES].decode("utf-8", "replace")
-    if len(raw) > SHOWN_BYTES:
+def raw_text(raw: bytes, most: int = SHOWN_BYTES) -> str:
+    """The event as its sender wrote it, indented when it is JSON, cut at ``most`` bytes."""
+    text = raw[:most].decode("utf-8", "replace")
+    if len(raw) > most:
         return text
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)

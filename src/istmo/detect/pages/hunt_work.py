@@ -16,6 +16,7 @@ from istmo.detect.api_lines import problem_told
 from istmo.detect.api_saved_hunts import HuntRequest, plan_of
 from istmo.detect.objects_hunt import HuntKind, HuntPlan
 from istmo.detect.pages.hunt_read import show_hunt, show_hunts, values_of
+from istmo.detect.pages.hunt_rows import raw_text
 from istmo.detect.service import Detect
 from istmo.detect.stories import from_micros
 from istmo.detect.wire import Problem, RuleFound, RuleHits, SqlRows, WireRow
@@ -28,9 +29,9 @@ from istmo.kit.pages import back_to, page, told
 from istmo.model import durations
 
 SHOWN: Final = 200
+SHOWN_BYTES: Final = 20_000
 PATIENCE: Final = 30
 """Seconds for which a page waits for a hunt by rules, which may take minutes: it is called off then."""
-SHOWN_BYTES: Final = 20_000
 LINE: Final = 160
 """Characters of an event in its row, until it is opened."""
 LONGEST: Final = 300_000
@@ -191,7 +192,9 @@ def _found_rows(rows: Generator[WireRow | Problem], asker: Asker, catalogue: Cat
             found.number += 1
             when = from_micros(row.time)
             found.rows.append(
-                ShownEvent(row.event_id, when, row.host, text=_shown(row.raw), fields=row.fields)
+                ShownEvent(
+                    row.event_id, when, row.host, text=raw_text(row.raw, SHOWN_BYTES), fields=row.fields
+                )
             )
     return found
 
@@ -248,17 +251,6 @@ def _patient(parts: Generator[RuleHits], clock: Clock) -> Generator[RuleHits]:
 def _words(problem: Problem, asker: Asker, catalogue: Catalogue) -> str:
     told_ = problem_told(problem, asker, catalogue)
     return told_["text"] if told_ is not None else ""
-
-
-def _shown(raw: bytes) -> str:
-    """The event as its sender wrote it, indented, cut at a bound."""
-    text = raw[:SHOWN_BYTES].decode("utf-8", "replace")
-    if len(raw) > SHOWN_BYTES:
-        return text
-    try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except ValueError:
-        return text
 
 
 def _values(data: Sent) -> dict[str, Any]:
