@@ -102,7 +102,7 @@ def _conditions(readable: Readable, sought: Sought, now: datetime) -> list[Colum
     if sought.tlp is not None:
         where.append(objects.c.tlp == int(sought.tlp))
     if sought.origin:
-        where.append(plainly(objects.c.origin) == sought.origin)
+        where.append(objects.c.origin == sought.origin)
     if sought.is_seen is not None:
         where.append(objects.c.seen if sought.is_seen else plainly(objects.c.seen).is_(False))
     if sought.since is not None:

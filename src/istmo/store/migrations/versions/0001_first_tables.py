@@ -465,6 +465,11 @@ def upgrade() -> None:
             unique=False,
         )
         batch_op.create_index("ix_intel_objects_object_origin", ["object", "origin"], unique=False)
+        batch_op.create_index(
+            "ix_intel_objects_origin_received",
+            ["origin", "current", "received", "row", "tlp", "owner"],
+            unique=False,
+        )
         batch_op.create_index("ix_intel_objects_received", ["received"], unique=False)
         batch_op.create_index(
             "ix_intel_objects_retracted_received", ["retracted", "received", "row"], unique=False
