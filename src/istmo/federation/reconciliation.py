@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import Connection
 
 from istmo.federation import records as own_records
 from istmo.federation.acknowledgements import Acknowledgements
@@ -94,33 +97,54 @@ def reconcile(
     ledger: Ledger, links: Links, acknowledgements: Acknowledgements, member: Member
 ) -> Reconciliation:
     """The report on one peer, as of now."""
-    link = links.get(member.id)
+    return next(reconcile_all(ledger, links, acknowledgements, [member]))
+
+
+def reconcile_all(
+    ledger: Ledger, links: Links, acknowledgements: Acknowledgements, members: Iterable[Member]
+) -> Iterator[Reconciliation]:
+    """The report on each peer. What most have none of, refusals, is counted for all of them at once."""
     with ledger.store.read() as connection:
-        ours = ledger.chain(connection, member.id)
-        told = acknowledgements.last(connection, member.id)
-        cursor = own_records.cursor(connection, member.id)
-        there, here = own_records.THEIRS, own_records.OURS
-        equal = None
-        if told is not None:
-            equal = (
-                own_records.delivery_head(connection, ledger.member_id, member.id, told.count) == told.head
-            )
-        stated = link.stated
-        return Reconciliation(
-            member=member,
-            link=link,
-            sent=ours.count,
-            acknowledged=told.count if told else 0,
-            acknowledged_at=told.at if told else None,
-            is_ours_equal=equal,
-            refused_there=own_records.count_refusals(connection, there, member.id),
-            refusals_there=tuple(own_records.refusals_of(connection, there, member.id, LISTED)),
-            stated=stated.count if stated else None,
-            received=cursor.count,
-            is_theirs_equal=(stated.count, stated.head) == (cursor.count, cursor.head) if stated else None,
-            refused_here=own_records.count_refusals(connection, here, member.id),
-            refusals_here=tuple(own_records.refusals_of(connection, here, member.id, LISTED)),
-        )
+        refusals = own_records.count_refusals(connection)
+        for member in members:
+            yield _reconciled(connection, ledger, links.get(member.id), acknowledgements, member, refusals)
+
+
+def _reconciled(
+    connection: Connection,
+    ledger: Ledger,
+    link: Link,
+    acknowledgements: Acknowledgements,
+    member: Member,
+    refusals: Mapping[tuple[str, str], int],
+) -> Reconciliation:
+    def refused(by: str) -> tuple[int, tuple[Refusal, ...]]:
+        number = refusals.get((by, member.id), 0)
+        return number, tuple(own_records.refusals_of(connection, by, member.id, LISTED)) if number else ()
+
+    ours = ledger.chain(connection, member.id)
+    told = acknowledgements.last(connection, member.id)
+    cursor = own_records.cursor(connection, member.id)
+    equal = None
+    if told is not None:
+        equal = own_records.delivery_head(connection, ledger.member_id, member.id, told.count) == told.head
+    stated = link.stated
+    (refused_there, there), (refused_here, here) = refused(own_records.THEIRS), refused(own_records.OURS)
+    return Reconciliation(
+        member=member,
+        link=link,
+        sent=ours.count,
+        acknowledged=told.count if told else 0,
+        acknowledged_at=told.at if told else None,
+        is_ours_equal=equal,
+        refused_there=refused_there,
+        refusals_there=there,
+        stated=stated.count if stated else None,
+        received=cursor.count,
+        is_theirs_equal=(stated.count, stated.head) == (cursor.count, cursor.head) if stated else None,
+        refused_here=refused_here,
+        refusals_here=here,
+    )
 
 
 def refusal_words(catalogue: Catalogue, language: str, code: str, sequence: int) -> str:

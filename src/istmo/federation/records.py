@@ -321,11 +321,12 @@ def refusals_of(connection: Connection, side: str, member: str, limit: int, afte
     return [Refusal(row.sequence, row.code, row.at) for row in rows]
 
 
-def count_refusals(connection: Connection, side: str, member: str) -> int:
-    found = connection.execute(
-        select(func.count()).where(refusals.c.side == side, refusals.c.member == member)
-    ).scalar()
-    return found or 0
+def count_refusals(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many there are, by side and member; what has none is left out."""
+    rows = connection.execute(
+        select(refusals.c.side, refusals.c.member, func.count()).group_by(refusals.c.side, refusals.c.member)
+    )
+    return {(side, member): number for side, member, number in rows}
 
 
 # --- links -----------------------------------------------------------------------------------

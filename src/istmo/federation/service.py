@@ -35,7 +35,7 @@ from istmo.federation.links import Links
 from istmo.federation.objects import Cursor, Invitation, Member
 from istmo.federation.outbox import Outbox
 from istmo.federation.pushing import Pusher, read_receipt, read_refused
-from istmo.federation.reconciliation import Reconciliation, reconcile
+from istmo.federation.reconciliation import Reconciliation, reconcile, reconcile_all
 from istmo.federation.records import Joining
 from istmo.federation.region import CHARTER_CHANGED, Region
 from istmo.identity import audit
@@ -303,7 +303,7 @@ class Federation:
     def peers(self, principal: Principal) -> list[Reconciliation]:
         """A reconciliation report for every other member, by name."""
         self._may(principal, Action.PEER_READ, "region")
-        found = [reconcile(self.ledger, self.links, self.acks, one) for one in self.region.peers()]
+        found = list(reconcile_all(self.ledger, self.links, self.acks, self.region.peers()))
         return sorted(found, key=lambda one: (one.member.name, one.member.id))
 
     def reconciliation(self, principal: Principal, member: str) -> Reconciliation:

@@ -74,7 +74,9 @@ alerts = Table(
     Column("worked", Instant, nullable=True),
     Index("ix_alerts_detector_subject", "detector", "subject"),
     Index("ix_alerts_updated_row", "updated", "row"),
-    Index("ix_alerts_created_level", "created", "level"),
+    # What one look at the situation counts, from the index alone: the rows are wide.
+    Index("ix_alerts_created", "created", "level", "tlp", "owner", "detector", "subject"),
+    Index("ix_alerts_status", "status", "level", "tlp", "owner"),
     Index("ix_alerts_queue", "status", "rank", "last_seen", "row"),
     Index("ix_alerts_rank", "rank", "last_seen", "row"),
     # All that the lines of the queue are counted from, and one line's alerts in their order: the index alone.

@@ -143,7 +143,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_alerts_id")),
     )
     with op.batch_alter_table("alerts", schema=None) as batch_op:
-        batch_op.create_index("ix_alerts_created_level", ["created", "level"], unique=False)
+        batch_op.create_index(
+            "ix_alerts_created", ["created", "level", "tlp", "owner", "detector", "subject"], unique=False
+        )
         batch_op.create_index("ix_alerts_detector_subject", ["detector", "subject"], unique=False)
         batch_op.create_index(
             "ix_alerts_lines",
@@ -165,6 +167,7 @@ def upgrade() -> None:
         )
         batch_op.create_index("ix_alerts_queue", ["status", "rank", "last_seen", "row"], unique=False)
         batch_op.create_index("ix_alerts_rank", ["rank", "last_seen", "row"], unique=False)
+        batch_op.create_index("ix_alerts_status", ["status", "level", "tlp", "owner"], unique=False)
         batch_op.create_index("ix_alerts_updated_row", ["updated", "row"], unique=False)
 
     op.create_table(
