@@ -6,16 +6,17 @@ The pictures are made anew into ``docs/gallery/`` (not kept with the source), wi
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scenes import Scene, fill
+from reading import OF_ADMINISTRATORS, paths_of
+from scenes import fill
 from serving import LANGUAGES, WIDTHS, serving, sign_in
 from web_site import make_site
 
 from istmo.clock import SystemClock
-from istmo.web.routes import routes_of
 
 pytestmark = [pytest.mark.chromium, pytest.mark.long]
 
@@ -23,81 +24,53 @@ GALLERY = Path(__file__).resolve().parents[2] / "docs" / "gallery"
 WORDS = "Superintendencia General de Telecomunicaciones y Ciberseguridad del Istmo «Ñandú» "
 FULL = (WORDS * 2 + "sinningunespaciodondecortarla" * 5)[:300]
 SCENES = ("empty", "normal", "overfull")
-ONE_OF = {
-    "/alerts/": "alert",
-    "/objects/": "indicator",
-    "/cases/": "case",
-    "/rules/": "rule",
-    "/sources/": "source",
-    "/hunts/": "hunt",
-    "/administration/people/": "person",
-    "/administration/notices/": "way",
-}
-"""What stands for the id in a page's path. A page that is not here fails the test."""
-NO_PAGES = ("/api/", "/static/", "/federation/")
+
+ID = re.compile(r"--[0-9a-f-]{36}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def paths_of(app: Any, scene: Scene | None, peer: str) -> list[str]:
-    """Every page that is read, with the ids of the scene; pages of one thing only where there is one."""
-    found = {"/nothing-here"}
-    for route in routes_of(app):
-        path = route.path
-        if route.method != "GET" or path.startswith(NO_PAGES) or "." in path.rsplit("/", 1)[-1]:
-            continue
-        if "{" not in path:
-            found.add(path)
-        elif path.startswith("/peers/"):
-            found.add(_with(path, peer))
-        elif scene is not None:
-            kind = next(name for start, name in ONE_OF.items() if path.startswith(start))
-            found.add(_with(path, getattr(scene, kind)))
-    return sorted(found)
+def filled(name: str, node: Any) -> Any:
+    """The scene of that name in a node that is empty."""
+    if name == "empty":
+        return None
+    return fill(node, alerts=12) if name == "normal" else fill(node, text=FULL, alerts=400, many=120)
 
 
-def _with(path: str, id: str) -> str:
-    before, _, rest = path.partition("{")
-    return before + id + rest.partition("}")[2]
+def picture_of(path: str) -> str:
+    """A file name that stays the same when the ids change."""
+    return re.sub(r"[^\w.-]+", "_", ID.sub("", path)).strip("_")[:80] or "situation"
 
 
 @pytest.mark.parametrize("name", SCENES)
 def test_every_page_is_pictured(name: str, tmp_path: Path, chromium: Any) -> None:
     site = make_site(tmp_path, SystemClock(), rooms=None)  # type: ignore[arg-type]
-    scene = None
-    if name != "empty":
-        scene = fill(
-            site.node, text=FULL if name == "overfull" else "", alerts=12 if name == "normal" else 400
-        )
+    scene = filled(name, site.node)
     peer = next(iter(site.node.federation.members() - {site.node.ledger.member_id}))
     paths = paths_of(site.app, scene, peer)
-    made = []
+    made: list[tuple[str, str]] = []
     with serving(site) as url:
         for language, locale in LANGUAGES.items():
             for width in WIDTHS:
-                context = chromium.new_context(
-                    base_url=url, viewport={"width": width, "height": 800}, locale=locale
-                )
-                analyst = context.new_page()
-                sign_in(analyst)
-                others = chromium.new_context(
-                    base_url=url, viewport={"width": width, "height": 800}, locale=locale
-                )
-                administrator = others.new_page()
-                sign_in(administrator, "raiz")
-                for path in paths:
-                    page = administrator if path.startswith("/administration") else analyst
-                    page.goto(path)
-                    file = f"{name}-{language}-{width}-{path.strip('/').replace('/', '_') or 'situation'}"[
-                        :120
-                    ]
-                    page.screenshot(path=GALLERY / f"{file}.png", full_page=True)
-                    made.append((path, f"{file}.png"))
-                    assert "⟦" not in page.inner_text("body"), f"a text is missing on {path}"
-                    wide = page.evaluate(
-                        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+                for person in ("ana", "raiz"):
+                    context = chromium.new_context(
+                        base_url=url, viewport={"width": width, "height": 800}, locale=locale
                     )
-                    assert wide <= 0, f"{path} is wider than {width} px"
-                context.close()
-                others.close()
+                    page = context.new_page()
+                    sign_in(page, person)
+                    for path in paths:
+                        if path.startswith(OF_ADMINISTRATORS) == (person == "raiz"):
+                            file = f"{name}-{language}-{width}-{picture_of(path)}.png"
+                            look_at(page, path, GALLERY / file)
+                            made.append((path, file))
+                    context.close()
     rows = "".join(f'<h2>{html.escape(path)}</h2><img src="{file}" loading="lazy">' for path, file in made)
     (GALLERY / f"{name}.html").write_text(f"<!doctype html><title>{name}</title>{rows}", "utf-8")
-    assert len(made) == len(paths) * len(LANGUAGES) * len(WIDTHS)
+    assert len({file for _, file in made}) == len(paths) * len(LANGUAGES) * len(WIDTHS)
+
+
+def look_at(page: Any, path: str, file: Path) -> None:
+    """Take the picture; nothing is missing in it, and nothing stands out of it."""
+    page.goto(path)
+    page.screenshot(path=file, full_page=True)
+    assert "⟦" not in page.inner_text("body"), f"a text is missing on {path}"
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, f"{file.name} is too wide"

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from crowds import crowd
+
 from istmo.detect.objects import Level
 from istmo.detect.objects_hunt import HuntKind, HuntPlan
 from istmo.detect.objects_source import Sent
@@ -48,16 +50,21 @@ class Scene:
     source: str
     hunt: str
     way: str
+    compared: str
+    """The query that names the indicator's first and last version."""
     person: str = "ana"
     rule: str = "6c9a36b0-1c2e-4bd5-9b54-2b1a55d0a001"
 
 
-def fill(node: Node, *, text: str = "", alerts: int = 6) -> Scene:
-    """Put a scene into the node. ``text``, where given, stands in every field that others may write."""
+def fill(node: Node, *, text: str = "", alerts: int = 6, many: int = 0) -> Scene:
+    """Put a scene into the node. ``text``, where given, stands in every field that others may write.
+
+    ``many``: how many more there are of each thing that a list shows.
+    """
     operator = Operator()
-    indicator = _publish(node, text)
+    indicator, bundle = _publish(node, text)
     rule = RULE.format(
-        title=json.dumps(text or "PowerShell codificado"),
+        title=json.dumps(text[:250] or "PowerShell codificado"),
         description=json.dumps(text or "Una línea de órdenes codificada en Base64, usual en intrusiones."),
     )
     node.detect.import_rules(operator, rule.encode("utf-8"))
@@ -74,7 +81,13 @@ def fill(node: Node, *, text: str = "", alerts: int = 6) -> Scene:
     node.respond.add_alert(operator, case.id, subject.id)
     node.respond.add_object(operator, case.id, indicator)
     node.respond.add_task(operator, case.id, text or "Avisar al proveedor")
-    return Scene(indicator, subject.id, case.id, _source(node, text), _hunt(node, text), _told(node))
+    if many:
+        crowd(node, text or "de muchas", many)
+        _change(node, bundle)
+    versions = node.intel.read(operator, indicator)
+    compared = f"before={versions[-1].sequence}&after={versions[0].sequence}"
+    source, hunt, way = _source(node, text), _hunt(node, text), _told(node)
+    return Scene(indicator, subject.id, case.id, source, hunt, way, compared)
 
 
 def _told(node: Node) -> str:
@@ -142,7 +155,8 @@ def _hunt(node: Node, text: str) -> str:
     return hunt.id
 
 
-def _publish(node: Node, text: str) -> str:
+def _publish(node: Node, text: str) -> tuple[str, dict[str, Any]]:
+    """Id of the first indicator, and the bundle."""
     now = node.clock.now()
     values = ("evil.example", "198.51.100.23", "update-mail.example") if not text else ("evil.example",)
     objects: list[dict[str, Any]] = [
@@ -165,7 +179,19 @@ def _publish(node: Node, text: str) -> str:
     ]
     bundle = {"type": "bundle", "id": new_id("bundle"), "objects": objects}
     node.intel.publish(Operator(), json.dumps(bundle).encode(), audience=["region"], tlp=Tlp.AMBER)
-    return str(objects[0]["id"])
+    return str(objects[0]["id"]), bundle
+
+
+def _change(node: Node, bundle: dict[str, Any]) -> None:
+    """A second version of the first indicator."""
+    first = {
+        **bundle["objects"][0],
+        "modified": instants.format(node.clock.now() + timedelta(seconds=1)),
+        "confidence": 80,
+        "labels": ["phishing", "ministerios"],
+    }
+    changed = {**bundle, "id": new_id("bundle"), "objects": [first]}
+    node.intel.publish(Operator(), json.dumps(changed).encode(), audience=["region"], tlp=Tlp.AMBER)
 
 
 def _alerts(node: Node, indicator: str, text: str, count: int) -> None:
