@@ -175,6 +175,17 @@ def test_a_list_that_is_open_shows_what_arrives(open_page: Any) -> None:
     page.click("main button.main")
     page.click("main button.main")
     watching.wait_for_selector("#objects >> text=live.example")
+    # A tab that nobody looks at listens no more, since a browser has few connections for all of them.
+    look = "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+    look += " document.dispatchEvent(new Event('visibilitychange')); }"
+    watching.evaluate(look, True)
+    page.goto(page.url.partition("/objects")[0] + "/publish")
+    page.fill("#values", "later.example")
+    page.click("main button.main")
+    page.click("main button.main")
+    assert watching.locator("#objects >> text=later.example").count() == 0
+    watching.evaluate(look, False)
+    watching.wait_for_selector("#objects >> text=later.example")
 
 
 def test_the_language_is_changed_where_one_is(open_page: Any) -> None:

@@ -92,7 +92,8 @@ def test_a_token_makes_no_tokens(identity: Identity, analyst: Person, clock: Man
 
 
 @pytest.mark.parametrize(
-    ("scopes", "days"), [([], 30), (["all"], 30), (["submit"], 30), (["read"], 0), (["read"], 400)]
+    ("scopes", "days"),
+    [([], 30), ([""], 30), (["all"], 30), (["submit"], 30), (["read"], 0), (["read"], 400)],
 )
 def test_tokens_that_are_refused(
     identity: Identity, analyst: Person, clock: ManualClock, scopes: list[str], days: int

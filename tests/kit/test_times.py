@@ -15,6 +15,13 @@ def test_an_instant_is_shown_in_the_askers_zone_with_its_offset() -> None:
     assert times.local(NOON, "UTC") == "2026-03-02 12:00:05 UTC"
 
 
+def test_where_the_calendar_ends_an_instant_is_shown_in_utc() -> None:
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    assert times.local(first, "America/Guatemala").endswith("-01-01 00:00:00 UTC")
+    assert times.local(last, "Asia/Kathmandu") == "9999-12-31 23:59:59 UTC"
+    assert times.local(last, "America/Guatemala") == "9999-12-31 17:59:59 −06:00"
+
+
 def test_an_unknown_zone_is_utc() -> None:
     for name in ("Nowhere/Land", "../../etc/passwd", "", "a\x00b"):
         assert times.local(NOON, name) == "2026-03-02 12:00:05 UTC"

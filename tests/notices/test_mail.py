@@ -43,6 +43,9 @@ def test_it_speaks_as_its_recipient_does(telling: Telling, language: str) -> Non
     assert message["Bcc"] is None and message["Auto-Submitted"] == "auto-generated"
     assert words.text(language, "notices.kind.alert") in text and "Ñandú" in text
     assert f"/alerts/{alert}" in text and "04:00:00 −05:00" in text
+    assert not any(line.startswith("Bcc") for line in text.splitlines()), (
+        "what others wrote stays in its line"
+    )
     assert "secreta" not in raw and base64.b64encode(b"secreta").decode()[:8] not in raw
 
 

@@ -47,6 +47,9 @@ def test_one_chooses_what_one_is_told_of(telling: Telling) -> None:
     telling.alert("Otra")
     telling.run()
     assert len(telling.unread("ana")) == 1
+    for none in ("", "test", "*"):
+        with pytest.raises(InvalidInput, match="bad_kind"):
+            telling.node.notices.set_console_plan(ana, [none], "low")
 
 
 def test_an_alert_that_is_given_to_somebody_is_told_to_them_alone(telling: Telling) -> None:

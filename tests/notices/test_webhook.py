@@ -161,6 +161,8 @@ def test_where_a_webhook_may_not_go_is_refused_when_it_is_entered(telling: Telli
     for address in (
         "http://example.org/x", "https://127.0.0.1/x", "https://[::1]/x", "https://10.0.0.8/x",
         "https://169.254.169.254/latest", "https://[::ffff:10.0.0.8]/", "https://0.0.0.0/",
+        "https://[2002:a00:8::1]/", "https://[64:ff9b::a00:8]/", "https://[::a00:8]/", "https://[fec0::8]/",
+        "https://[fe80::8%25eth0]/", "https://192.0.0.192/", "https://168.63.129.16/", "https://[3fff::8]/",
         "https://user:clave@example.org/", "ftp://example.org/", "https://", "javascript:alert(1)",
         "https://example.org/\nX: y", "https://ex ample.org",
     ):  # fmt: skip

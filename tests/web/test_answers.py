@@ -96,6 +96,25 @@ def test_a_change_can_be_taken_back_under_its_notice(site: Site, path: str, is_o
         assert "Deshacer" not in client.get("/").text, "it is told once"
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[" * 3_000,
+        "%5B" * 1_100,
+        "%ff%fe",
+        '["web.notice.signed_out",{},["/undo",{"a":"%5Cud800"}]]',
+        '["web.notice.signed_out",{"n":"%5Cud800"},null]',
+        '["web.notice.signed_out",[],null]',
+    ],
+)
+def test_a_notice_that_is_none_of_ours_costs_no_page(site: Site, value: str) -> None:
+    with site.client() as client:
+        site.sign_in(client)
+        known = "; ".join(f"{name}={one}" for name, one in client.cookies.items())
+        answer = client.get("/", headers={"Cookie": f"{site.cookie('notice')}={value}; {known}"})
+        assert answer.status_code == 200 and "hola ana" in answer.text
+
+
 @pytest.mark.parametrize("path", ["/broken", "/api/v1/broken"])
 def test_a_defect_is_told_by_a_reference_and_nothing_else(
     site: Site, path: str, capsys: pytest.CaptureFixture[str]

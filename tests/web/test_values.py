@@ -87,6 +87,14 @@ def test_a_number_that_nothing_can_have_is_no_defect(whole: Whole) -> None:
             assert 400 <= answer.status_code < 500, path
 
 
+def test_the_first_and_the_last_year_are_times_like_any_other(whole: Whole) -> None:
+    with whole.site.client() as client:
+        whole.site.sign_in(client, "ana")
+        for time in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+            for stretch in (time, f"{time}..", f"..{time}", f"{time}..{time}"):
+                assert client.get("/hunt", params={"q": "a", "from": stretch}).status_code == 200, stretch
+
+
 @both_databases
 def test_nul_names_nothing(whole: Whole) -> None:
     with whole.site.client() as client:

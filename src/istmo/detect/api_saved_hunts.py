@@ -16,6 +16,7 @@ from istmo.detect.service import Detect
 from istmo.detect.shapes_saved_hunts import HuntRunList, SavedHuntList, SavedHuntShape
 from istmo.errors import InvalidInput
 from istmo.kit.access import PEOPLE
+from istmo.kit.answering import heard
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.kit.openapi import TEXT, operation_with_answer
@@ -136,13 +137,13 @@ def run_hunt(hunt_id: str, data: HuntAsk, asker: Asker, detect: Detect, catalogu
     hunt = detect.read_hunt(asker.principal, hunt_id)
     if hunt.plan.kind is HuntKind.RULES:
         parts = detect.run_rules(asker.principal, hunt, limit=data.limit)
-        return Stream(RuleLines(parts, asker, catalogue), media_type=NDJSON)
+        return Stream(heard(RuleLines(parts, asker, catalogue)), media_type=NDJSON)
     if hunt.plan.kind is HuntKind.SQL:
         table = detect.run_sql(asker.principal, hunt, limit=data.limit)
-        return Stream(TableLines(table, asker, catalogue), media_type=NDJSON)
+        return Stream(heard(TableLines(table, asker, catalogue)), media_type=NDJSON)
     rows = detect.run_query(asker.principal, hunt, limit=data.limit)
     names = detect.source_names(asker.principal)
-    return Stream(RowLines(rows, names, asker, catalogue), media_type=NDJSON)
+    return Stream(heard(RowLines(rows, names, asker, catalogue)), media_type=NDJSON)
 
 
 def plan_of(data: HuntRequest) -> HuntPlan:

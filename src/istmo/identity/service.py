@@ -466,9 +466,9 @@ def read_role(role: Role | str) -> Role:
 def read_scopes(names: Iterable[Scope | str]) -> frozenset[Scope]:
     """Scopes by name; at least one. Raises InvalidInput("identity.bad_scope")."""
     wanted = [str(name) for name in names]
-    bad = next((name for name in wanted if name not in TOKEN_SCOPES), "")
-    if bad or not wanted:
-        raise InvalidInput("identity.bad_scope", scope=bad[:80], known=list(TOKEN_SCOPES))
+    bad = next((name for name in wanted if name not in TOKEN_SCOPES), None)
+    if bad is not None or not wanted:
+        raise InvalidInput("identity.bad_scope", scope=(bad or "")[:80], known=list(TOKEN_SCOPES))
     return frozenset(Scope(name) for name in wanted)
 
 

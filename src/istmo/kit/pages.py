@@ -286,7 +286,8 @@ def _read_notice(value: str, catalogue: Catalogue, language: str) -> tuple[str, 
     """A notice in words and its undoing. A cookie is outside data: what is not as we bake it is nothing."""
     try:
         key, params, back = json.loads(unquote(value))
-    except (ValueError, TypeError):
+        json.dumps([key, params, back], ensure_ascii=False).encode()  # half a character is none
+    except (ValueError, TypeError, RecursionError):
         return "", None
     if not isinstance(key, str) or ".notice." not in key or not isinstance(params, dict):
         return "", None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -39,13 +39,21 @@ def zone_of_country(country: str) -> str:
 
 def local(instant: datetime, name: str) -> str:
     """``2026-03-02 03:00:05 −06:00``: an instant in the zone ``name``, to the second."""
-    there = instant.astimezone(zone(name) or UTC)
+    there = shifted(instant, zone(name) or UTC)
     offset = there.utcoffset()
     minutes = int(offset.total_seconds() // 60) if offset else 0
     if minutes == 0:
         return f"{there:%Y-%m-%d %H:%M:%S} UTC"
     sign = "+" if minutes > 0 else "−"
     return f"{there:%Y-%m-%d %H:%M:%S} {sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+
+
+def shifted(instant: datetime, zone: tzinfo) -> datetime:
+    """An instant in a zone; in UTC where the zone's calendar would begin before year 1 or end after 9999."""
+    try:
+        return instant.astimezone(zone)
+    except OverflowError:
+        return instant.astimezone(UTC)
 
 
 def machine(instant: datetime) -> str:

@@ -267,9 +267,9 @@ def read_kinds(names: Iterable[str], *, may_be_none: bool = False) -> frozenset[
     """Kinds by their names. Raises InvalidInput("notices.bad_kind") for one that is none, or none at all."""
     known = {str(kind): kind for kind in KINDS}
     wanted = [str(name) for name in names]
-    bad = next((name for name in wanted if name not in known), "")
-    if bad or (not wanted and not may_be_none):
-        raise InvalidInput("notices.bad_kind", kind=bad[:40], known=sorted(known))
+    bad = next((name for name in wanted if name not in known), None)
+    if bad is not None or (not wanted and not may_be_none):
+        raise InvalidInput("notices.bad_kind", kind=(bad or "")[:40], known=sorted(known))
     return frozenset(known[name] for name in wanted)
 
 

@@ -271,6 +271,24 @@ def test_nothing_picked_too_many_and_one_who_may_not_are_told(room: Room) -> Non
     assert room.detect.work_on(ANALYST, Picked({"x-istmo-alert--none": None}), CLOSE).number == 0
 
 
+@pytest.mark.parametrize("number", [2_000, 10_000])
+def test_as_many_lines_as_alerts_may_be_picked_and_no_more(room: Room, number: int) -> None:
+    noisy(room, 3)
+    others = tuple(("sigma", f"none-{n}") for n in range(number - 1))
+    lines, hosts = (*others, ("sigma", RULE)), tuple(f"PC-{n}" for n in range(number))
+    if number == 2_000:
+        assert room.detect.work_on(ANALYST, Picked(subjects=lines), CLOSE, QUEUE).number == 3
+        assert room.detect.undo(ANALYST).number == 3
+        assert room.detect.work_on(ANALYST, Picked(hosts=hosts), CLOSE, QUEUE).number == 3
+        return
+    assert room.detect.work_on(ANALYST, Picked(subjects=lines), CLOSE, QUEUE).number == 3
+    with pytest.raises(InvalidInput) as refused:
+        room.detect.work_on(ANALYST, Picked(subjects=lines, hosts=hosts), CLOSE)
+    assert refused.value.code == "detect.too_many_alerts"
+    with pytest.raises(InvalidInput):
+        room.detect.work_on(ANALYST, Picked(subjects=tuple((f"none-{n}", RULE) for n in range(2_000))), CLOSE)
+
+
 def test_a_pick_reaches_nothing_that_one_may_not_read(room: Room) -> None:
     watch = room.shelf.publish(("ipv4", "203.0.113.77"), tlp=Tlp.RED)
     room.tell(INDICATORS, [hit(watch.id, 1)])

@@ -264,7 +264,7 @@ def _stretch_text(asked: Asked, asker: Asker) -> tuple[str, str] | None:
     if durations.parse(asked.within) is not None:
         return asked.within, ""
     zone = times.zone(asker.zone) or UTC
-    there = [None if one is None else one.astimezone(zone) for one in (start, end)]
+    there = [None if one is None else times.shifted(one, zone) for one in (start, end)]
     begin, until = there
     is_one_day = begin is not None and until is not None and begin.date() == until.date()
     return (

@@ -326,8 +326,14 @@ def of_lines(
     seen: datetime | None,
 ) -> list[ColumnElement[bool]]:
     """The alerts behind lines of the queue, but for what came or was changed after ``seen``."""
-    lines = [and_(alerts.c.detector == one, alerts.c.subject == other) for one, other in subjects]
-    lines += [_on_host(one) for one in hosts]
+    # One condition for each detector, however many lines there are: a database reads no chain of thousands.
+    by_detector: dict[str, list[str]] = {}
+    for detector, subject in subjects:
+        by_detector.setdefault(detector, []).append(subject)
+    lines = [and_(alerts.c.detector == one, alerts.c.subject.in_(some)) for one, some in by_detector.items()]
+    if hosts:
+        named = ["" if one == NO_HOST else one for one in hosts]
+        lines.append(alerts.c.row.in_(select(alert_hosts.c.alert).where(alert_hosts.c.host.in_(named))))
     where = [*filters(wanted, now), or_(*lines)]
     if seen is not None:
         where += [alerts.c.created <= seen, or_(alerts.c.worked.is_(None), alerts.c.worked <= seen)]

@@ -31,6 +31,8 @@ from istmo.store.engine import Transaction
 LONGEST_NOTE: Final = 2_000
 ME: Final = "me"
 """In place of an account's name: who asks."""
+_MOST_DETECTORS: Final = 16
+"""Of one pick; there are not half as many."""
 _TOLD_SINGLY: Final = 50
 """Alerts of one change that are told of each by itself; of more, one for each subject."""
 _STATUS: Final = {Deed.ACKNOWLEDGE: Status.ACKNOWLEDGED, Deed.CLOSE: Status.CLOSED, Deed.OPEN: Status.OPEN}
@@ -204,6 +206,11 @@ class AlertWork(Alerts):
         named = alert_queue.states_of(connection, "id", list(picked.alerts), reads=reads)
         found = [one for one in named if picked.alerts[one.id] in (None, one.version)]
         left = len(named) - len(found)
+        if len(picked.subjects) + len(picked.hosts) > MOST_AT_ONCE:
+            raise InvalidInput("detect.too_many_alerts", most=MOST_AT_ONCE)
+        detectors = {detector for detector, _ in picked.subjects}
+        if len(detectors) > _MOST_DETECTORS:
+            raise InvalidInput("detect.unknown_filter", field="detector", value=min(detectors)[:40])
         if picked.subjects or picked.hosts:
             lines = alert_queue.of_lines(wanted, now, picked.subjects, picked.hosts, picked.seen)
             found += alert_queue.states(connection, lines, reads=reads, limit=MOST_AT_ONCE + 1)

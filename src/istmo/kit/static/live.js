@@ -17,10 +17,22 @@
       }
     }, 200));
   };
-  const source = new EventSource("/api/v1/changes");
-  for (const topic of topics) source.addEventListener(topic, () => refresh(topic));
+  // A browser has six connections to a node, for all its tabs: one that nobody looks at holds none of them.
+  let source = null;
+  const listen = () => {
+    if (source) return;
+    source = new EventSource("/api/v1/changes");
+    for (const topic of topics) source.addEventListener(topic, () => refresh(topic));
+  };
+  const leave = () => { if (source) source.close(); source = null; };
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { leave(); return; }
+    listen();
+    for (const topic of topics) refresh(topic);
+  });
+  if (!document.hidden) listen();
   document.addEventListener("htmx:afterSwap", (event) => {
     if (said && event.target.dataset && event.target.dataset.live) said.textContent = said.dataset.text;
   });
-  addEventListener("pagehide", () => source.close());
+  addEventListener("pagehide", leave);
 })();

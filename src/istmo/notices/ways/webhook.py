@@ -28,6 +28,17 @@ from istmo.notices.ways.wording import headline
 from istmo.settings import Settings
 
 SECONDS: Final = 10.0
+_NOT_PUBLIC: Final = tuple(
+    ipaddress.ip_network(one)
+    for one in (
+        "192.0.0.0/24",  # RFC 6890: the protocols' own; some clouds tell their machines' secrets there
+        "192.88.99.0/24",  # RFC 7526: relays that are no more
+        "168.63.129.16/32",  # answers inside of one cloud alone, with its machines' secrets
+        "fec0::/10",  # RFC 3879: private networks as they were before fc00::/7
+        "3fff::/20",  # RFC 9637: for documents
+    )
+)
+"""What not every version of Python's tables tells apart from the public."""
 
 
 class WebhookNotifier:
@@ -138,10 +149,10 @@ def _look_up(url: SplitResult, settings: Settings) -> str:
 def _is_allowed(address: str, scheme: str, settings: Settings) -> bool:
     """Public addresses by https always; others, and plain http to them alone, where the settings say so."""
     found: Any = ipaddress.ip_address(address.split("%")[0])
-    found = getattr(found, "ipv4_mapped", None) or found
+    found = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None) or found
     if found.is_multicast or found.is_unspecified or found.is_link_local:
         return False  # among the last is where clouds hand out their machines' secrets
-    is_public = found.is_global and not found.is_reserved
+    is_public = found.is_global and not found.is_reserved and not any(found in one for one in _NOT_PUBLIC)
     if is_public:
         return scheme == "https"
     return settings.notices.private_addresses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from istmo.kit.visible import printable_line
 from istmo.notices.objects import Line, Parcel
 
 
@@ -17,7 +18,8 @@ def subject_of(parcel: Parcel) -> str:
 def headline(parcel: Parcel, line: Line) -> str:
     """What happened, without what may not leave."""
     what = parcel.say(f"notices.kind.{line.kind}")
-    return f"{what}: {line.title}" if line.title else what
+    # What others wrote makes no line of its own: it could pass for one of ours, with a link of theirs.
+    return f"{what}: {printable_line(line.title)}" if line.title else what
 
 
 def body_of(parcel: Parcel) -> str:

@@ -170,6 +170,15 @@ def test_what_is_read_of_a_body_is_not_held_together(unit: bytes) -> None:
     assert peak < 4 * len(body)
 
 
+@pytest.mark.parametrize("unit", [b'\\"', b'"', b"\\\\", b'"\\', b"{", b'{"":'])
+def test_a_body_that_never_ends_what_it_begins_is_refused_in_one_pass(unit: bytes) -> None:
+    """From each quote in it the end of a string was looked for anew: a day for three megabytes."""
+    arrived = Arrivals(Limits(line_bytes=64 << 10))
+    with pytest.raises(InvalidInput, match="hec_format"):
+        list(_objects(b'{"event":"' + unit * ((1 << 20) // len(unit)), arrived))
+    assert not arrived.refused
+
+
 def test_an_event_past_all_measure_costs_itself_alone(port: Port) -> None:
     long = json.dumps({"event": {"n": "x" * (3 << 20)}})
     for between in ("", "\n"):

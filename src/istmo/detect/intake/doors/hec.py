@@ -48,7 +48,8 @@ _LOOKED_AT: Final = 500
 """Events by whose texts the form of all is told."""
 _LINE: Final = re.compile(rb"[^\r\n]+")
 _BLANKS: Final = re.compile(r"[ \t\r\n,]*+")
-_TOKENS: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL)
+_TOKENS: Final = re.compile(r'"(?:[^"\\]++|\\.)*+("?)|[{}\[\]]', re.DOTALL)
+"""A string is one even without its end: else one would be looked for from each quote in it anew."""
 _MOST_TOKENS: Final = 200_000
 """Of one object that is too long to be read: past it the whole body is refused."""
 _LONGEST_WORD: Final = 12
@@ -211,6 +212,8 @@ def _end_of_object(text: str, start: int) -> int | None:
     depth = 0
     for number, token in enumerate(_TOKENS.finditer(text, start)):
         letter = text[token.start()]
+        if token[1] == "":
+            return None
         depth += (letter in "{[") - (letter in "}]")
         if not depth or number > _MOST_TOKENS:
             return None if depth else token.end()
