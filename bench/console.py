@@ -158,7 +158,7 @@ def fill(node: RunningNode, alerts_: int, objects_: int, peers: int, folder: Pat
         some = list(connection.execute(select(objects.c.object).limit(2_000)).scalars())
         insert_many(connection, alerts, alert_rows(alerts_, made.ledger.member_id, some))
         rows = range(1, alerts_ + 1)
-        insert_many(connection, alert_hosts, ({"alert": row, "host": "SRV-1", "count": 9} for row in rows))
+        insert_many(connection, alert_hosts, _hosts(connection))
         hour = int(time.time()) // 3600
         insert_many(connection, alert_hours, ({"alert": row, "hour": hour, "count": 9} for row in rows))
         noisy = connection.execute(select(alerts).where(alerts.c.subject == NOISY).limit(1)).first()
@@ -166,6 +166,11 @@ def fill(node: RunningNode, alerts_: int, objects_: int, peers: int, folder: Pat
         connection.execute(insert(alert_evidence), [_evidence(noisy.row, at) for at in range(40)])
     made.store.close()
     return {"object": published, "alert": noisy.id, "case": case.id, "peer": members[0], "rule": NOISY}
+
+
+def _hosts(connection: Connection) -> Iterator[dict[str, Any]]:
+    for row, host in connection.execute(select(alerts.c.row, alerts.c.entity)).all():
+        yield {"alert": row, "host": host, "count": 9}
 
 
 def _evidence(alert: int, at: int) -> dict[str, Any]:

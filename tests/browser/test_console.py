@@ -195,6 +195,9 @@ def test_the_language_is_changed_where_one_is(open_page: Any) -> None:
     page.click(".menu form >> nth=0 >> button")
     assert page.url.endswith("/objects?state=live")
     assert page.locator("html").get_attribute("lang") == "en"
+    page.click(".menu summary")
+    page.select_option("#language", "es")  # it is kept with the account, which others here share
+    page.click(".menu form >> nth=0 >> button")
 
 
 def test_an_alert_is_acknowledged_promoted_and_closed(open_page: Any, served: Any) -> None:

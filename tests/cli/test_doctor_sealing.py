@@ -8,12 +8,12 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from istmo.cli.doctor import Finding, check_events, check_sealing
 from istmo.detect.eventstore.closing import close_segment
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.lines import compose
 from istmo.detect.eventstore.sealing import Keys, make_key_file, read_keys
 from istmo.detect.eventstore.wal import WriteAhead
+from istmo.doctor import Finding, check_events, check_sealing
 from istmo.settings import Retention, Settings
 
 

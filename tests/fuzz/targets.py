@@ -244,7 +244,7 @@ def bodies(data: bytes) -> None:
         def require_room(self) -> None:
             pass
 
-        async def store(self, source: WireSource, arrived: Arrivals) -> frozenset[int]:
+        async def store(self, source: WireSource, arrived: Arrivals, held: object = None) -> frozenset[int]:
             stored.append(arrived)
             return frozenset()
 

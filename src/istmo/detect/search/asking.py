@@ -22,24 +22,26 @@ class Seen:
         self.host = normal.host if normal else ""
         self._fields = normal.fields if normal else {}
         self._trouble = clock_trouble(normal, event.received) if normal else ""
-        self._texts: dict[str, list[str]] | None = None
         self._leaves: list[str] | None = None
 
     def texts(self, name: str) -> list[str]:
         """The texts of a field, in lower case; ``host``, ``source`` and ``id`` come with every event."""
-        if self._texts is None:
-            self._texts = {
-                "host": [self.host.lower()],
-                "source": [self.event.source.lower()],
-                "id": [self.event.id],
-            }
-            own: dict[str, list[str]] = {}
-            for field, value in self._fields.items():
-                own.setdefault(field.lower(), []).extend(text.lower() for text in texts_of(value))
-            if self._trouble:
-                own[CLOCK] = [self._trouble]
-            self._texts = own | self._texts
-        return self._texts.get(name, [])
+        match name:
+            case "host":
+                return [self.host.lower()]
+            case "source":
+                return [self.event.source.lower()]
+            case "id":
+                return [self.event.id]
+        if name == CLOCK and self._trouble:
+            return [self._trouble]
+        # Only what is asked for is made texts of: an event has dozens of fields, and a question names a few.
+        return [
+            text.lower()
+            for field, value in self._fields.items()
+            if field == name or field.lower() == name
+            for text in texts_of(value)
+        ]
 
     def leaves(self) -> list[str]:
         """Every value of the event as it came, in lower case."""
