@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from istmo.federation import records as own_records
 from istmo.federation.acknowledgements import Acknowledgements
 from istmo.federation.links import LIVE, Link, Links
-from istmo.federation.objects import Member, Refusal
+from istmo.federation.objects import Cursor, Member, Refusal
 from istmo.kit.i18n import Catalogue
 from istmo.ledger.log import Ledger
 from istmo.model import instants
@@ -103,11 +103,13 @@ def reconcile(
 def reconcile_all(
     ledger: Ledger, links: Links, acknowledgements: Acknowledgements, members: Iterable[Member]
 ) -> Iterator[Reconciliation]:
-    """The report on each peer. What most have none of, refusals, is counted for all of them at once."""
+    """The report on each peer. What can be, is read for all of them at once: there may be fifty."""
     with ledger.store.read() as connection:
-        refusals = own_records.count_refusals(connection)
+        refusals, cursors = own_records.count_refusals(connection), own_records.cursors(connection)
         for member in members:
-            yield _reconciled(connection, ledger, links.get(member.id), acknowledgements, member, refusals)
+            yield _reconciled(
+                connection, ledger, links.get(member.id), acknowledgements, member, refusals, cursors
+            )
 
 
 def _reconciled(
@@ -117,6 +119,7 @@ def _reconciled(
     acknowledgements: Acknowledgements,
     member: Member,
     refusals: Mapping[tuple[str, str], int],
+    cursors: Mapping[str, Cursor],
 ) -> Reconciliation:
     def refused(by: str) -> tuple[int, tuple[Refusal, ...]]:
         number = refusals.get((by, member.id), 0)
@@ -124,7 +127,7 @@ def _reconciled(
 
     ours = ledger.chain(connection, member.id)
     told = acknowledgements.last(connection, member.id)
-    cursor = own_records.cursor(connection, member.id)
+    cursor = cursors.get(member.id, Cursor())
     equal = None
     if told is not None:
         equal = own_records.delivery_head(connection, ledger.member_id, member.id, told.count) == told.head

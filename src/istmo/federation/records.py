@@ -253,6 +253,12 @@ def cursor(connection: Connection, member: str) -> Cursor:
     return Cursor(row.number, row.sequence, bytes(row.head)) if row else Cursor()
 
 
+def cursors(connection: Connection) -> dict[str, Cursor]:
+    """The same of every member that has one."""
+    rows = connection.execute(select(peer_cursors))
+    return {row.member: Cursor(row.number, row.sequence, bytes(row.head)) for row in rows}
+
+
 def put_cursor(connection: Connection, member: str, cursor: Cursor) -> None:
     values = {"number": cursor.count, "sequence": cursor.sequence, "head": cursor.head}
     done = connection.execute(_MOVE_CURSOR, {"of_member": member, **values})

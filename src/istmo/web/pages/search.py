@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +12,6 @@ from istmo.detect.objects import AlertFilter
 from istmo.detect.objects_rule import RuleFilter
 from istmo.detect.service import Detect
 from istmo.detect.service.asking import words_of
-from istmo.federation.service import Federation
 from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
@@ -53,7 +52,8 @@ def search(
     intel: Intel,
     detect: Detect,
     respond: Respond,
-    federation: Federation,
+    names: dict[str, str],
+    own_member: str,
 ) -> Response[Any]:
     """Everything that the asker may read and that has every word. A defanged value is looked for as it is."""
     query = " ".join(refang(word) for word in request.query_params.get("q", "")[:LONGEST].split())
@@ -63,7 +63,7 @@ def search(
         (Action.ALERT_READ, lambda: _alerts(detect, asker, query)),
         (Action.CASE_READ, lambda: _cases(respond, asker, query)),
         (Action.RULE_READ, lambda: _rules(detect, asker, query)),
-        (Action.PEER_READ, lambda: _members(federation, asker, query)),
+        (Action.PEER_READ, lambda: _members(names, own_member, query)),
     ]
     found = [make() for action, make in places if may(asker.principal, action)] if query else []
     return page(
@@ -120,17 +120,16 @@ def _rules(detect: Detect, asker: Asker, query: str) -> Found:
     )
 
 
-def _members(federation: Federation, asker: Asker, query: str) -> Found:
+def _members(names: Mapping[str, str], own: str, query: str) -> Found:
     words = query.casefold().split()
-    members = [one.member for one in federation.peers(asker.principal)]
     return _found(
         "kit.nav.peers",
         "/peers",
         query,
         (
-            Hit(f"/peers/{one.id}", one.name, told=one.country)
-            for one in members
-            if all(word in f"{one.name} {one.country} {one.id}".casefold() for word in words)
+            Hit(f"/peers/{id}", name)
+            for id, name in names.items()
+            if id != own and all(word in f"{name} {id}".casefold() for word in words)
         ),
     )
 

@@ -25,7 +25,7 @@ from istmo.web.pages.situation_looks import Looks
 
 LOOKED = "looked"
 _ROWS = 8
-_MONTH = timedelta(days=30)
+_WEEK = timedelta(days=7)
 _MONTH_SECONDS = 30 * 86_400
 
 
@@ -65,7 +65,7 @@ def situation(
         acknowledged=sum(counts.get((Status.ACKNOWLEDGED, level), 0) for level in Level),
         lines=detect.list_groups(asker.principal, WAITING, limit=_ROWS).items,
         chart=alerts_over_time(words, detect, asker, request.query_params.get("span", ""), now),
-        techniques=detect.techniques_since(asker.principal, now - _MONTH, 5),
+        techniques=detect.techniques_since(asker.principal, now - _WEEK, 5),
         changed=_changed(intel, detect, respond, asker, looked) if looked else None,
         cases=respond.list_cases(asker.principal, Filter(status="working"), limit=_ROWS).items
         + respond.list_cases(asker.principal, Filter(status="open"), limit=_ROWS).items,
