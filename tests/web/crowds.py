@@ -34,8 +34,11 @@ level: {level}
 """
 
 
-def crowd(node: Node, text: str, count: int) -> None:
-    """``count`` of each: people, tokens, ways out, lists, sources, hunts, rules, objects, cases, hosts."""
+def crowd(node: Node, text: str, count: int, indicator: str) -> None:
+    """``count`` of each: people, tokens, ways out, lists, sources, hunts, rules, objects, cases, hosts.
+
+    The objects are near ``indicator``.
+    """
     operator = Operator()
     names = [f"{number:03} {text[-80:] if number % 3 else text}"[:100].strip() for number in range(count)]
     _people(node, count)
@@ -56,7 +59,7 @@ def crowd(node: Node, text: str, count: int) -> None:
             operator, "ana", Plan(frozenset(Kind) - {Kind.TEST}, "low", "webhook", address, "", every=10)
         )
     _rules(node, names, text)
-    _objects(node, names)
+    _objects(node, names, indicator)
 
 
 def _people(node: Node, count: int) -> None:
@@ -104,8 +107,8 @@ def _rules(node: Node, names: list[str], text: str) -> None:
         Stories(node.intel.member, node.clock, node.intel, node.intel).store_hunted(tx, hits)
 
 
-def _objects(node: Node, names: list[str]) -> None:
-    """Indicators, each near the first one: the drawing of its neighbourhood is full too."""
+def _objects(node: Node, names: list[str], indicator: str) -> None:
+    """Indicators, all in one report: the drawing of a neighbourhood is full too."""
     now = instants.format(node.clock.now())
     start = {"spec_version": "2.1", "created": now, "modified": now}
     indicators: list[dict[str, Any]] = [
@@ -126,7 +129,7 @@ def _objects(node: Node, names: list[str]) -> None:
         "id": new_id("report"),
         "name": names[0],
         "published": now,
-        "object_refs": [one["id"] for one in indicators],
+        "object_refs": [indicator, *(one["id"] for one in indicators)],
     }
     bundle = {"type": "bundle", "id": new_id("bundle"), "objects": [*indicators, report]}
     node.intel.publish(Operator(), json.dumps(bundle).encode(), audience=["region"], tlp=Tlp.AMBER)

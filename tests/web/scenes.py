@@ -82,7 +82,7 @@ def fill(node: Node, *, text: str = "", alerts: int = 6, many: int = 0) -> Scene
     node.respond.add_object(operator, case.id, indicator)
     node.respond.add_task(operator, case.id, text or "Avisar al proveedor")
     if many:
-        crowd(node, text or "de muchas", many)
+        crowd(node, text or "de muchas", many, indicator)
         _change(node, bundle)
     versions = node.intel.read(operator, indicator)
     compared = f"before={versions[-1].sequence}&after={versions[0].sequence}"
