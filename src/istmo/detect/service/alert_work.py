@@ -88,7 +88,7 @@ class AlertWork(Alerts):
             if version is not None and version != found.version:
                 raise Conflict("detect.alert_changed")
             state = AlertState.of(found)
-            if against := self._against(tx.connection, state, work):
+            if against := self._against(tx.connection, principal, state, work):
                 raise against
             values = self._valuer(tx.connection, principal, work)
             done = self._apply(tx, principal, work.deed, [(state, values(state))])
@@ -115,7 +115,8 @@ class AlertWork(Alerts):
             changes = [
                 (state, new)
                 for state in found
-                if self._against(tx.connection, state, work) is None and (new := _news(state, values(state)))
+                if self._against(tx.connection, principal, state, work) is None
+                and (new := _news(state, values(state)))
             ]
             done = self._apply(tx, principal, work.deed, changes)
             if changes:
@@ -180,13 +181,17 @@ class AlertWork(Alerts):
             if not now < work.until <= now + LONGEST_SNOOZE:
                 raise InvalidInput("detect.snooze_until", days=LONGEST_SNOOZE.days)
 
-    def _against(self, connection: Connection, state: AlertState, work: Work) -> Conflict | None:
+    def _against(
+        self, connection: Connection, principal: Principal, state: AlertState, work: Work
+    ) -> Conflict | None:
         if work.deed is Deed.SNOOZE and state.status is Status.CLOSED:
             return Conflict("detect.alert_closed")
         status = _STATUS.get(work.deed)
         if status is not None and self._is_told_on(connection, state, status):
             newer = alert_records.open_stories(connection, state.detector, state.subject)
-            return Conflict("detect.told_on", alert=newer[0].id)
+            # Its marking may have risen since: an id is told to whoever may read the alert, to nobody else.
+            may_read = self._can_read(principal, newer[0])
+            return Conflict("detect.told_on", alert=newer[0].id if may_read else "…")
         return None
 
     def _is_told_on(self, connection: Connection, state: AlertState, status: Status) -> bool:
