@@ -107,7 +107,9 @@ def open_page(chromium: Any, served: Served) -> Iterator[Opener]:
 
 
 def _complain(said: Any, path: str, complaints: list[str]) -> None:
-    if said.type == "error" and "Failed to load resource" not in said.text:
+    # What the server says no to is on the page, and htmx writes it here as well.
+    is_answer = said.text.startswith(("Failed to load resource", "Response Status Error Code 422"))
+    if said.type == "error" and not is_answer:
         complaints.append(f"{path}: {said.text}")
 
 

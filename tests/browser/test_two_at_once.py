@@ -38,14 +38,18 @@ def test_on_one_alert_and_on_its_line_in_the_queue(two: tuple[Any, Any], served:
     told.get_by_text("Ya está en otro caso.").wait_for()
     assert "Resuelta" in told.inner_text() and "Repetida" in told.inner_text() and "ana" in told.inner_text()
     assert rosa.input_value("#note") == "Bloqueado en el cortafuegos de la sede."
-    assert detect.read_alert(Operator(), served.scene.alert).note == "Ya está en otro caso."
-    ana.keyboard.press("u")
-    ana.get_by_text("se deshizo").wait_for()
+    assert detect.read_alert(Operator(), served.scene.alert).alert.note == "Ya está en otro caso."
+    rosa.click("button[value='close:resolved']")
+    rosa.get_by_text("quedó cerrada").wait_for()
+    now = detect.read_alert(Operator(), served.scene.alert).alert
+    assert (str(now.reason), now.note) == ("resolved", "Bloqueado en el cortafuegos de la sede."), "knowingly"
+    rosa.keyboard.press("u")
+    rosa.get_by_text("se deshizo").wait_for()
 
     # the queue: a line that somebody else has closed meanwhile leaves it, and takes no words with it
     ana.goto("/alerts")
     rosa.goto("/alerts")
-    line = rosa.locator("#alerts [data-row]", has_text="Tapir").first
+    line = rosa.locator("#alerts [data-row]", has_text="PowerShell").first
     name = line.locator("a").first.inner_text()
     line.locator("input[name=pick]").check()
     rosa.click("summary:has-text('Cerrar con motivo')")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
-from every_page import paths_of, peer_of
-from scenes import fill, overfill
+from reading import paths_of, peer_of
+from scenes import fill
 from web_site import Site, make_site
 
 from istmo.clock import ManualClock
@@ -22,8 +21,7 @@ def paths_and_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str],
 
     clock = ManualClock(datetime(2026, 3, 2, 9, tzinfo=UTC))
     site = make_site(tmp_path_factory.mktemp("node"), clock, rooms=None)
-    scene = fill(site.node, text=WORDS, alerts=40)
-    overfill(site.node, scene)
+    scene = fill(site.node, text=WORDS, alerts=40, many=120)
     return paths_of(site.app, scene, peer_of(site.node)), site
 
 

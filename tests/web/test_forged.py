@@ -1,4 +1,4 @@
-"""What another site may try with a signed-in browser: every form of the console, and every page in a frame."""
+"""What another site may try with a signed-in browser: every form of the console, every page in a frame."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from every_page import page_routes
+from reading import page_routes
 from web_site import PASSWORD, Site, csrf_in
 
 from istmo.web.routes import RouteEntry
