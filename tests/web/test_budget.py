@@ -12,7 +12,6 @@ from web_site import Site, make_site
 from istmo.clock import ManualClock
 
 LATER, FIRST = 30_000, 100_000
-WORDS = "Superintendencia General de Telecomunicaciones del Istmo «Ñandú» " * 4
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +20,7 @@ def paths_and_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str],
 
     clock = ManualClock(datetime(2026, 3, 2, 9, tzinfo=UTC))
     site = make_site(tmp_path_factory.mktemp("node"), clock, rooms=None)
-    scene = fill(site.node, text=WORDS, alerts=40, many=120)
+    scene = fill(site.node, alerts=40, many=120)
     return paths_of(site.app, scene, peer_of(site.node)), site
 
 
