@@ -66,7 +66,8 @@ Opener = Callable[..., Any]
 def open_page(chromium: Any, served: Served) -> Iterator[Opener]:
     """Opens a page: ``open_page("/objects", language="es", width=360, scripts=True, signed_in=True)``.
 
-    Every page fails its test when the browser reports a violated security policy or a script error.
+    Every page fails its test when the browser reports a violated security policy or a script error, and
+    when it asks anybody but this node for anything.
     """
     contexts: list[Any] = []
     complaints: list[str] = []
@@ -93,6 +94,7 @@ def open_page(chromium: Any, served: Served) -> Iterator[Opener]:
         page.set_default_timeout(5_000)
         page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
         page.on("console", lambda said: _complain(said, path, complaints))
+        page.on("request", lambda asked: _stay(asked.url, served.url, complaints))
         if signed_in:
             sign_in(page)
         page.goto(path)
@@ -105,5 +107,12 @@ def open_page(chromium: Any, served: Served) -> Iterator[Opener]:
 
 
 def _complain(said: Any, path: str, complaints: list[str]) -> None:
-    if said.type == "error" and "Failed to load resource" not in said.text:
+    # What the server says no to is on the page, and htmx writes it here as well.
+    is_answer = said.text.startswith(("Failed to load resource", "Response Status Error Code 422"))
+    if said.type == "error" and not is_answer:
         complaints.append(f"{path}: {said.text}")
+
+
+def _stay(url: str, own: str, complaints: list[str]) -> None:
+    if not url.startswith(f"{own}/"):
+        complaints.append(f"asked for {url}")

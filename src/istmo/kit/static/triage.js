@@ -5,6 +5,7 @@
   const about = (box) => box.closest("[data-row]").id;
   const rows = () => [...document.querySelectorAll("#triage [data-row]")];
   let current = "";   // the row that the keys speak of
+  let isGone = false; // what was ticked has left the queue by somebody else's hand: nothing else is meant in its place
   let worked = null;  // the rows that were there when something was done, and the one it was done to
 
   document.addEventListener("focusin", (event) => {
@@ -12,12 +13,17 @@
     if (row) current = row.id;
   });
 
+  document.addEventListener("change", (event) => { if (event.target.name === "pick") isGone = false; });
+  document.addEventListener("keydown", (event) => { if (event.key === "j" || event.key === "k") isGone = false; });
+
   // Before htmx or the browser collects the form.
   document.addEventListener("submit", (event) => {
     if (event.target.id !== "triage") return;
     const ticked = boxes().filter((box) => box.checked);
-    const row = document.getElementById(current) || rows()[0];
-    if (!ticked.length && row) row.querySelector('input[name="pick"]').checked = true;
+    const row = isGone ? null : current ? document.getElementById(current) : rows()[0];
+    isGone = false;
+    const box = !ticked.length && row && row.querySelector('input[name="pick"]');
+    if (box) { box.checked = true; box.dataset.meant = ""; }
     worked = { order: rows().map((one) => one.id), at: row ? row.id : "" };
   }, true);
 
@@ -39,10 +45,11 @@
   let ticks = [];
   document.addEventListener("htmx:beforeSwap", (event) => {
     if ([409, 422].includes(event.detail.xhr.status)) event.detail.shouldSwap = true;  // the page says what is wrong
-    ticks = worked ? [] : boxes().filter((box) => box.checked).map(about);
+    ticks = worked ? [] : boxes().filter((box) => box.checked && box.dataset.meant === undefined).map(about);
   });
   document.addEventListener("htmx:afterSettle", () => {
     for (const box of boxes()) if (ticks.includes(about(box))) box.checked = true;
+    if (ticks.length && !boxes().some((box) => box.checked)) isGone = true;
     ticks = [];
     if (!worked) return;
     const { order, at } = worked;

@@ -6,7 +6,7 @@ from typing import Any
 
 from scenes import Scene
 
-from istmo.web.routes import routes_of
+from istmo.web.routes import RouteEntry, routes_of
 
 ONE_OF = {
     "/alerts/": "alert",
@@ -59,6 +59,16 @@ def paths_of(app: Any, scene: Scene | None, peer: str) -> list[str]:
 def reader_of(path: str) -> str:
     """Who reads a page: an analyst, or who administers the node where only they may."""
     return "raiz" if path.startswith(OF_ADMINISTRATORS) else "ana"
+
+
+def page_routes(app: Any, method: str) -> list[RouteEntry]:
+    """The routes of the console that answer to ``method``."""
+    return [one for one in routes_of(app) if one.method == method and not one.path.startswith(NO_PAGES[:3])]
+
+
+def peer_of(node: Any) -> str:
+    """The other member of the test region."""
+    return str(next(iter(node.federation.members() - {node.ledger.member_id})))
 
 
 def _with(path: str, id: str) -> str:
