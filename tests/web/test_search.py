@@ -51,6 +51,11 @@ def test_whatever_has_every_word_is_found(whole: Site, query: str, path: str | N
         assert f'href="{path.format(scene)}' in told
 
 
+def test_kinds_of_objects_have_their_words(whole: Site) -> None:
+    fill(whole.node)
+    assert ">Indicador<" in look(whole, "evil.example")
+
+
 def test_what_was_asked_for_can_be_looked_for_in_stored_events(whole: Site) -> None:
     assert 'href="/hunt?q=evil.example"' in look(whole, "evil.example")
 

@@ -15,6 +15,7 @@ from istmo.detect.service.asking import words_of
 from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
+from istmo.kit.i18n import Catalogue
 from istmo.kit.pages import faces_of, page, with_query
 from istmo.model.values import refang
 from istmo.policy.actions import Action
@@ -57,9 +58,10 @@ def search(
 ) -> Response[Any]:
     """Everything that the asker may read and that has every word. A defanged value is looked for as it is."""
     query = " ".join(refang(word) for word in request.query_params.get("q", "")[:LONGEST].split())
-    may = faces_of(request).may
+    faces = faces_of(request)
+    may = faces.may
     places: list[tuple[Action, Callable[[], Found]]] = [
-        (Action.OBJECT_READ, lambda: _objects(intel, asker, query)),
+        (Action.OBJECT_READ, lambda: _objects(intel, faces.catalogue, asker, query)),
         (Action.ALERT_READ, lambda: _alerts(detect, asker, query)),
         (Action.CASE_READ, lambda: _cases(respond, asker, query)),
         (Action.RULE_READ, lambda: _rules(detect, asker, query)),
@@ -76,13 +78,17 @@ def search(
     )
 
 
-def _objects(intel: Intel, asker: Asker, query: str) -> Found:
+def _objects(intel: Intel, catalogue: Catalogue, asker: Asker, query: str) -> Found:
+    def kind(name: str) -> str:
+        key = f"console.type.{name}"  # a type of its author's own has no word here
+        return catalogue.text(asker.language, key) if catalogue.has(asker.language, key) else name
+
     items = intel.search(asker.principal, query=query, limit=SHOWN + 1).items
     return _found(
         "kit.nav.objects",
         "/objects",
         query,
-        (Hit(f"/objects/{one.id}", one.name or one.id, tlp=one.tlp, told=one.type) for one in items),
+        (Hit(f"/objects/{one.id}", one.name or one.id, tlp=one.tlp, told=kind(one.type)) for one in items),
     )
 
 
