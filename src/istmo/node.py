@@ -166,16 +166,8 @@ def create_node(settings: Settings, clock: Clock) -> Node:
     jobs = JobRunner(store, clock)
     intel.work(jobs)
     catalogue = Catalogue()
-    notices = Notices(
-        store,
-        clock,
-        settings,
-        keys,
-        identity,
-        Told(detect, respond, federation, store),
-        catalogue,
-        Amiss(settings, federation),
-    )
+    told, amiss = Told(detect, respond, federation, store), Amiss(settings, federation)
+    notices = Notices(store, clock, settings, keys, identity, told, catalogue, amiss)
     return Node(
         settings,
         clock,

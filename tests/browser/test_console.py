@@ -11,6 +11,8 @@ from reading import paths_of, reader_of
 from serving import sign_in
 from web_site import PASSWORD
 
+from line import Proxy
+
 pytestmark = pytest.mark.chromium
 
 AXE = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -186,6 +188,31 @@ def test_a_list_that_is_open_shows_what_arrives(open_page: Any) -> None:
     assert watching.locator("#objects >> text=later.example").count() == 0
     watching.evaluate(look, False)
     watching.wait_for_selector("#objects >> text=later.example")
+
+
+def test_what_changed_while_the_line_was_cut_is_shown_when_it_is_back(
+    chromium: Any, open_page: Any, served: Any
+) -> None:
+    line = Proxy()
+    line.target = ("127.0.0.1", int(served.url.rpartition(":")[2]))
+    context = chromium.new_context(base_url=line.url, locale="es-GT")
+    try:
+        watching = context.new_page()
+        sign_in(watching)
+        with watching.expect_response("**/api/v1/changes"):
+            watching.goto("/objects")
+        line.is_down = True
+        line.cut()
+        page = open_page("/publish")
+        page.fill("#values", "meanwhile.example")
+        page.click("main button.main")
+        page.click("main button.main")
+        with watching.expect_response("**/api/v1/changes", timeout=15_000):
+            line.is_down = False
+        watching.wait_for_selector("#objects >> text=meanwhile.example")
+    finally:
+        context.close()
+        line.close()
 
 
 def test_the_language_is_changed_where_one_is(open_page: Any) -> None:

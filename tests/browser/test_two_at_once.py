@@ -15,7 +15,7 @@ pytestmark = pytest.mark.chromium
 @pytest.fixture
 def two(open_page: Any) -> tuple[Any, Any]:
     """The browsers of ana and of rosa."""
-    rosa = open_page("/sign-in", language="es", signed_in=False)
+    rosa = open_page("/sign-in", language="es", signed_in=False, refused="/alerts/work")
     sign_in(rosa, "rosa")
     rosa.wait_for_load_state()
     return open_page("/alerts", language="es"), rosa

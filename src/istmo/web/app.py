@@ -14,7 +14,7 @@ from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Components, License, SecurityScheme
+from litestar.openapi.spec import Components, License, Reference, SecurityScheme
 
 import istmo
 from istmo.errors import IstmoError
@@ -95,19 +95,7 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
             # In one router: a path whose methods are registered one by one would be wrapped twice.
             Router(path="/", route_handlers=[*statics.routes, *live.routes, *rooms.api]),
         ],
-        dependencies={
-            "asker": Provide(_asker, sync_to_thread=False),
-            "live": _given(live.Live(node.store.changes, keeping.may_know, stopping)),
-            "waiting": _given(Waiting(node.store.changes, stopping)),
-            "names": Provide(keeping.names, sync_to_thread=False),
-            "watching": _given(node.detect.detection),
-            "past": _given(node.detect.past),
-            "taken_back": _given(keeping.taken_back),
-            "neighbours": _given(node.neighbours),
-            "examining": _given(Examining(node)),
-            "own_member": _given(node.ledger.member_id),
-            **{name: _given(getattr(node, name)) for name in SERVICES},
-        },
+        dependencies=_given_to_handlers(node, keeping, stopping),
         guards=[door.admit],
         exception_handlers={
             IstmoError: problems.foreseen,
@@ -118,25 +106,7 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
         compression_config=CompressionConfig(
             backend="gzip", minimum_size=800, gzip_compress_level=6, exclude=_STREAMS
         ),
-        openapi_config=OpenAPIConfig(
-            title="istmo",
-            version=istmo.__version__,
-            license=License(name="Apache-2.0", identifier="Apache-2.0"),
-            use_handler_docstrings=True,
-            components=Components(
-                security_schemes={
-                    "token": SecurityScheme(type="http", scheme="bearer"),
-                    "session": SecurityScheme(
-                        type="apiKey", name=faces.cookie("session"), security_scheme_in="cookie"
-                    ),
-                }
-            ),
-            security=[{"token": []}, {"session": []}],
-            openapi_router=Router(
-                path="/api/v1/openapi.json", route_handlers=[], opt=PUBLIC, include_in_schema=False
-            ),
-            render_plugins=[Document(path="/")],
-        ),
+        openapi_config=_described(faces.cookie("session")),
         request_class=Asked,
         request_max_body_size=node.settings.limits.body_bytes,
         multipart_form_part_limit=300,
@@ -150,6 +120,43 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
     app.state.stopping = stopping
     check_access_declared(handlers_of(app))
     return app
+
+
+def _given_to_handlers(node: Node, keeping: Keeping, stopping: asyncio.Event) -> dict[str, Provide]:
+    """What a handler may ask for by name."""
+    return {
+        "asker": Provide(_asker, sync_to_thread=False),
+        "live": _given(live.Live(node.store.changes, keeping.may_know, stopping)),
+        "waiting": _given(Waiting(node.store.changes, stopping)),
+        "names": Provide(keeping.names, sync_to_thread=False),
+        "watching": _given(node.detect.detection),
+        "past": _given(node.detect.past),
+        "taken_back": _given(keeping.taken_back),
+        "neighbours": _given(node.neighbours),
+        "examining": _given(Examining(node)),
+        "own_member": _given(node.ledger.member_id),
+        **{name: _given(getattr(node, name)) for name in SERVICES},
+    }
+
+
+def _described(session_cookie: str) -> OpenAPIConfig:
+    """What the OpenAPI document says of all routes together."""
+    schemes: dict[str, SecurityScheme | Reference] = {
+        "token": SecurityScheme(type="http", scheme="bearer"),
+        "session": SecurityScheme(type="apiKey", name=session_cookie, security_scheme_in="cookie"),
+    }
+    return OpenAPIConfig(
+        title="istmo",
+        version=istmo.__version__,
+        license=License(name="Apache-2.0", identifier="Apache-2.0"),
+        use_handler_docstrings=True,
+        components=Components(security_schemes=schemes),
+        security=[{"token": []}, {"session": []}],
+        openapi_router=Router(
+            path="/api/v1/openapi.json", route_handlers=[], opt=PUBLIC, include_in_schema=False
+        ),
+        render_plugins=[Document(path="/")],
+    )
 
 
 def _telling_rest(strangers: Strangers) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -79,9 +80,7 @@ class Examining:
         wanted = {one.__name__.removeprefix("check_"): one for one in CHECKS if one is not check_running}
         pool = ThreadPoolExecutor(len(wanted), thread_name_prefix="examining")
         begun = {
-            name: pool.submit(self._all, name, check)
-            for name, check in wanted.items()
-            if name not in self._late
+            name: pool.submit(self._all, check) for name, check in wanted.items() if name not in self._late
         }
         found = list(look_at_running(self._node.settings, self._answers(asker)))
         wait(begun.values(), timeout=self._seconds)
@@ -90,6 +89,8 @@ class Examining:
             one = begun.get(name)
             if one is None or not one.done():
                 self._late.add(name)
+                if one is not None:  # called at once where it has ended since
+                    one.add_done_callback(partial(self._came_late, name))
                 found.append(Finding(name, "late", "late"))
             elif error := one.exception():
                 log.error("check_failed", check=name, error=repr(error))
@@ -98,11 +99,11 @@ class Examining:
                 found += one.result()
         return found
 
-    def _all(self, name: str, check: Callable[[Any], Iterable[Finding]]) -> list[Finding]:
-        try:
-            return list(check(self._node.settings))
-        finally:
-            self._late.discard(name)
+    def _came_late(self, name: str, _: Future[list[Finding]]) -> None:
+        self._late.discard(name)
+
+    def _all(self, check: Callable[[Any], Iterable[Finding]]) -> list[Finding]:
+        return list(check(self._node.settings))
 
     def _answers(self, asker: Asker) -> Callable[..., Any]:
         """What the node's own API answers to this asker, without a way over the network."""

@@ -114,20 +114,26 @@ def show_alert(
         who_is=namer(faces, asker, people),
         cases=neighbours.open_cases(asker.principal, MOST_CASES) if may_case else (),
         seen=neighbours.sightings(asker.principal, alert.subject) if is_indicator else (),
-        explanation=" ".join(explain(faces.catalogue, asker.language, alert.correlation))
-        if alert.correlation
-        else "",
-        silence=" ".join(explain_silence(faces.catalogue, asker.language, alert.silence, asker.zone))
-        if alert.silence
-        else "",
+        **_in_words(faces, asker, alert),
         hunt=_hunt(asker, detect, alert),
-        weighed=explain_weighed(faces.catalogue, asker.language, alert.weighed) if alert.weighed else [],
         may_read_sources=faces.may(asker.principal, Action.SOURCE_READ),
         retraction=taken_back(asker.principal, alert.subject) if is_indicator else None,
         hunt_problem=detect.detection(alert.subject).hunt_problem if is_indicator else None,
         may_work=may_work,
         may_case=may_case,
     )
+
+
+def _in_words(faces: Faces, asker: Asker, alert: Alert) -> dict[str, Any]:
+    """Why there is an alert, of whichever kind it is; empty for the others."""
+    words, language = faces.catalogue, asker.language
+    return {
+        "explanation": " ".join(explain(words, language, alert.correlation)) if alert.correlation else "",
+        "silence": " ".join(explain_silence(words, language, alert.silence, asker.zone))
+        if alert.silence
+        else "",
+        "weighed": explain_weighed(words, language, alert.weighed) if alert.weighed else [],
+    }
 
 
 def _rule(asker: Asker, detect: Detect, alert: Alert) -> Rule | None:

@@ -23,6 +23,10 @@
     if (source) return;
     source = new EventSource("/api/v1/changes");
     for (const topic of topics) source.addEventListener(topic, () => refresh(topic));
+    // What changed while a line was cut was told to nobody.
+    let wasCut = false;
+    source.addEventListener("error", () => { wasCut = true; });
+    source.addEventListener("open", () => { if (wasCut) for (const topic of topics) refresh(topic); wasCut = false; });
   };
   const leave = () => { if (source) source.close(); source = null; };
   document.addEventListener("visibilitychange", () => {
