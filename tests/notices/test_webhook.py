@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import socket
 import ssl
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,6 +156,30 @@ def test_tls_is_verified(telling: Telling, certificate: tuple[Path, ssl.SSLConte
         other = telling.way(address=heard.url.replace("127.0.0.1", "localhost"))
         telling.node.notices.test_way(Operator(), other.id)
     assert [headers["Host"].partition(":")[0] for headers, _ in heard.got] == ["127.0.0.1", "localhost"]
+
+
+@pytest.mark.parametrize("is_reached", [True, False])
+def test_an_address_that_leads_nowhere_does_not_keep_a_name_from_being_reached(
+    telling: Telling, monkeypatch: pytest.MonkeyPatch, is_reached: bool
+) -> None:
+    """As where a name has an IPv6 address first and the machine has no way there."""
+    with hook() as heard:
+        port = int(heard.url.rpartition(":")[2].partition("/")[0])
+        nowhere = [("", "", "", "", ("::1", port, 0, 0)), ("", "", "", "", ("127.0.0.9", port))]
+        there = [("", "", "", "", ("127.0.0.1", port))] if is_reached else []
+        real = socket.getaddrinfo
+
+        def looked_up(host: str, *given: Any, **named: Any) -> Any:
+            return nowhere + there if host == "avisos.example" else real(host, *given, **named)
+
+        monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+        way = telling.way(address=heard.url.replace("127.0.0.1", "avisos.example"))
+        if is_reached:
+            telling.node.notices.test_way(Operator(), way.id)
+        else:
+            with pytest.raises(Unavailable, match="webhook_away"):
+                telling.node.notices.test_way(Operator(), way.id)
+    assert len(heard.got) == is_reached
 
 
 def test_where_a_webhook_may_not_go_is_refused_when_it_is_entered(telling: Telling) -> None:

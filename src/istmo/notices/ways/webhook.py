@@ -15,6 +15,7 @@ import hmac
 import ipaddress
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -28,6 +29,8 @@ from istmo.notices.ways.wording import headline
 from istmo.settings import Settings
 
 SECONDS: Final = 10.0
+MOST_ADDRESSES: Final = 4
+"""Of one name, that are tried."""
 _NOT_PUBLIC: Final = tuple(
     ipaddress.ip_network(one)
     for one in (
@@ -64,7 +67,7 @@ class WebhookNotifier:
         """Raises Unavailable unless the receiver answered 2xx."""
         url = _read(self.check(parcel.address, settings))
         host = url.hostname or ""
-        address = _look_up(url, settings)
+        addresses = _look_up(url, settings)
         body = orjson.dumps(document_of(parcel))
         headers = {
             "Host": url.netloc.rpartition("@")[2],
@@ -73,22 +76,39 @@ class WebhookNotifier:
             "Idempotency-Key": parcel.key,
             "X-Istmo-Signature": signature_of(parcel.secret, int(parcel.at.timestamp()), body),
         }
-        target = httpx.URL(url.geturl()).copy_with(host=address)
         try:
-            with (
-                httpx.Client(
-                    verify=_trust(settings), timeout=SECONDS, follow_redirects=False, trust_env=False
-                ) as client,
-                client.stream(
-                    "POST", target, content=body, headers=headers, extensions={"sni_hostname": host}
-                ) as answer,
-            ):
-                status = answer.status_code  # of the body nothing is read: it could be endless
+            with httpx.Client(
+                verify=_trust(settings), timeout=SECONDS, follow_redirects=False, trust_env=False
+            ) as client:
+                status = _post(client, url, addresses, body, headers)
         except (httpx.HTTPError, ssl.SSLError, OSError) as error:
             code = "notices.webhook_tls" if _is_about_tls(error) else "notices.webhook_away"
             raise Unavailable(code, host=host) from None
         if not 200 <= status < 300:
             raise Unavailable("notices.webhook_refused", host=host, status=status)
+
+
+def _post(
+    client: httpx.Client, url: SplitResult, addresses: Sequence[str], body: bytes, headers: dict[str, str]
+) -> int:
+    """The status of the answer. A name may have addresses that lead nowhere from here, as IPv6 often does:
+    the next one is tried, as long as nothing was sent."""
+    *others, last = addresses
+    for address in others:
+        try:
+            return _post_to(client, url, address, body, headers)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if _is_about_tls(error):
+                raise
+    return _post_to(client, url, last, body, headers)
+
+
+def _post_to(
+    client: httpx.Client, url: SplitResult, address: str, body: bytes, headers: dict[str, str]
+) -> int:
+    target, name = httpx.URL(url.geturl()).copy_with(host=address), {"sni_hostname": url.hostname or ""}
+    with client.stream("POST", target, content=body, headers=headers, extensions=name) as answer:
+        return answer.status_code  # of the body nothing is read: it could be endless
 
 
 def document_of(parcel: Parcel) -> dict[str, Any]:
@@ -133,8 +153,8 @@ def _read(address: str) -> SplitResult:
     return found
 
 
-def _look_up(url: SplitResult, settings: Settings) -> str:
-    """The address to connect to; refused where any that the name has is not allowed."""
+def _look_up(url: SplitResult, settings: Settings) -> list[str]:
+    """The addresses to connect to, in this order; refused where any that the name has is not allowed."""
     host = url.hostname or ""
     port = url.port or (443 if url.scheme == "https" else 80)
     try:
@@ -143,7 +163,7 @@ def _look_up(url: SplitResult, settings: Settings) -> str:
         raise Unavailable("notices.webhook_away", host=host) from None
     if not found or not all(_is_allowed(one, url.scheme, settings) for one in found):
         raise Unavailable("notices.webhook_private", host=host)
-    return found[0]
+    return list(dict.fromkeys(found))[:MOST_ADDRESSES]
 
 
 def _is_allowed(address: str, scheme: str, settings: Settings) -> bool:
