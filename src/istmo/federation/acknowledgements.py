@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -82,13 +82,13 @@ class Acknowledgements:
     def last(self, connection: Connection, recipient: str) -> Acknowledged | None:
         return own_records.last_acknowledged(connection, recipient)
 
+    def last_of(self, connection: Connection, recipients: Sequence[str]) -> dict[str, Acknowledged]:
+        """The last word of each of several that has said anything, in one look."""
+        return own_records.last_acknowledged_of(connection, recipients)
+
     def of_entry(self, connection: Connection, sequence: int) -> dict[str, datetime | None]:
         """For each recipient of one of our entries: when it acknowledged, or None."""
-        found: dict[str, datetime | None] = {}
-        for member in self._ledger.recipients(connection, sequence):
-            number = records.chain_at(connection, self._ledger.member_id, member, sequence).count
-            found[member] = own_records.acknowledged_at(connection, member, number)
-        return found
+        return own_records.acknowledged_entry(connection, self._ledger.member_id, sequence)
 
     def owed(self, connection: Connection, origin: str, sequence: int) -> list[str]:
         """The members to whom an own retraction (or charter) is owed and who have not acknowledged it."""

@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 from istmo.federation import records as own_records
 from istmo.federation.acknowledgements import Acknowledgements
 from istmo.federation.links import LIVE, Link, Links
-from istmo.federation.objects import Cursor, Member, Refusal
+from istmo.federation.objects import Acknowledged, Cursor, Member, Refusal
 from istmo.kit.i18n import Catalogue
 from istmo.ledger.log import Ledger
+from istmo.ledger.records import Chain
 from istmo.model import instants
 
 LISTED = 100
@@ -104,32 +105,43 @@ def reconcile_all(
     ledger: Ledger, links: Links, acknowledgements: Acknowledgements, members: Iterable[Member]
 ) -> Iterator[Reconciliation]:
     """The report on each peer. What can be, is read for all of them at once: there may be fifty."""
+    of = tuple(members)
+    ids = [member.id for member in of]
     with ledger.store.read() as connection:
-        refusals, cursors = own_records.count_refusals(connection), own_records.cursors(connection)
-        for member in members:
-            yield _reconciled(
-                connection, ledger, links.get(member.id), acknowledgements, member, refusals, cursors
-            )
+        known = _Known(
+            ledger.chains(connection, ids),
+            acknowledgements.last_of(connection, ids),
+            own_records.cursors(connection),
+            own_records.count_refusals(connection),
+        )
+        for member in of:
+            yield _reconciled(connection, ledger, links.get(member.id), member, known)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What was read of all peers at once, by their ids."""
+
+    sent: Mapping[str, Chain]
+    acknowledged: Mapping[str, Acknowledged]
+    cursors: Mapping[str, Cursor]
+    refusals: Mapping[tuple[str, str], int]
 
 
 def _reconciled(
-    connection: Connection,
-    ledger: Ledger,
-    link: Link,
-    acknowledgements: Acknowledgements,
-    member: Member,
-    refusals: Mapping[tuple[str, str], int],
-    cursors: Mapping[str, Cursor],
+    connection: Connection, ledger: Ledger, link: Link, member: Member, known: _Known
 ) -> Reconciliation:
     def refused(by: str) -> tuple[int, tuple[Refusal, ...]]:
-        number = refusals.get((by, member.id), 0)
+        number = known.refusals.get((by, member.id), 0)
         return number, tuple(own_records.refusals_of(connection, by, member.id, LISTED)) if number else ()
 
-    ours = ledger.chain(connection, member.id)
-    told = acknowledgements.last(connection, member.id)
-    cursor = cursors.get(member.id, Cursor())
+    ours = known.sent[member.id]
+    told = known.acknowledged.get(member.id)
+    cursor = known.cursors.get(member.id, Cursor())
     equal = None
-    if told is not None:
+    if told is not None and told.count == ours.count:
+        equal = told.head == ours.head
+    elif told is not None:
         equal = own_records.delivery_head(connection, ledger.member_id, member.id, told.count) == told.head
     stated = link.stated
     (refused_there, there), (refused_here, here) = refused(own_records.THEIRS), refused(own_records.OURS)

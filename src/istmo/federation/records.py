@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     Column,
+    CompoundSelect,
     Connection,
     Index,
     Integer,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    union_all,
     update,
 )
 
@@ -286,15 +289,44 @@ def last_acknowledged(connection: Connection, recipient: str) -> Acknowledged | 
     return Acknowledged(row.number, bytes(row.head), row.at) if row else None
 
 
-def acknowledged_at(connection: Connection, recipient: str, number: int) -> datetime | None:
-    """When ``recipient`` first said that it holds delivery ``number``."""
-    row = connection.execute(
+def last_acknowledged_of(connection: Connection, recipients: Sequence[str]) -> dict[str, Acknowledged]:
+    """The same of several, where they have acknowledged anything: one statement for all of them."""
+    if not recipients:
+        return {}
+    names = {f"r{at}": one for at, one in enumerate(recipients)}
+    rows = connection.execute(_last_of_each(len(recipients)), names)
+    return {row.recipient: Acknowledged(row.number, bytes(row.head), row.at) for row in rows}
+
+
+@functools.lru_cache(maxsize=64)
+def _last_of_each(count: int) -> CompoundSelect[Any]:
+    each = [
+        select(acknowledgements)
+        .where(acknowledgements.c.recipient == bindparam(f"r{at}"))
+        .order_by(acknowledgements.c.number.desc())
+        .limit(1)
+        .subquery()
+        for at in range(count)
+    ]
+    return union_all(*(select(one) for one in each))
+
+
+def acknowledged_entry(connection: Connection, origin: str, sequence: int) -> dict[str, datetime | None]:
+    """For each recipient of an entry: when it first said that it holds it, or None."""
+    sent = ledger_records.deliveries
+    first = (
         select(acknowledgements.c.at)
-        .where(acknowledgements.c.recipient == recipient, acknowledgements.c.number >= number)
+        .where(acknowledgements.c.recipient == sent.c.recipient, acknowledgements.c.number >= sent.c.number)
         .order_by(acknowledgements.c.number)
         .limit(1)
-    ).first()
-    return row.at if row else None
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        select(sent.c.recipient, first.label("at"))
+        .where(sent.c.origin == origin, sent.c.sequence == sequence)
+        .order_by(sent.c.recipient)
+    )
+    return {row.recipient: row.at for row in rows}
 
 
 # --- refusals --------------------------------------------------------------------------------

@@ -385,6 +385,10 @@ class Ledger:
         """The delivery chain from this node to ``recipient``."""
         return records.chain_of(connection, self.member_id, recipient)
 
+    def chains(self, connection: Connection, recipients: Iterable[str]) -> dict[str, Chain]:
+        """The delivery chain to each of several, in one look."""
+        return records.chains_of(connection, self.member_id, recipients)
+
     def received_chain(self, connection: Connection, origin: str, upto: int | None = None) -> Chain:
         """The chain of what this node has from ``origin`` (up to a sequence): equal heads, nothing lacks."""
         if upto is None:

@@ -254,7 +254,14 @@ def origins(connection: Connection) -> list[str]:
 
 def chain_of(connection: Connection, origin: str, recipient: str) -> Chain:
     """The chain of everything recorded as delivered by ``origin`` to ``recipient``."""
-    return _last_deliveries(connection, origin, (recipient,)).get(recipient, (Chain(), 0))[0]
+    return chains_of(connection, origin, (recipient,))[recipient]
+
+
+def chains_of(connection: Connection, origin: str, recipients: Iterable[str]) -> dict[str, Chain]:
+    """The same for several: one statement for all of them, each named once."""
+    wanted = tuple(recipients)
+    last = _last_deliveries(connection, origin, wanted) if wanted else {}
+    return {one: last.get(one, (Chain(), 0))[0] for one in wanted}
 
 
 def chain_at(connection: Connection, origin: str, recipient: str, sequence: int) -> Chain:

@@ -28,6 +28,7 @@ def close_segment(folder: EventFolder, segment: int) -> Index:
     finally:
         reader.close()
     folder.wal_path(segment).unlink(missing_ok=True)
+    folder.times_path(segment).unlink(missing_ok=True)
     sync_folder(folder.wal)
     return index
 

@@ -57,6 +57,10 @@ class EventFolder:
     def wal_path(self, segment: int) -> Path:
         return self.wal / f"{segment:08d}.ndjson"
 
+    def times_path(self, segment: int) -> Path:
+        """Beside a write-ahead file: between which instants its events lie, as far as that is noted."""
+        return self.wal / f"{segment:08d}.times"
+
     def raw_path(self, closed: Closed) -> Path:
         """The lines: independent zstd frames of about 512 KB, and their index in a skippable frame."""
         return self.segments / f"{closed.name}.raw.zst"
@@ -73,6 +77,9 @@ class EventFolder:
         """Remove what a crash left unfinished. A process that is still at it fails, and changes nothing."""
         for path in self.segments.glob("*.half"):
             path.unlink(missing_ok=True)
+        for path in self.wal.glob("*.times"):
+            if not path.with_suffix(".ndjson").exists():
+                path.unlink(missing_ok=True)
 
     def wal_segments(self) -> list[int]:
         """Segments that have a write-ahead file, in order."""

@@ -19,6 +19,7 @@ import orjson
 import structlog
 
 from istmo.clock import Clock
+from istmo.detect.eventstore.ahead_times import keep_upto
 from istmo.detect.eventstore.disk import DiskFull, has_room, is_full
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.known_keys import KnownKeys, recall
@@ -230,7 +231,9 @@ class EventLog:
         return wal
 
     def _write_ahead(self, segment: int) -> WriteAhead:
-        return WriteAhead(self.folder.wal_path(segment), self.folder.keys)
+        wal = WriteAhead(self.folder.wal_path(segment), self.folder.keys)
+        keep_upto(self.folder.times_path(segment), wal.lines)
+        return wal
 
     def _note(self, wal: WriteAhead) -> None:
         if wal.repaired:

@@ -6,6 +6,7 @@ It is plain (one line an event) or sealed (``sealed_wal``), and says by itself w
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,9 +125,16 @@ class WriteAheadReader:
         """Stand before ``line``. Raises FileNotFoundError when the segment has been closed."""
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._keys, self._name = keys, path.name
-        self._offset = 0
+        self._sealed: SealedLines | None = None
+        self._offset = self._line = 0
+        self._passed: list[tuple[int, int]] = [(0, 0)]
+        """(line, offset in it or at its start) of what was passed by: whoever goes back counts from there."""
+        self.go_to(line)
+
+    def go_to(self, line: int) -> None:
+        """Stand before ``line``, or at the end where there are not so many; backwards too."""
         self._sealed = self._look(line)
-        self._line = 0
+        self._line, self._offset = self._passed[max(0, bisect_left(self._passed, (line, 0)) - 1)]
         while self._line < line and self._sealed is None:
             if not (chunk := os.pread(self._descriptor, _CHUNK, self._offset)):
                 break
@@ -147,6 +155,8 @@ class WriteAheadReader:
         if self._line + here < line:
             self._line += here
             self._offset += len(chunk)
+            if self._line > self._passed[-1][0]:
+                self._passed.append((self._line, self._offset))
             return
         at = -1
         while self._line < line:

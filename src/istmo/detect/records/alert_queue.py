@@ -54,16 +54,23 @@ def list_alerts(
 
     The queue: the gravest level first, in each what was seen last. ``before``: where the page before ended.
     """
-    where = [readable(reads), *filters(wanted, now)]
-    total = count(connection, select(alerts.c.row).where(*where))
+    bounds = [readable(reads), *filters(wanted, now)]
     queue, changed = (alerts.c.rank, alerts.c.last_seen, alerts.c.row), (alerts.c.updated, alerts.c.row)
     order: tuple[Any, ...] = queue if is_queue else changed
+    where = list(bounds)
     if before is not None:
         ended = tuple_(*(_bound(column, one) for column, one in zip(order, before, strict=True)))
         where.append(tuple_(*order) < ended)
     # Which ones, from an index alone; then they.
     asked = select(alerts.c.row).where(*where).order_by(*(one.desc() for one in order)).limit(limit)
-    rows = list(connection.execute(asked).scalars())
+    if wanted.words and before is None:
+        # For words the whole table is read: once, and what is found is counted on the way.
+        looked = connection.execute(asked.add_columns(func.count().over().label("number"))).all()
+        rows, number = [one.row for one in looked], looked[0].number if looked else 0
+        total = number if number <= COUNTED else None
+    else:
+        rows = list(connection.execute(asked).scalars())
+        total = count(connection, select(alerts.c.row).where(*bounds))
     found = alerts_by_row(connection, rows)
     return [found[row] for row in rows], total
 

@@ -72,7 +72,8 @@ alerts = Table(
     Column("assignee", String(96), nullable=False, server_default=""),
     Column("snoozed_until", Instant, nullable=True),
     Column("worked", Instant, nullable=True),
-    Index("ix_alerts_detector_subject", "detector", "subject"),
+    # One subject's alerts, the last seen first: an alert names those beside it.
+    Index("ix_alerts_detector_subject", "detector", "subject", "last_seen", "row"),
     Index("ix_alerts_updated_row", "updated", "row"),
     # What one look at the situation counts, from the index alone: the rows are wide.
     Index("ix_alerts_created", "created", "level", "tlp", "owner", "detector", "subject"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import bisect
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from contextlib import closing
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,10 +18,11 @@ from istmo.detect.eventstore.lines import place_of
 from istmo.detect.eventstore.sealed_columns import ColumnsToAsk
 from istmo.detect.eventstore.sealed_wal import DAMAGED
 from istmo.detect.eventstore.sealing import SealedAway
+from istmo.detect.search.ahead import Ahead, Part
 from istmo.detect.search.asking import Seen, question_of
 from istmo.detect.search.narrowing import condition_of, line_filter_of, place_asked_for
 from istmo.detect.search.query import Query
-from istmo.detect.search.stored import Line, Unreadable, line_at, open_closed, open_one, read_ahead, see
+from istmo.detect.search.stored import Line, Unreadable, line_at, open_closed, open_one, see
 from istmo.detect.wire import Position, WireRow
 
 if TYPE_CHECKING:
@@ -158,8 +161,11 @@ class Finder:
 
         Raises OutOfTime.
         """
-        for _ in self._look_ahead():
-            pass
+        with closing(self._open_ahead()) as ahead:
+            for part in self._parts(ahead):
+                for _ in self._look_ahead(ahead, part):
+                    pass
+        self.of = self.looked
         yield None
         connection = connect(self._folder.segments, files=self._columns.files)
         try:
@@ -170,39 +176,68 @@ class Finder:
             connection.close()
             self._columns.close()
 
-    def _look_ahead(self) -> Iterator[None]:
-        """Look at what is not closed. Comes back now and then, while ``of`` is not known yet."""
-        first = self._after.segment if self._after is not None else 0
-        waiting = [one for one in self._folder.wal_segments() if first <= one <= self._upto.segment]
-        already = set()
-        for segment in reversed(waiting):
-            if (yield from self._read_ahead(segment)):
-                already.add(segment)
-        self._already = frozenset(already)
-        self.of = self.looked
-
     def _all(self) -> Iterator[list[WireRow]]:
-        for _ in self._look_ahead():
-            yield []
-        waiting_closed = self._closed_by_time()
+        with closing(self._open_ahead()) as ahead:
+            known: list[tuple[int, Part]] = []
+            for part in self._parts(ahead):
+                if part.latest is not None:
+                    known.append((part.latest, part))
+                    continue
+                for _ in self._look_ahead(ahead, part):
+                    yield []
+            self.of = self.looked + sum(part.stretch.lines for _, part in known)
+            yield from self._by_time(ahead, known)
+        yield from self._newest.give(None)
+
+    def _by_time(self, ahead: Ahead, known: list[tuple[int, Part]]) -> Iterator[list[WireRow]]:
+        """Look at what says its times, the newest first, as far as it can still count."""
+        waiting: list[tuple[int, Part | Closed]] = [*known, *self._closed_by_time()]
+        waiting.sort(key=itemgetter(0))
         connection = connect(self._folder.segments, files=self._columns.files)
         told_at = time.monotonic()
         try:
-            while waiting_closed:
-                last, closed = waiting_closed.pop()
+            while waiting:
+                last, some = waiting.pop()
                 yield from self._newest.give(last)
                 if time.monotonic() - told_at >= _TELL_SECONDS:
                     told_at = time.monotonic()
                     yield []
-                if self._newest.is_complete:
+                if self._newest.is_complete or not self._newest.wants(last):
                     return
-                if not self._newest.wants(last):
-                    break
-                self._closed(connection, closed)
+                if isinstance(some, Closed):
+                    self._closed(connection, some)
+                    continue
+                for _ in self._look_ahead(ahead, some):
+                    yield []
         finally:
             connection.close()
             self._columns.close()
-        yield from self._newest.give(None)
+
+    def _open_ahead(self) -> Ahead:
+        return Ahead(self._folder, self._upto, self._after.segment if self._after is not None else 0)
+
+    def _parts(self, ahead: Ahead) -> Iterator[Part]:
+        """Those parts of what is not closed that the query's times meet."""
+        for part in ahead.parts():
+            self._already = frozenset(ahead.segments)
+            if self._place is not None and not part.holds(self._place):
+                continue
+            if not part.is_outside(self._query.start, self._query.end):
+                yield part
+
+    def _look_ahead(self, ahead: Ahead, part: Part) -> Iterator[None]:
+        """Look at some lines of what is not closed. Comes back now and then."""
+        told_at = time.monotonic()
+        try:
+            for lines in ahead.read(part):
+                self._check_time()
+                self._judge(part.segment, lines, is_ahead=True)
+                self.looked += len(lines)
+                if time.monotonic() - told_at >= _TELL_SECONDS:
+                    told_at = time.monotonic()
+                    yield
+        except (OSError, SealedAway) as error:
+            self.unreadable.add(part.segment, error)
 
     def _closed_by_time(self) -> list[tuple[int, Closed]]:
         """(time of the newest event, segment) of closed segments that the query's times meet."""
@@ -223,25 +258,6 @@ class Finder:
                 found.append((index.last, closed))
                 self.of += index.lines
         return sorted(found)
-
-    def _read_ahead(self, segment: int) -> Generator[None, None, bool]:
-        """Look at a segment's write-ahead file; False when it has been closed since it was listed."""
-        try:
-            if self._place is not None and self._place.segment != segment:
-                return True
-            told_at = time.monotonic()
-            for lines in read_ahead(self._folder, segment, self._upto):
-                self._check_time()
-                self._judge(segment, lines)
-                self.looked += len(lines)
-                if time.monotonic() - told_at >= _TELL_SECONDS:
-                    told_at = time.monotonic()
-                    yield
-        except FileNotFoundError:
-            return False
-        except (OSError, SealedAway) as error:
-            self.unreadable.add(segment, error)
-        return True
 
     def _closed(self, connection: DuckDBPyConnection, closed: Closed) -> None:
         reader = open_one(self._folder, closed, self.unreadable)
@@ -314,7 +330,7 @@ class Finder:
                     continue
                 self._judge(segment, [(line, found)])
 
-    def _judge(self, segment: int, lines: list[Line]) -> None:
+    def _judge(self, segment: int, lines: list[Line], *, is_ahead: bool = False) -> None:
         for number, line in lines:
             self._check_time()  # at each event: one may be a megabyte
             if self._filter is not None and line != DAMAGED and not self._filter.may_hold(line):
@@ -324,7 +340,7 @@ class Finder:
             seen = see(line)
             if seen is None:
                 self.unreadable.add(segment, f"line {number}")
-            elif self._newest.wants(seen.time) and self._asks(seen) and not self._is_told(line):
+            elif self._newest.wants(seen.time) and self._asks(seen) and (is_ahead or not self._is_told(line)):
                 self._newest.add(seen, segment, number)
 
     def _is_in_stretch(self, line: bytes, after: Position) -> bool:

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from istmo.clock import Clock
+from istmo.detect.eventstore.ahead_times import AheadTimes
 from istmo.detect.eventstore.follow import Follower
 from istmo.detect.eventstore.lines import StoredEvent
 from istmo.detect.eventstore.log import Block, EventLog
@@ -40,6 +41,7 @@ class IndicatorStage:
         self.matcher = Matcher(lambda: to_micros(clock.now()))
         self._memory = PatternMemory(self.matcher, clock)
         self._follower = Follower(event_log, Position())
+        self._times = AheadTimes(event_log.folder)
         self._wake = asyncio.Event()
         self._since: OrderedDict[str, tuple[WireIndicator, Position]] = OrderedDict()
         self.position = Position()
@@ -160,13 +162,17 @@ class IndicatorStage:
 
     async def _match(self, block: Block, connection: Connection) -> None:
         events: Sequence[StoredEvent] = block.events
+        at = block.start
         if self._memory.is_resuming:
             events = await self._show_again(events)
+            at = _before(events[0]) if events else block.end
         for start in range(0, len(events), _PORTION):
             await self._store_what_changed(connection)
-            hits = [hit for event in events[start : start + _PORTION] for hit in self._hits(event)]
-            done = start + _PORTION
+            portion, done = events[start : start + _PORTION], start + _PORTION
+            hits = [hit for event in portion for hit in self._hits(event)]
             self.position = _before(events[done]) if done < len(events) else block.end
+            self._times.note(at, self.position, portion)
+            at = self.position
             if hits:
                 await self._tell(connection, hits)
             if done < len(events):

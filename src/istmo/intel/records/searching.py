@@ -49,18 +49,28 @@ def search(
 ) -> tuple[list[StoredObject], int, bool]:
     """At most ``limit`` objects after the row ``cursor``, in the order that was asked for; how many there
     are in all, counted up to a bound; and whether there are more than that.
+
+    Of a rare word the texts are read one after the other, and what was found is all that is looked at.
     """
     where = _conditions(readable, sought, now)
-    most = MOST_COUNTED
+    counted, most = select(objects.c.row).where(*where), MOST_COUNTED
     if sought.words:
-        words, is_rare = _with_words(connection, sought.words)
-        where.append(words)
-        most = most if is_rare else _RARE
+        holds = [texts.c.text.like(f"%{_escaped(word)}%", escape="\\") for word in sought.words]
+        rows = connection.execute(select(texts.c.row).where(*holds).limit(_RARE + 1)).scalars().all()
+        if not rows:
+            return [], 0, False
+        if len(rows) <= _RARE:
+            where.append(objects.c.row.in_(rows))
+            counted = counted.where(where[-1])
+        else:
+            # Found soon in whatever order is asked for; counted in the order of the texts, which are narrow.
+            where.append(exists().where(texts.c.row == objects.c.row, *holds))
+            counted, most = counted.join(texts, objects.c.row == plainly(texts.c.row)).where(*holds), _RARE
     found = _page(connection, readable, sought, where, cursor, limit)
     if cursor is None and len(found) < limit:
         return found, len(found), False
-    some = select(objects.c.row).where(*where).limit(most + 1)
-    total = connection.execute(select(func.count()).select_from(some.subquery())).scalar_one()
+    some = counted.limit(most + 1).subquery()
+    total = connection.execute(select(func.count()).select_from(some)).scalar_one()
     return found, min(total, most), total > most
 
 
@@ -79,19 +89,6 @@ def _page(
         select(*COLUMNS).select_from(joined()).where(*where, *after).order_by(*order).limit(limit)
     )
     return [stored(row) for row in rows]
-
-
-def _with_words(connection: Connection, words: Sequence[str]) -> tuple[ColumnElement[bool], bool]:
-    """The condition that every word occurs, and whether few objects fulfil it.
-
-    Of a rare word the texts are read one after the other, and what was found is all that is looked at.
-    What is frequent is found soon in whatever order is asked for.
-    """
-    holds = [texts.c.text.like(f"%{_escaped(word)}%", escape="\\") for word in words]
-    rows = connection.execute(select(texts.c.row).where(*holds).limit(_RARE + 1)).scalars().all()
-    if len(rows) <= _RARE:
-        return objects.c.row.in_(rows), True
-    return exists().where(texts.c.row == objects.c.row, *holds), False
 
 
 def _conditions(readable: Readable, sought: Sought, now: datetime) -> list[ColumnElement[bool]]:

@@ -146,7 +146,9 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_alerts_created", ["created", "level", "tlp", "owner", "detector", "subject"], unique=False
         )
-        batch_op.create_index("ix_alerts_detector_subject", ["detector", "subject"], unique=False)
+        batch_op.create_index(
+            "ix_alerts_detector_subject", ["detector", "subject", "last_seen", "row"], unique=False
+        )
         batch_op.create_index(
             "ix_alerts_lines",
             [
