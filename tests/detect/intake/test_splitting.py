@@ -105,6 +105,16 @@ def test_a_body_of_one_endless_line_keeps_nothing_of_it() -> None:
     assert body.refused == [{"line": 2, "code": "detect.line_too_long"}]
 
 
+def test_a_body_of_one_endless_element_ends_soon() -> None:
+    """Each bracket costs a look, and 200 of them come out of each byte that was sent."""
+    limits = Limits(line_bytes=1000, batch_bytes=10_000)
+    body = EventBody(Arrivals(limits))
+    body.feed(b'[{"n":1},' + b"[" * 9_000)
+    with pytest.raises(TooLarge) as error:
+        body.feed(b"[" * 3_000)
+    assert (error.value.code, error.value.params) == ("detect.batch_too_large", {"limit": 10_000})
+
+
 @pytest.mark.parametrize(
     ("body", "events", "at"),
     [

@@ -39,6 +39,8 @@ class EventBody:
     def feed(self, data: bytes) -> None:
         """Take bytes as they came. Raises TooLarge: then nothing of it counts."""
         self._judge(self._splitter.feed(data))
+        if self._splitter.dropped > self._limits.batch_bytes:
+            raise TooLarge("detect.batch_too_large", limit=self._limits.batch_bytes)
 
     def finish(self) -> None:
         """The body has ended."""

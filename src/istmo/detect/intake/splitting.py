@@ -71,10 +71,12 @@ class ArraySplitter:
     """Elements of one JSON array; what follows the array is taken as lines again.
 
     ``cut_at``, once it is finished: the number of the element at which an array broke off.
+    ``dropped``: bytes of elements past the limit, which are looked through all the same for their end.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self.dropped = 0
         self._number = 1
         self._depth = 0
         self._in_string = False
@@ -131,6 +133,7 @@ class ArraySplitter:
 
     def _hold(self, data: bytes) -> None:
         if self._is_skipping:
+            self.dropped += len(data)
             return
         self._held += data
         if len(self._held) > self._limit:
@@ -174,6 +177,11 @@ class Splitter:
     def cut_at(self) -> int | None:
         """Once it is finished: where an array broke off without its end. None for all that is whole."""
         return self._chosen.cut_at if isinstance(self._chosen, ArraySplitter) else None
+
+    @property
+    def dropped(self) -> int:
+        """Bytes that were looked through bracket by bracket and thrown away: what costs and gives nothing."""
+        return self._chosen.dropped if isinstance(self._chosen, ArraySplitter) else 0
 
     def finish(self) -> list[Piece]:
         """The last event."""
