@@ -12,8 +12,10 @@ from typing import Final
 Piece = tuple[int, bytes | None]
 
 _SPACE: Final = b" \t\r\n"
-_OUTSIDE = re.compile(rb'["{}\[\],]')
-_INSIDE = re.compile(rb'["\\]')
+_BETWEEN = re.compile(rb'["{}\[\],]')
+_WITHIN = re.compile(rb'"|[\[{]+|[\]}]+')
+"""Inside an element, where only strings and brackets count, and these in runs."""
+_STRING = re.compile(rb'"|(?:\\.)+|\\', re.DOTALL)
 
 
 class LineSplitter:
@@ -94,20 +96,21 @@ class ArraySplitter:
         start = at = 0
         if self._escaped and data:
             self._escaped, at = False, 1
-        while found := (_INSIDE if self._in_string else _OUTSIDE).search(data, at):
+        while found := self._pattern.search(data, at):
             at = found.end()
             token = found[0]
-            if token == b"\\":
-                at += 1
-                self._escaped = at > len(data)
+            if token[:1] == b"\\":
+                self._escaped = token == b"\\"  # the last byte there is: what it stands before comes next
             elif token == b'"':
                 self._in_string = not self._in_string
-            elif token in b"[{":
-                self._depth += 1
+            elif token[:1] in b"[{":
+                self._depth += len(token)
                 if self._depth == 1:
                     start = at
-            elif self._depth > 1 and token in b"]}":
-                self._depth -= 1
+            elif self._depth > 1:
+                closed = min(len(token), self._depth - 1)
+                self._depth -= closed
+                at = found.start() + closed
             elif self._depth == 1:  # a comma between elements, or the end
                 self._hold(data[start : found.start()])
                 self._end(pieces)
@@ -117,6 +120,12 @@ class ArraySplitter:
                     return pieces + self._after.feed(data[at:])
         self._hold(data[start:])
         return pieces
+
+    @property
+    def _pattern(self) -> re.Pattern[bytes]:
+        if self._in_string:
+            return _STRING
+        return _WITHIN if self._depth > 1 else _BETWEEN
 
     def finish(self) -> list[Piece]:
         """What stands after the last comma of an array that never ended, or after the array.
@@ -137,6 +146,7 @@ class ArraySplitter:
             return
         self._held += data
         if len(self._held) > self._limit:
+            self.dropped += len(self._held)
             self._is_skipping = True
             self._held = bytearray()
 
