@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from typing import Any
 
 from scenes import Scene
@@ -74,3 +76,62 @@ def peer_of(node: Any) -> str:
 def _with(path: str, id: str) -> str:
     before, _, rest = path.partition("{")
     return before + id + rest.partition("}")[2]
+
+
+@dataclass
+class SeenForm:
+    """A form of a page: where it goes, and its fields by name: what kind, and what stands in them."""
+
+    action: str
+    method: str
+    fields: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+class Reader(HTMLParser):
+    """What a browser would run (scripts, handlers, styles, images, addresses that are code) or fetch.
+
+    And the forms, so that each can be sent.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.forms: list[SeenForm] = []
+        self._select = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag in ("img", "iframe", "object", "embed", "style", "base"):
+            self.found.append(tag)
+        if tag == "script" and not given.get("src", "").startswith("/static/"):
+            self.found.append(f"script {given}")
+        if tag == "link" and not given.get("href", "").startswith("/"):
+            self.found.append(f"link {given}")
+        for name, value in given.items():
+            is_code = value.strip().lower().startswith(("javascript:", "data:", "vbscript:"))
+            leads_away = name in ("href", "action", "formaction", "src") and value.startswith(("//", "http"))
+            if name.startswith("on") or name == "style" or is_code or leads_away:
+                self.found.append(f"{tag} {name}={value}")
+        self._form(tag, given)
+
+    def _form(self, tag: str, given: dict[str, str]) -> None:
+        if tag == "form":
+            self.forms.append(SeenForm(given.get("action", ""), given.get("method", "get")))
+        if tag == "option" and self.forms and self.forms[-1].fields:
+            name, kind, value = self.forms[-1].fields[-1]
+            if kind == "select" and not value:
+                self.forms[-1].fields[-1] = name, kind, given.get("value", "")
+        if not self.forms or not (name := given.get("name", "")):
+            return
+        if tag == "input" or (tag == "button" and "value" in given):
+            self.forms[-1].fields.append((name, given.get("type", "text"), given.get("value", "")))
+        elif tag == "textarea":
+            self.forms[-1].fields.append((name, "text", ""))
+        elif tag == "select":
+            self.forms[-1].fields.append((name, "select", ""))
+
+
+def read(html: str) -> Reader:
+    reader = Reader()
+    reader.feed(html)
+    return reader

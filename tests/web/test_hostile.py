@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from reading import paths_of, peer_of
+from reading import SeenForm, paths_of, peer_of, read
 from scenes import HOSTILE, Scene, fill
 from web_site import Site, csrf_in, make_site, neighbour
 
@@ -21,61 +20,6 @@ ENDING = ("/sign-out", "/account/sessions/end", "/account/password")
 QUERIES = ("q", "name", "value", "host", "from", "sort", "with", "cursor", "next")
 SHOWN = 20
 """Pages of the walk that show the hostile text itself, at the least: it did get there."""
-
-
-@dataclass
-class SeenForm:
-    """A form of a page: where it goes, and its fields by name: what kind, and what stands in them."""
-
-    action: str
-    method: str
-    fields: list[tuple[str, str, str]] = field(default_factory=list)
-
-
-class Reader(HTMLParser):
-    """What a browser would run (scripts, handlers, styles, images, addresses that are code) or fetch.
-
-    And the forms, so that each can be sent.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.forms: list[SeenForm] = []
-        self._select = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag in ("img", "iframe", "object", "embed", "style", "base"):
-            self.found.append(tag)
-        if tag == "script" and not given.get("src", "").startswith("/static/"):
-            self.found.append(f"script {given}")
-        if tag == "link" and not given.get("href", "").startswith("/"):
-            self.found.append(f"link {given}")
-        for name, value in given.items():
-            is_code = value.strip().lower().startswith(("javascript:", "data:", "vbscript:"))
-            leads_away = name in ("href", "action", "formaction", "src") and value.startswith(("//", "http"))
-            if name.startswith("on") or name == "style" or is_code or leads_away:
-                self.found.append(f"{tag} {name}={value}")
-        self._form(tag, given)
-
-    def _form(self, tag: str, given: dict[str, str]) -> None:
-        if tag == "form":
-            self.forms.append(SeenForm(given.get("action", ""), given.get("method", "get")))
-        if not self.forms or not (name := given.get("name", "")):
-            return
-        if tag == "input" or (tag == "button" and "value" in given):
-            self.forms[-1].fields.append((name, given.get("type", "text"), given.get("value", "")))
-        elif tag == "textarea":
-            self.forms[-1].fields.append((name, "text", ""))
-        elif tag == "select":
-            self.forms[-1].fields.append((name, "select", HOSTILE))
-
-
-def read(html: str) -> Reader:
-    reader = Reader()
-    reader.feed(html)
-    return reader
 
 
 def filled(form: SeenForm) -> dict[str, Any]:
