@@ -82,6 +82,8 @@ def test_whoever_may_only_read_changes_nothing_through_any_form(whole: tuple[Sit
                 for form in forms
             }
 
+    with site.client() as client:
+        site.sign_in(client, "olga")  # that she did is written down
     before = held(site)
     told = sent("olga")
     # 422: what was written is looked at first where it says nothing of what the node holds.
