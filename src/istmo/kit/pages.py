@@ -145,6 +145,7 @@ class Faces:
             {
                 "t": say.text,
                 "when": say.when,
+                "minute": say.minute,
                 "machine": say.machine,
                 "ago": say.ago,
                 "number": say.number,
@@ -190,6 +191,10 @@ class Speaker:
         """ISO 8601 with the asker's zone."""
         return times.local(_instant(instant), self.zone)
 
+    def minute(self, instant: datetime | str) -> str:
+        """As ``when``, without the seconds: for the ends of a chart, whose steps have none."""
+        return times.local(_instant(instant), self.zone, "%H:%M")
+
     def machine(self, instant: datetime | str) -> str:
         """RFC 3339 in UTC."""
         return times.machine(_instant(instant))
@@ -200,9 +205,14 @@ class Speaker:
         return self.text(f"kit.ago.{unit}", n=n)
 
     def number(self, value: float) -> str:
-        """Digits in groups of three by a narrow space, which reads alike in both languages."""
-        whole = f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.1f}"
-        return whole.replace(",", "\u202f")
+        """As ``grouped`` writes it."""
+        return grouped(value)
+
+
+def grouped(value: float) -> str:
+    """Digits in groups of three by a narrow space, which reads alike in both languages."""
+    whole = f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.1f}"
+    return whole.replace(",", "\u202f")
 
 
 def faces_of(request: Requested) -> Faces:

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from istmo.kit.times import local
 
-_WIDTH, _HEIGHT, _FOOT = 720, 80, 2
+_WIDTH, _HEIGHT, _FOOT, _BROAD = 720, 80, 2, 36
 _STEPS = (60, 300, 900, 3_600, 10_800, 21_600, 86_400, 604_800)
 
 
@@ -46,7 +46,9 @@ def draw(found: Sequence[Bar], *, title: str, zone: str, paths: Sequence[str] = 
     ``paths``: where each bar leads. For a pointer alone; the table beside the chart has them for all.
     """
     highest = max(bar.count for bar in found)
-    slot = _WIDTH / max(len(found), 12)
+    # Few bars spread over the whole width, whose ends are written below; they do not grow into blocks.
+    slot = _WIDTH / len(found)
+    broad = min(slot * 0.8, _BROAD)
     room = _HEIGHT - _FOOT - 4
     # What has links in it is no picture to whoever hears the page.
     role = f'role="group" aria-label="{escape(title)}"' if paths else 'role="img"'
@@ -75,8 +77,8 @@ def draw(found: Sequence[Bar], *, title: str, zone: str, paths: Sequence[str] = 
             foot -= part
             colour = f'class="{escape(name)}"' if name else 'fill="currentColor" fill-opacity="0.75"'
             parts.append(
-                f'<rect x="{at * slot + slot * 0.1:.1f}" y="{foot:.1f}" '
-                f'width="{slot * 0.8:.1f}" height="{part:.1f}" {colour}/>'
+                f'<rect x="{at * slot + (slot - broad) / 2:.1f}" y="{foot:.1f}" '
+                f'width="{broad:.1f}" height="{part:.1f}" {colour}/>'
             )
         parts.append("</a>" if paths else "</g>")
     parts.append("</svg>")

@@ -37,15 +37,15 @@ def zone_of_country(country: str) -> str:
     return name if zone(name) else "UTC"
 
 
-def local(instant: datetime, name: str) -> str:
-    """``2026-03-02 03:00:05 −06:00``: an instant in the zone ``name``, to the second."""
+def local(instant: datetime, name: str, form: str = "%H:%M:%S") -> str:
+    """``2026-03-02 03:00:05 −06:00``: an instant in the zone ``name``, to the second, or as ``form`` says."""
     there = shifted(instant, zone(name) or UTC)
     offset = there.utcoffset()
     minutes = int(offset.total_seconds() // 60) if offset else 0
     if minutes == 0:
-        return f"{there:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{there:%Y-%m-%d} {there:{form}} UTC"
     sign = "+" if minutes > 0 else "−"
-    return f"{there:%Y-%m-%d %H:%M:%S} {sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+    return f"{there:%Y-%m-%d} {there:{form}} {sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
 
 
 def shifted(instant: datetime, zone: tzinfo) -> datetime:

@@ -15,6 +15,7 @@ from istmo.detect.service.overview import Interval
 from istmo.federation.reconciliation import Reconciliation
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
+from istmo.kit.pages import grouped
 from istmo.kit.region_map import Place, Tile, draw, tiles
 from istmo.kit.timeline import Bar
 from istmo.kit.timeline import draw as draw_bars
@@ -78,7 +79,7 @@ def alerts_over_time(words: Words, detect: Detect, asker: Asker, span: str, now:
         )
         for one in found
     ]
-    title = words.text(f"web.situation.over_time.{span}", n=count)
+    title = words.text(f"web.situation.over_time.{span}", n=count, shown=grouped(count))
     return Chart(draw_bars(bars, title=title, zone=asker.zone), found, span, count)
 
 
