@@ -64,8 +64,10 @@ def fill(node: Node, *, text: str = "", alerts: int = 6, many: int = 0) -> Scene
     operator = Operator()
     indicator, bundle = _publish(node, text)
     rule = RULE.format(
-        title=json.dumps(text[:250] or "PowerShell codificado"),
-        description=json.dumps(text or "Una línea de órdenes codificada en Base64, usual en intrusiones."),
+        title=json.dumps(text[:250] or "PowerShell codificado", ensure_ascii=False),
+        description=json.dumps(
+            text or "Una línea de órdenes codificada en Base64, usual en intrusiones.", ensure_ascii=False
+        ),
     )
     node.detect.import_rules(operator, rule.encode("utf-8"))
     with node.store.write() as tx:

@@ -146,6 +146,7 @@ class Faces:
                 "t": say.text,
                 "when": say.when,
                 "minute": say.minute,
+                "written": say.clock.now(),
                 "machine": say.machine,
                 "ago": say.ago,
                 "number": say.number,

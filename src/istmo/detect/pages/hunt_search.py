@@ -110,6 +110,9 @@ def hunting_event(
     request: Request[Any, Any, Any], asker: Asker, detect: Detect, id: str = ""
 ) -> Response[Any]:
     """One event: every field, what each value leads to, and the event as it came."""
+    detect.require_search(asker.principal)
+    if not id:  # an address cut short: the search is where an event is found
+        return back_to(request, "/hunt")
     found = None
     if _ID.fullmatch(id):
         found = next((one for one in detect.search(asker.principal, f"id:{id}", limit=1)), None)
@@ -138,6 +141,9 @@ def hunting_value(
     request: Request[Any, Any, Any], asker: Asker, detect: Detect, field: str = "", value: str = ""
 ) -> Response[Any]:
     """What a value leads to: these events alone, those without it, it alone, objects that tell of it."""
+    detect.require_search(asker.principal)
+    if not field:
+        return back_to(request, "/hunt")
     asked = read_asked(request.query_params, asker.zone)
     field, value = field[:200], value[: LONGEST_VALUE * 2]
     names = detect.source_names(asker.principal)

@@ -44,8 +44,11 @@ def draw(middle: str, nodes: Sequence[Node], *, title: str) -> Markup:
     inner, outer = nodes[:MOST_INNER], nodes[MOST_INNER:MOST_DRAWN]
     placed = [*_on_ring(inner, *_INNER), *_on_ring(outer, *_OUTER)]
     at_x, at_y = _WIDTH / 2, _HEIGHT / 2
+    # As high as what there is to draw, with its words: one neighbour needs no page of its own.
+    top = min(at_y, *(one.y for one in placed)) - 20
+    foot = max(at_y, *(one.y for one in placed)) + 50
     parts = [
-        f'<svg role="group" aria-label="{escape(title)}" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        f'<svg role="group" aria-label="{escape(title)}" viewBox="0 {top:.0f} {_WIDTH} {foot - top:.0f}" '
         'xmlns="http://www.w3.org/2000/svg">',
         f"<title>{escape(title)}</title>",
     ]
