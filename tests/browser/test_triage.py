@@ -118,6 +118,18 @@ def test_lines_are_ticked_put_into_a_case_and_ten_thousand_are_one(open_page: An
     assert last == Deed.ACKNOWLEDGE
 
 
+def test_the_queue_is_printed_with_its_hours_and_without_what_only_a_screen_can_do(open_page: Any) -> None:
+    page = open_page("/alerts", width=718)
+    page.emulate_media(media="print")
+    assert page.locator("#alerts [data-row]").first.is_visible()
+    assert page.locator("button:visible, .button:visible, input:visible, nav:visible").count() == 0
+    hour = page.locator("#alerts time").first
+    told = hour.evaluate("one => getComputedStyle(one, '::after').content")
+    assert hour.get_attribute("title") in told
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0
+
+
 def _time(request: Any, times: list[float]) -> None:
     if "/alerts" in request.url and request.resource_type in ("xhr", "fetch"):
         times.append(request.timing["responseStart"] - request.timing["requestStart"])

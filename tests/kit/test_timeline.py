@@ -45,3 +45,18 @@ def test_a_bar_of_several_parts_is_as_high_as_all_of_them_and_says_each() -> Non
     assert abs(heights[0] - heights[1]) < 0.2
     told = parted.find(".//{http://www.w3.org/2000/svg}g/{http://www.w3.org/2000/svg}title")
     assert told is not None and told.text == "2026-03-02 09:00:00 UTC: 8; alta 2; baja 6"
+
+
+@given(st.integers(1, 200))
+def test_bars_reach_from_one_end_to_the_other_and_few_of_them_are_no_blocks(number: int) -> None:
+    found = [Bar(START + timedelta(hours=at), 1) for at in range(number)]
+    tree = ElementTree.fromstring(str(draw(found, title="t", zone="UTC")))
+    drawn = [
+        (float(one.attrib["x"]), float(one.attrib["width"]))
+        for one in tree.iter("{http://www.w3.org/2000/svg}rect")
+    ]
+    slot = 720 / number
+    assert all(width <= 36 for _, width in drawn)
+    assert all(
+        at * slot <= x + 0.1 and x + width <= (at + 1) * slot + 0.1 for at, (x, width) in enumerate(drawn)
+    )

@@ -13,6 +13,7 @@ def test_an_instant_is_shown_in_the_askers_zone_with_its_offset() -> None:
     assert times.local(NOON, "America/Guatemala") == "2026-03-02 06:00:05 −06:00"
     assert times.local(NOON, "Asia/Kathmandu") == "2026-03-02 17:45:05 +05:45"
     assert times.local(NOON, "UTC") == "2026-03-02 12:00:05 UTC"
+    assert times.local(NOON, "America/Guatemala", "%H:%M") == "2026-03-02 06:00 −06:00"
 
 
 def test_where_the_calendar_ends_an_instant_is_shown_in_utc() -> None:

@@ -262,6 +262,12 @@ def test_sql_gives_a_table_a_file_and_its_limits(ana: Any) -> None:
     assert wrong.status_code == 400 and "SELEC</textarea>" in wrong.text and 'role="alert"' in wrong.text
 
 
+def test_an_address_cut_short_leads_to_the_search(ana: Any) -> None:
+    for path in ("/hunt/value", "/hunt/event"):
+        answer = ana.get(path, follow_redirects=False)
+        assert answer.status_code == 303 and answer.headers["location"] == "/hunt", path
+
+
 def test_whoever_may_not_search_is_not_shown_events(site: Site) -> None:
     with site.client() as client:
         site.sign_in(client, "raiz")
