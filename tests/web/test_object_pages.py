@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from reading import Reader
 from scenes import HOSTILE, Scene, fill
-from test_hostile import Reader
 from web_site import Site, csrf_in, make_site
 
 from istmo.clock import ManualClock
