@@ -63,7 +63,7 @@ def test_an_analyst_reads_what_a_source_sends_and_why_some_was_no_good(
     ):
         assert text(key) in shown
     assert text("console.source.late", lag="6 h") in shown
-    assert "1048576" in shown, "the node's own bound is told"
+    assert "1\u202f048\u202f576" in shown, "the node's own bound is told"
     assert "America/Tegucigalpa" in shown and f"/sources/{scene.source}/settings" not in shown
     (alert,) = re.findall(r"/alerts/(x-istmo-alert--[0-9a-f-]+)", shown)
     about = html.unescape(client.get(f"/alerts/{alert}").text)

@@ -11,6 +11,7 @@ from istmo.detect.objects_source import Source
 from istmo.detect.shapes_source import ReasonShape, SourceShape
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
+from istmo.kit.pages import grouped
 from istmo.model import instants
 from istmo.settings import Limits
 
@@ -40,7 +41,7 @@ def refusals(
     }
     told = []
     for code, count in sorted(reasons.items(), key=lambda one: (-one[1], one[0])):
-        limit = {"limit": known[code]} if code in known else {}
+        limit = {"limit": grouped(known[code])} if code in known else {}
         key = f"error.{code}"
         words = [
             catalogue.outline(language, one, **limit) if catalogue.has(language, one) else ""
