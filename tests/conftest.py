@@ -27,6 +27,12 @@ hypothesis.settings.load_profile("istmo")
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# A node waits for its disk at each write, and the nodes of tests live a few seconds: whatever is temporary
+# stands in memory, where there is enough. The programs that tests start inherit it.
+if "TMPDIR" not in os.environ and (memory := roomy_memory(6 << 30)):
+    os.environ["TMPDIR"] = str(memory)
+    tempfile.tempdir = None  # to be looked for anew
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
