@@ -20,6 +20,7 @@ from istmo.clock import ManualClock
 from istmo.store import migrations
 from istmo.store.engine import Store
 from machine import DATABASES, find_program, missing, roomy_memory, wait_for_port
+from tables import with_tables
 
 # No deadline: a busy machine is no defect. The same cases each time: a red run can be looked at twice.
 hypothesis.settings.register_profile("istmo", deadline=None, derandomize=True)
@@ -32,6 +33,8 @@ ROOT = Path(__file__).resolve().parent.parent
 if "TMPDIR" not in os.environ and (memory := roomy_memory(6 << 30)):
     os.environ["TMPDIR"] = str(memory)
     tempfile.tempdir = None  # to be looked for anew
+# And they are hundreds: what one has compiled the next reads, also where Python is told to keep nothing.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -107,9 +110,9 @@ def database_kind() -> str:
 
 @pytest.fixture
 def make_database(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
-    """Make a database of the test's kind, by a name; its URL. It may have its tables already."""
+    """Make a database of the test's kind, with its tables, by a name; its URL."""
     if database_kind == "sqlite":
-        return lambda name: f"sqlite:///{tmp_path / f'{name}.db'}"
+        return lambda name: with_tables(f"sqlite:///{tmp_path / f'{name}.db'}")
     server: str = request.getfixturevalue("postgresql_server")
     template: str = request.getfixturevalue("postgresql_template")
     return lambda name: _create_database(server, name, template)

@@ -36,7 +36,7 @@ def find_program(name: str) -> str | None:
 
 
 def roomy_memory(size: int) -> Path | None:
-    """A folder in memory with at least ``size`` bytes free, from which programs may run, where there is one."""
+    """A folder in memory with ``size`` bytes free, from which programs may run, where there is one."""
     shared = Path("/dev/shm")
     if not os.access(shared, os.W_OK) or os.statvfs(shared).f_flag & os.ST_NOEXEC:
         return None
