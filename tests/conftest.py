@@ -76,8 +76,9 @@ def postgresql_server() -> Iterator[str]:
             check=True,
             capture_output=True,
         )
-        # Nothing here outlives the run: no checkpoint meanwhile (each writes out every database there is).
-        quiet = ["-c", "checkpoint_timeout=1d", "-c", "max_wal_size=8GB"]
+        # Nothing here outlives the run: no checkpoint meanwhile (each writes out every database there is),
+        # and nobody who goes round hundreds of databases to tidy up.
+        quiet = ["-c", "checkpoint_timeout=1d", "-c", "max_wal_size=8GB", "-c", "autovacuum=off"]
         running = subprocess.Popen(
             [*as_user, server, "-D", str(data), "-p", str(port), "-k", name, "-h", "127.0.0.1", *quiet],
             stdout=subprocess.DEVNULL,
