@@ -116,8 +116,8 @@ class Region:
 def served(node: Node, listener: socket.socket, app: Litestar | None = None) -> Iterator[None]:
     """The node's application, or this one of it, on its real socket, on a thread of its own."""
     config = uvicorn.Config(
-        app or create_app(node), http="h11", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=2,
+        app or create_app(node), http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
+        server_header=False, timeout_graceful_shutdown=2,
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener.dup()],), daemon=True)
