@@ -20,12 +20,21 @@ from istmo.clock import ManualClock
 from istmo.store import migrations
 from istmo.store.engine import Store
 from machine import DATABASES, find_program, missing, roomy_memory, wait_for_port
+from tables import with_tables
 
 # No deadline: a busy machine is no defect. The same cases each time: a red run can be looked at twice.
 hypothesis.settings.register_profile("istmo", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("istmo")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A node waits for its disk at each write, and the nodes of tests live a few seconds: whatever is temporary
+# stands in memory, where there is enough. The programs that tests start inherit it.
+if "TMPDIR" not in os.environ and (memory := roomy_memory(6 << 30)):
+    os.environ["TMPDIR"] = str(memory)
+    tempfile.tempdir = None  # to be looked for anew
+# And they are hundreds: what one has compiled the next reads, also where Python is told to keep nothing.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -67,8 +76,9 @@ def postgresql_server() -> Iterator[str]:
             check=True,
             capture_output=True,
         )
-        # Nothing here outlives the run: no checkpoint meanwhile (each writes out every database there is).
-        quiet = ["-c", "checkpoint_timeout=1d", "-c", "max_wal_size=8GB"]
+        # Nothing here outlives the run: no checkpoint meanwhile (each writes out every database there is),
+        # and nobody who goes round hundreds of databases to tidy up.
+        quiet = ["-c", "checkpoint_timeout=1d", "-c", "max_wal_size=8GB", "-c", "autovacuum=off"]
         running = subprocess.Popen(
             [*as_user, server, "-D", str(data), "-p", str(port), "-k", name, "-h", "127.0.0.1", *quiet],
             stdout=subprocess.DEVNULL,
@@ -101,9 +111,9 @@ def database_kind() -> str:
 
 @pytest.fixture
 def make_database(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
-    """Make a database of the test's kind, by a name; its URL. It may have its tables already."""
+    """Make a database of the test's kind, with its tables, by a name; its URL."""
     if database_kind == "sqlite":
-        return lambda name: f"sqlite:///{tmp_path / f'{name}.db'}"
+        return lambda name: with_tables(f"sqlite:///{tmp_path / f'{name}.db'}")
     server: str = request.getfixturevalue("postgresql_server")
     template: str = request.getfixturevalue("postgresql_template")
     return lambda name: _create_database(server, name, template)
@@ -122,7 +132,12 @@ def _create_database(server: str, name: str, template: str = "template1") -> str
 
     unique = f"{name}_{time.monotonic_ns()}_{os.getpid()}"
     with psycopg.connect(server.replace("+psycopg", "") + "/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {unique} TEMPLATE {template}")
+        # In memory as files, since otherwise all of it stands in the log as well; before 15 there is no
+        # other way. On a disk that would wait for every file.
+        (data,) = connection.execute("SHOW data_directory").fetchone() or ("",)
+        is_copied = connection.info.server_version >= 150_000 and data.startswith("/dev/shm/")
+        how = "STRATEGY FILE_COPY" if is_copied else ""
+        connection.execute(f"CREATE DATABASE {unique} TEMPLATE {template} {how}")
     return f"{server}/{unique}"
 
 

@@ -36,10 +36,11 @@ def find_program(name: str) -> str | None:
 
 
 def roomy_memory(size: int) -> Path | None:
-    """A folder in memory with at least ``size`` bytes free, where there is one."""
+    """A folder in memory with ``size`` bytes free, from which programs may run, where there is one."""
     shared = Path("/dev/shm")
-    is_roomy = os.access(shared, os.W_OK) and shutil.disk_usage(shared).free >= size
-    return shared if is_roomy else None
+    if not os.access(shared, os.W_OK) or os.statvfs(shared).f_flag & os.ST_NOEXEC:
+        return None
+    return shared if shutil.disk_usage(shared).free >= size else None
 
 
 def wait_for_port(port: int, seconds: float = 30.0) -> None:

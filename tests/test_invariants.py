@@ -12,6 +12,7 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -317,10 +318,11 @@ STATEMENT = re.compile(
 )
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def modules() -> list[tuple[str, ast.Module]]:
     """Every module of the program, by its path below ``src/istmo``."""
-    for path in sorted(SOURCES.rglob("*.py")):
-        yield path.relative_to(SOURCES).as_posix(), ast.parse(path.read_text("utf-8"))
+    paths = sorted(SOURCES.rglob("*.py"))
+    return [(path.relative_to(SOURCES).as_posix(), ast.parse(path.read_text("utf-8"))) for path in paths]
 
 
 def imports_of(tree: ast.Module) -> Iterator[tuple[str, str]]:

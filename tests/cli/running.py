@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from istmo.cli.demo.region import free_ports
+from istmo.cli.demo.region import make_node
 
 WAIT = 60.0
 ISTMO = (sys.executable, "-m", "istmo")
@@ -35,15 +35,10 @@ def istmo(
     )
 
 
-def new_node(folder: Path, *options: str) -> tuple[int, int]:
-    """``istmo init`` on free ports; the ports of console and intake."""
-    port, intake = free_ports(2)
-    done = istmo(
-        "init", "--data", folder, "--name", "CSIRT Prueba", "--country", "gt",
-        "--port", str(port), "--intake-port", str(intake), *options,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return port, intake
+def new_node(folder: Path) -> tuple[int, int]:
+    """What ``istmo init`` leaves, on free ports; the ports of console and intake."""
+    settings = make_node(folder, "CSIRT Prueba", "GT").settings
+    return settings.port, settings.intake_port
 
 
 class Started:

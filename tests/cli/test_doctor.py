@@ -98,7 +98,7 @@ def test_a_healthy_node_is_told_so(examined: tuple[Path, dict[str, Any]]) -> Non
     assert set(states(told).values()) == {"ok"}
 
 
-@pytest.mark.parametrize("lang", ["es", "en"])
+@pytest.mark.parametrize("lang", [pytest.param("es", marks=pytest.mark.long), "en"])
 def test_a_stopped_node_is_well_and_told_how_to_start(copy: Path, lang: str) -> None:
     done = istmo("doctor", "--data", copy, lang=lang)
     assert done.returncode == 0

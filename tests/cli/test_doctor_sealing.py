@@ -18,9 +18,11 @@ from istmo.settings import Retention, Settings
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[Path]:
-    """A folder in memory: on another disk than the data."""
-    with TemporaryDirectory(dir="/dev/shm") as name:
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another disk than the data: in memory, or not."""
+    places = (Path("/dev/shm"), Path("/var/tmp"), Path(__file__).parent)
+    place = next(one for one in places if one.is_dir() and one.stat().st_dev != tmp_path.stat().st_dev)
+    with TemporaryDirectory(dir=place) as name:
         yield Path(name)
 
 

@@ -83,7 +83,7 @@ def test_what_will_not_do_leaves_nothing_behind(
     assert not folder.exists(), "so that the next try begins anew"
 
 
-@pytest.mark.parametrize("lang", ["es", "en"])
+@pytest.mark.parametrize("lang", ["es", pytest.param("en", marks=pytest.mark.long)])
 def test_a_database_that_does_not_answer_is_told_in_one_document(tmp_path: Path, lang: str) -> None:
     nobody = "postgresql+psycopg://istmo@127.0.0.1:1/istmo"
     folder = tmp_path / "node"

@@ -31,7 +31,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.parametrize("lang", ["es", "en"])
+@pytest.mark.parametrize("lang", ["es", pytest.param("en", marks=pytest.mark.long)])
 def test_a_query_that_means_nothing_is_told_where(node: Path, lang: str) -> None:
     done = istmo("search", "EventID:(", "--data", node, lang=lang)
     assert done.returncode == 1
@@ -47,7 +47,7 @@ def test_a_query_that_means_nothing_is_told_where(node: Path, lang: str) -> None
         ("../../x", "web.no_page"),
     ],
 )
-@pytest.mark.parametrize("lang", ["es", "en"])
+@pytest.mark.parametrize("lang", [pytest.param("es", marks=pytest.mark.long), "en"])
 def test_taking_back_what_is_not_there(node: Path, id: str, code: str, lang: str) -> None:
     done = istmo("retract", id, "--reason", "error", "--data", node, lang=lang)
     assert done.returncode == 1
@@ -85,7 +85,7 @@ def test_a_reader_that_goes_away_ends_the_command_in_silence(node: Path, options
     assert "BrokenPipe" not in said
 
 
-@pytest.mark.parametrize("lang", ["es", "en"])
+@pytest.mark.parametrize("lang", ["es", pytest.param("en", marks=pytest.mark.long)])
 def test_a_node_that_does_not_run_is_told(tmp_path: Path, lang: str) -> None:
     new_node(tmp_path / "node")
     done = istmo("search", "x", "--data", tmp_path / "node", "--json", lang=lang)

@@ -124,7 +124,7 @@ def test_stopping_a_node_ends_its_worker_where_the_web_process_has_ended(
         time.sleep(0.02)  # the pace of looking
 
 
-@pytest.mark.parametrize("lang", ["es", "en"])
+@pytest.mark.parametrize("lang", ["es", pytest.param("en", marks=pytest.mark.long)])
 def test_a_port_in_use_is_told_before_anything_starts(tmp_path: Path, lang: str) -> None:
     port, _ = new_node(tmp_path / "node")
     with socket.socket() as other:
@@ -158,7 +158,7 @@ def test_an_address_that_is_not_this_machines_is_told(tmp_path: Path) -> None:
         ('name = "X"\ncountry = "GT"\nport = "many"\n', "settings.wrong_type"),
     ],
 )
-@pytest.mark.parametrize("lang", ["es", "en"])
+@pytest.mark.parametrize("lang", [pytest.param("es", marks=pytest.mark.long), "en"])
 def test_settings_that_will_not_do_are_told_by_name(tmp_path: Path, text: str, code: str, lang: str) -> None:
     (tmp_path / "istmo.toml").write_text(text)
     refused = istmo("serve", "--data", tmp_path, lang=lang)

@@ -65,7 +65,7 @@ def run(
     ],
     ids=" ".join,
 )
-@pytest.mark.parametrize("lang", ["es", "en"])
+@pytest.mark.parametrize("lang", ["es", pytest.param("en", marks=pytest.mark.long)])
 def test_a_closed_standard_input_is_told(node: Path, words: tuple[str, ...], lang: str) -> None:
     done = run(node, *words, redirect="<&-", lang=lang)
     assert done.returncode == 1
@@ -136,7 +136,7 @@ def test_a_file_name_that_is_no_utf_8_has_its_result(node: Path, tmp_path: Path)
     assert any("da\ufffdado" in one["place"] for one in told["unreadable"])
 
 
-@pytest.mark.parametrize("lang", ["es", "en"])
+@pytest.mark.parametrize("lang", [pytest.param("es", marks=pytest.mark.long), "en"])
 def test_a_line_that_nests_too_deep_is_told_with_the_limit(node: Path, tmp_path: Path, lang: str) -> None:
     depth = load_settings(node).limits.json_depth
     (tmp_path / "deep.json").write_text('{"a":' * (depth + 1) + "1" + "}" * (depth + 1) + "\n")
@@ -145,7 +145,7 @@ def test_a_line_that_nests_too_deep_is_told_with_the_limit(node: Path, tmp_path:
     assert told in done.stderr.decode()
 
 
-@pytest.mark.parametrize("lang", ["es", "en"])
+@pytest.mark.parametrize("lang", ["es", pytest.param("en", marks=pytest.mark.long)])
 def test_a_file_that_ends_early_is_told_by_its_name(node: Path, tmp_path: Path, lang: str) -> None:
     path = tmp_path / "cut.json"
     path.write_text(

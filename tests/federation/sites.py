@@ -34,7 +34,8 @@ from istmo.ledger.log import Ledger
 from istmo.model.markings import Tlp
 from istmo.policy.principals import Anonymous, Operator, Peer, Principal
 from istmo.settings import Settings
-from istmo.store.engine import Store, metadata
+from istmo.store import migrations
+from istmo.store.engine import Store
 
 AMBER = (Tlp.AMBER.marking_id,)
 RED = (Tlp.RED.marking_id,)
@@ -84,7 +85,7 @@ class Site:
     def open(self) -> None:
         """Open store, ledger and federation, as a node does when it starts."""
         self.store = Store(self.settings.database_url)
-        metadata.create_all(self.store.engine)
+        migrations.upgrade(self.store)
         self.ledger = Ledger(self.store, self.keys, self.settings.member, self.clock, self.settings.log_files)
         self.ledger.on("stix", self._handle)
         self.federation = Federation(

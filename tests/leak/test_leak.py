@@ -59,21 +59,16 @@ def answers_of(
         freeze_chance(frozen)
         node, clock = fresh.open()
         try:
-            routes = routes_of(create_app(node))
-            questions = list(every_question(routes, withheld, region.publisher.ids, asker))
+            app = create_app(node)
+            questions = list(every_question(routes_of(app), withheld, region.publisher.ids, asker))
             node.federation.acks.start()
-            with served(node, region.listener):
-                answers = ask(asker, node.settings.url, lambda name: _cookie(node, name), questions, clock)
+            with served(node, region.listener, app):
+                answers = ask(asker, node.settings.url, app.state.faces.cookie, questions, clock)
         finally:
             node.federation.acks.stop()
             node.store.close()
             shutil.rmtree(folder)
     return list(zip(questions, answers, strict=True))
-
-
-def _cookie(node: object, name: str) -> str:
-    found: str = create_app(node).state.faces.cookie(name)  # type: ignore[arg-type]
-    return found
 
 
 def check_alike(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from litestar import Litestar
 
 from istmo.clock import ManualClock
 from istmo.detect.objects import AlertFilter, Status
@@ -112,12 +113,11 @@ class Region:
 
 
 @contextmanager
-def served(node: Node, listener: socket.socket) -> Iterator[None]:
-    """The node's application on its real socket, on a thread of its own."""
-    app = create_app(node)
+def served(node: Node, listener: socket.socket, app: Litestar | None = None) -> Iterator[None]:
+    """The node's application, or this one of it, on its real socket, on a thread of its own."""
     config = uvicorn.Config(
-        app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=2,
+        app or create_app(node), http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
+        server_header=False, timeout_graceful_shutdown=2,
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener.dup()],), daemon=True)

@@ -12,7 +12,9 @@ from istmo.clock import ManualClock
 from istmo.ledger import keys
 from istmo.ledger.log import Ledger
 from istmo.model.markings import Tlp
-from istmo.store.engine import Store, metadata
+from istmo.store import migrations
+from istmo.store.engine import Store
+from tables import with_tables
 
 MEMBERS = {
     "gt": "identity--11111111-1111-4111-8111-111111111111",
@@ -55,9 +57,9 @@ def make_side(
     stores: list[Store] = []
 
     def make(name: str, url: str | None = None) -> Side:
-        store = Store(url or make_database(name))
+        store = Store(with_tables(url or make_database(name)))
         stores.append(store)
-        metadata.create_all(store.engine)
+        migrations.upgrade(store)
         ledger = Ledger(store, node_keys[name], MEMBERS[name], clock, tmp_path / f"{name}-log")
         ages = {MEMBERS[one]: node_keys[one].age_recipient for one in MEMBERS}
         ledger.find_age_keys(lambda connection, member: ages.get(member))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,6 +33,14 @@ from .asking import (
 )
 
 Region = Callable[..., list[RunningNode]]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    """A node without a region, for those who ask one for what it refuses."""
+    made = make_node(tmp_path_factory.mktemp("alone") / "gt", "CSIRT Guatemala", "GT")
+    with running([made]):
+        yield made
 
 
 # --- away for a while --------------------------------------------------------------------------
@@ -131,12 +139,11 @@ def refused(act: Callable[[], Any]) -> tuple[int, str]:
     return told.value.params["status"], told.value.params["code"]
 
 
-def test_who_may_not_is_refused_and_the_refusal_is_on_record(region: Region) -> None:
-    (node,) = region(1, joined=False)
-    operator = node.operator
-    observer = node.person("mira", "observer")
+def test_who_may_not_is_refused_and_the_refusal_is_on_record(alone: RunningNode) -> None:
+    operator = alone.operator
+    observer = alone.person("mira", "observer")
     body = bundle(indicator("203.0.113.40"))
-    meant = {"tlp": "amber", "audience": node.settings.member}
+    meant = {"tlp": "amber", "audience": alone.settings.member}
     assert refused(lambda: observer.post("/api/v1/objects/publish", body, **meant))[0] == 403
     assert refused(lambda: observer.post("/api/v1/accounts", {"name": "x", "role": "analyst"}))[0] == 403
     assert refused(lambda: observer.post("/api/v1/peers/region", {"name": "Mine"}))[0] == 403
@@ -145,7 +152,7 @@ def test_who_may_not_is_refused_and_the_refusal_is_on_record(region: Region) -> 
     reading = operator.post(
         "/api/v1/tokens", {"name": "reads", "account": accounts["admin"], "scopes": ["read"]}
     )
-    reader = NodeClient.by_token(node.url, reading["secret"])
+    reader = NodeClient.by_token(alone.url, reading["secret"])
     assert reader.get("/api/v1/objects")["items"] == []
     assert refused(lambda: reader.post("/api/v1/objects/publish", body, **meant))[0] == 403
     more = {"name": "more", "account": "admin", "scopes": ["admin"]}
@@ -156,7 +163,7 @@ def test_who_may_not_is_refused_and_the_refusal_is_on_record(region: Region) -> 
         "/api/v1/tokens",
         {"name": "ends", "account": accounts["admin"], "scopes": ["read"], "expires": soon},
     )
-    passing = NodeClient.by_token(node.url, ending["secret"])
+    passing = NodeClient.by_token(alone.url, ending["secret"])
     assert passing.get("/api/v1/me")
 
     def is_over() -> bool:
@@ -175,10 +182,9 @@ def test_who_may_not_is_refused_and_the_refusal_is_on_record(region: Region) -> 
     assert {"object.publish", "account.manage", "peer.manage"} <= denied, denied
 
 
-def test_a_forms_change_without_its_token_is_refused(region: Region) -> None:
-    (node,) = region(1, joined=False)
-    with httpx.Client(base_url=node.url, trust_env=False) as browser:
-        signed = browser.post("/api/v1/session", json={"name": "admin", "password": node.password})
+def test_a_forms_change_without_its_token_is_refused(alone: RunningNode) -> None:
+    with httpx.Client(base_url=alone.url, trust_env=False) as browser:
+        signed = browser.post("/api/v1/session", json={"name": "admin", "password": alone.password})
         csrf = signed.json()["csrf"]
         account = {"name": "nuevo", "role": "analyst"}
         assert browser.post("/api/v1/accounts", json=account).status_code == 403
@@ -279,11 +285,10 @@ def test_one_invitation_used_twice_at_the_same_moment_lets_one_in(tmp_path: Any)
         until(lambda: len(winner.operator.get("/api/v1/peers")["items"]) == 1, "in")
 
 
-def test_a_query_of_evil_shape_over_http_is_refused_in_time(region: Region) -> None:
-    (node,) = region(1, joined=False)
+def test_a_query_of_evil_shape_over_http_is_refused_in_time(alone: RunningNode) -> None:
     for query in ("(" * 5000, "a:" + "*?" * 3000, "NOT " * 5000 + "x", "\x00", "from:never", "x:\ud7ff"):
         try:
-            list(node.operator.stream("/api/v1/events/search", q=query, limit=5))
+            list(alone.operator.stream("/api/v1/events/search", q=query, limit=5))
         except NodeAnswered as error:
             assert error.params["status"] == 400
-    assert worker(node)["state"] == "ready"
+    assert worker(alone)["state"] == "ready"

@@ -18,6 +18,8 @@ from istmo.respond.objects import AlertSnapshot, Findable, ObjectSnapshot
 from istmo.respond.service import Respond
 from istmo.store import migrations
 from istmo.store.engine import Store
+from machine import DATABASES
+from tables import with_tables
 
 MEMBERS = {
     "gt": "identity--11111111-1111-4111-8111-111111111111",
@@ -98,6 +100,13 @@ def node_keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, keys.NodeKe
     return {name: keys.create(tmp_path_factory.mktemp(name) / "keys") for name in MEMBERS}
 
 
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """What Guatemala's node stands on; the others stand on SQLite."""
+    kind: str = request.param
+    return kind
+
+
 @pytest.fixture
 def make_nation(
     tmp_path: Path, clock: ManualClock, node_keys: dict[str, keys.NodeKeys]
@@ -105,7 +114,7 @@ def make_nation(
     made: list[Nation] = []
 
     def make(name: str, url: str = "") -> Nation:
-        store = Store(url or f"sqlite:///{tmp_path / f'{name}.db'}")
+        store = Store(url or with_tables(f"sqlite:///{tmp_path / f'{name}.db'}"))
         migrations.upgrade(store)
         ledger = Ledger(store, node_keys[name], MEMBERS[name], clock, tmp_path / f"{name}-log")
         ages = {MEMBERS[one]: node_keys[one].age_recipient for one in MEMBERS}
@@ -123,9 +132,9 @@ def make_nation(
 
 
 @pytest.fixture
-def gt(make_nation: Callable[..., Nation], database_url: str) -> Nation:
+def gt(make_nation: Callable[..., Nation], make_database: Callable[[str], str]) -> Nation:
     """Guatemala, once on SQLite and once on PostgreSQL."""
-    return make_nation("gt", database_url)
+    return make_nation("gt", make_database("gt"))
 
 
 @pytest.fixture

@@ -230,7 +230,7 @@ def test_a_name_that_is_not_the_nodes_is_not_answered(site: Site) -> None:
 def test_two_nodes_on_one_host_do_not_take_each_others_cookies(tmp_path: Path, clock: ManualClock) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    one, other = make_site(tmp_path / "a", clock), make_site(tmp_path / "b", clock)
+    one, other = make_site(tmp_path / "a", clock), make_site(tmp_path / "b", clock, name="CSIRT vecino")
     assert one.cookie("session") != other.cookie("session")
 
 

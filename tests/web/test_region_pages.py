@@ -34,11 +34,11 @@ def act(client: Any, page: str, path: str, files: Any = None, **data: str) -> An
     ("query", "is_there"),
     [("q=guate", True), ("q=GT", True), ("state=away", True), ("q=panam", False), ("q=<b>", False)],
 )
-def test_a_member_is_found_by_name_country_and_state(whole: Site, query: str, is_there: bool) -> None:
-    with whole.client() as client:
-        whole.sign_in(client)
+def test_a_member_is_found_by_name_country_and_state(real_site: Site, query: str, is_there: bool) -> None:
+    with real_site.client() as client:
+        real_site.sign_in(client)
         text = client.get(f"/peers?{query}").text
-    assert (f'href="/peers/{guatemala(whole)}"' in text) is is_there
+    assert (f'href="/peers/{guatemala(real_site)}"' in text) is is_there
     assert ("Ningún miembro responde" in text) is not is_there
 
 
@@ -77,9 +77,9 @@ def test_an_analyst_neither_removes_nor_carries(whole: Site) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a frame\n", b"\xff\xfe" * 100])
-def test_a_file_that_is_none_is_refused_in_words(whole: Site, content: bytes) -> None:
-    with whole.client() as client:
-        whole.sign_in(client, "raiz")
+def test_a_file_that_is_none_is_refused_in_words(real_site: Site, content: bytes) -> None:
+    with real_site.client() as client:
+        real_site.sign_in(client, "raiz")
         answer = act(client, "/peers", "/peers/frames", files={"file": ("f.txt", content)})
     assert answer.status_code == 422
     assert 'id="file-wrong"' in answer.text and "⟦" not in html.unescape(answer.text)

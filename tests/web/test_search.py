@@ -20,6 +20,12 @@ def whole(tmp_path: Path, clock: ManualClock) -> Iterator[Site]:
     site.node.store.close()
 
 
+@pytest.fixture(scope="module")
+def filled(real_site: Site) -> tuple[Site, Scene]:
+    """A node to look into, with one of everything."""
+    return real_site, fill(real_site.node)
+
+
 def look(site: Site, query: str, name: str = "ana") -> str:
     with site.client() as client:
         site.sign_in(client, name)
@@ -42,9 +48,9 @@ def look(site: Site, query: str, name: str = "ana") -> str:
         ("nothing of the kind", None),
     ],
 )
-def test_whatever_has_every_word_is_found(whole: Site, query: str, path: str | None) -> None:
-    scene: Scene = fill(whole.node)
-    told = look(whole, query)
+def test_whatever_has_every_word_is_found(filled: tuple[Site, Scene], query: str, path: str | None) -> None:
+    site, scene = filled
+    told = look(site, query)
     if path is None:
         assert "Nada de lo que usted puede ver" in told
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenes import fill
+from scenes import Scene, fill
 from web_site import Site, make_site
 
 from istmo.clock import ManualClock
@@ -25,6 +25,12 @@ def whole(tmp_path: Path, clock: ManualClock) -> Iterator[Site]:
     site = make_site(tmp_path, clock, rooms=None)
     yield site
     site.node.store.close()
+
+
+@pytest.fixture(scope="module")
+def hunted(real_site: Site) -> tuple[Site, Scene]:
+    """A node with an indicator and what was found of it; how its hunt ended, each test says."""
+    return real_site, fill(real_site.node)
 
 
 def read(site: Site, path: str, language: str) -> str:
@@ -49,13 +55,13 @@ def notice(clock: ManualClock, code: str, *, hours: float = 1, **params: Any) ->
     "code", ["detect.hunt_unreadable", "detect.hunt_cut_short", "detect.hunt_failed", None]
 )
 def test_an_object_and_its_alert_say_when_the_hunt_did_not_see_everything(
-    whole: Site, clock: ManualClock, code: str | None, language: str
+    hunted: tuple[Site, Scene], code: str | None, language: str
 ) -> None:
-    scene = fill(whole.node)
-    with whole.node.store.write() as tx:
-        positions.finish_hunts(tx.connection, {scene.indicator: "terms"}, code, clock.now())
+    site, scene = hunted
+    with site.node.store.write() as tx:
+        positions.finish_hunts(tx.connection, {scene.indicator: "terms"}, code, site.clock.now())
     for path in (f"/objects/{scene.indicator}", f"/alerts/{scene.alert}"):
-        html = read(whole, path, language)
+        html = read(site, path, language)
         for one in ("detect.hunt_unreadable", "detect.hunt_cut_short", "detect.hunt_failed"):
             assert (SAID.text(language, f"error.{one}") in html) == (one == code), path
 

@@ -20,9 +20,9 @@ def whole(tmp_path: Path, clock: ManualClock) -> Iterator[Site]:
     site.node.store.close()
 
 
-@pytest.fixture
-def port(whole: Site) -> Iterator[int]:
-    with listening(whole.app) as port:
+@pytest.fixture(scope="module")
+def port(real_site: Site) -> Iterator[int]:
+    with listening(real_site.app) as port:
         yield port
 
 

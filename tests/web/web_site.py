@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import re
+import shutil
+import tempfile
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from litestar import Litestar, Request, Response, get, post
 from litestar.testing import TestClient
 
-from istmo.clock import Clock
+from istmo.clock import Clock, ManualClock
 from istmo.errors import NotFound
 from istmo.federation.objects import Member
 from istmo.founding import found_node
@@ -23,9 +28,10 @@ from istmo.ledger import keys
 from istmo.model.ids import new_id
 from istmo.node import Node, create_node
 from istmo.policy.principals import Operator, Role
-from istmo.settings import Settings
+from istmo.settings import Settings, load_settings
 from istmo.web.app import create_app
 from istmo.web.rooms import Rooms
+from tables import with_tables
 
 HOST = "http://127.0.0.1:8443"
 PASSWORD = "cuatro lanchas azules 47"
@@ -115,19 +121,43 @@ def csrf_in(html: str) -> str:
 
 
 def make_site(folder: Path, clock: Clock, rooms: Rooms | None = ROOMS, **changed: Any) -> Site:
-    """A node founded in ``folder``, first of a region of two, with an analyst; nothing else runs."""
+    """A node in ``folder``, first of a region of two, with an analyst; nothing else runs.
+
+    Two of the same instant with the same settings are the same node, opened once more.
+    """
+    if "database" in changed:
+        settings = _found(folder, clock, **changed)
+    else:
+        founded = _founded(clock.now(), **changed)
+        settings = load_settings(shutil.copytree(founded, folder, dirs_exist_ok=True))
+    node = create_node(settings, clock)
+    node.catalogue = Catalogue(strict=True)
+    site = Site(create_app(node, rooms), node, clock, [])
+    site.app.state.written = site.written
+    return site
+
+
+@cache
+def _founded(now: datetime, **changed: Any) -> Path:
+    """A node's folder, to be copied: making its keys, tables and accounts takes longer than most tests."""
+    folder = Path(tempfile.mkdtemp(prefix="istmo-site-"))
+    atexit.register(shutil.rmtree, folder)
+    with_tables(f"sqlite:///{folder / 'node.db'}")
+    _found(folder, ManualClock(now), **changed)
+    return folder
+
+
+def _found(folder: Path, clock: Clock, **changed: Any) -> Settings:
     values = {"data": folder, "name": "CSIRT de prueba", "country": "HN", "url": HOST, **changed}
     settings = found_node(Settings(**values), administrator="raiz", password=PASSWORD, clock=clock)
     node = create_node(settings, clock)
-    node.catalogue = Catalogue(strict=True)
     node.identity.create_account(Operator(), "ana", Role.ANALYST, PASSWORD)
     node.identity.create_account(Operator(), "rosa", Role.COORDINATOR, PASSWORD)
     node.federation.found(Operator(), "Istmo de prueba")
     with node.store.write() as tx:
         node.federation.region.add(tx, neighbour(folder / "neighbour", clock))
-    site = Site(create_app(node, rooms), node, clock, [])
-    site.app.state.written = site.written
-    return site
+    node.store.close()
+    return settings
 
 
 def neighbour(folder: Path, clock: Clock) -> Member:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from istmo.clock import ManualClock, SystemClock
+from machine import DATABASES
 
 from .room import Room, open_room
 
@@ -20,10 +21,17 @@ def data() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """A room on SQLite, and a room on PostgreSQL."""
+    kind: str = request.param
+    return kind
+
+
 @pytest.fixture
-def room(data: Path, database_url: str, clock: ManualClock) -> Iterator[Room]:
+def room(data: Path, make_database: Callable[[str], str], clock: ManualClock) -> Iterator[Room]:
     """A room whose link does not run, on each kind of database."""
-    made = open_room(data, database_url, clock)
+    made = open_room(data, make_database("room"), clock)
     yield made
     made.store.close()
 

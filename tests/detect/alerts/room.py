@@ -34,6 +34,7 @@ from istmo.policy import Operator, Person, Role
 from istmo.settings import Limits, Settings, save_settings
 from istmo.store import migrations
 from istmo.store.engine import Store, Transaction
+from tables import with_tables
 
 HERE = "identity--11111111-1111-4111-8111-111111111111"
 THERE = "identity--22222222-2222-4222-8222-222222222222"
@@ -134,7 +135,7 @@ def open_room(
         intake_port=intake_port,
         limits=limits or Limits(),
     )
-    store = Store(url)
+    store = Store(with_tables(url))
     migrations.upgrade(store)
     shelf = Shelf(store)
     warned = Warned(store)
