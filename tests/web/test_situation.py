@@ -13,6 +13,7 @@ from scenes import Scene, fill
 from web_site import Site, make_site
 
 from istmo.clock import ManualClock
+from istmo.detect.tactics import TACTICS, tactics_of
 from istmo.web.pages.situation_looks import SAME, Looks
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -80,7 +81,16 @@ def test_alerts_over_time_are_drawn_by_level_and_stand_in_a_table(whole: Site, c
 def test_techniques_of_the_rules_that_alerted_are_counted(whole: Site) -> None:
     fill(whole.node)
     html = read(whole)
-    assert "T1059.001" in html and "3 alertas" in html.split("T1059.001")[1][:200]
+    told = html.split("T1059.001")[1][:200]
+    assert "3 alertas" in told and "Ejecución" in told, "what it is for, in a word"
+
+
+def test_each_tactic_that_a_rule_may_name_has_its_word(whole: Site) -> None:
+    """Also as older rules write it; what is no tactic is left out."""
+    tags = ["attack.t1059", "attack.Initial_Access", "attack.execution", "cve.2024.1", "x.impact"]
+    assert tactics_of(tags) == ("initial-access", "execution")
+    for language in ("es", "en"):
+        assert all(whole.node.catalogue.has(language, f"detect.tactic.{one}") for one in TACTICS)
 
 
 @pytest.mark.parametrize(("language", "said"), [("es", "Sin conexión"), ("en", "Not connected")])

@@ -18,6 +18,7 @@ from istmo.detect.service import Detect
 from istmo.detect.sigma.documents import read_documents
 from istmo.detect.sigma.problems import Refused
 from istmo.detect.sigma.rules import content_of, texts
+from istmo.detect.tactics import tactics_of
 from istmo.errors import NotAllowed, NotFound
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
@@ -104,6 +105,7 @@ def show_alert(
         reasons=[str(reason) for reason in REASONS],
         untils=[str(until) for until in UNTILS],
         rule=rule,
+        tactics=tactics_of(rule.tags) if rule else (),
         rule_notes=_rule_notes(rule),
         steps=_steps(alert, rule),
         near=near,

@@ -11,10 +11,20 @@ from typing import Final
 from istmo.detect.objects import Level
 from istmo.detect.records import alert_counts
 from istmo.detect.service.alerts import Alerts
+from istmo.detect.tactics import tactics_of
 from istmo.policy import Principal, owner_names
 
 TECHNIQUE: Final = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)", re.IGNORECASE | re.ASCII)
 """A technique of MITRE ATT&CK, as Sigma's rules tag it (specification of tags)."""
+
+
+@dataclass(frozen=True)
+class Technique:
+    """A technique (``T1059.001``), how many alerts its rules raised, and what these rules say it is for."""
+
+    name: str
+    alerts: int
+    tactics: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,13 +63,16 @@ class Overview(Alerts):
         with self._store.read() as connection:
             return alert_counts.since(connection, since, reads=reads, owners=owner_names(principal))
 
-    def techniques_since(self, principal: Principal, since: datetime, most: int) -> list[tuple[str, int]]:
-        """The techniques (``T1059.001``) whose rules raised alerts since then, the most first: NotAllowed."""
+    def techniques_since(self, principal: Principal, since: datetime, most: int) -> list[Technique]:
+        """The techniques whose rules raised alerts since then, the most first: NotAllowed."""
         reads = self._reading(principal)
         with self._store.read() as connection:
             tagged = alert_counts.tags_since(connection, since, reads=reads, owners=owner_names(principal))
         counts: Counter[str] = Counter()
+        named: dict[str, set[str]] = {}
         for tags, number in tagged:
             for name in {found[1].upper() for tag in tags if (found := TECHNIQUE.fullmatch(tag))}:
                 counts[name] += number
-        return sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:most]
+                named.setdefault(name, set()).update(tags)
+        first = sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:most]
+        return [Technique(name, number, tactics_of(named[name])) for name, number in first]
