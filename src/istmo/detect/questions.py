@@ -6,13 +6,13 @@ early calls the question off.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Any, Final, TypeVar, overload
 
 from istmo.clock import Clock
 from istmo.detect import wire
+from istmo.detect.waiting import CUT, AllWaiting, Answer, Waiting
 from istmo.detect.wire import (
     AskFields,
     AskPast,
@@ -41,6 +41,7 @@ _CUT_SHORT: Final = (
     "detect.search_cut_and_unreadable",
     "detect.segments_unreadable",
     "detect.search_cancelled",
+    CUT,
     "detect.pattern_forgot",
 )
 """Problems of an answer that is good as far as it goes, also where it holds no row at all."""
@@ -52,7 +53,6 @@ _SQL_PATIENCE: Final = 3.0
 """Seconds for which an answer is held back: until then a statement that cannot be run is refused as such."""
 
 Question = AskStats | Search | Count | HuntRules | AskSql | AskFields | AskPast
-Answer = Rows | Tally | RuleHits | SqlRows | Fields | PastFound | Stats
 _Part = TypeVar("_Part")
 _Stream = TypeVar("_Stream", RuleHits, SqlRows)
 
@@ -69,21 +69,17 @@ class Questions:
     ) -> None:
         """``say``: False where no worker is there; ``seconds``: what a search may take."""
         self._say, self._number, self._clock, self._seconds = say, number, clock, seconds
-        self._lock = threading.Lock()
-        self._answers: dict[int, SimpleQueue[Answer | None]] = {}
+        self._answers = AllWaiting()
 
     def hear(self, answer: Answer) -> None:
         """A part of an answer, for whoever waits for it still."""
-        with self._lock:
-            answers = self._answers.get(answer.request)
-        if answers is not None:
-            answers.put(answer)
+        cut = self._answers.put(answer)
+        if cut is not None:
+            self._say(Cancel(cut))
 
     def end(self) -> None:
         """The worker has gone: whoever waits is told so."""
-        with self._lock:
-            for answers in self._answers.values():
-                answers.put(None)
+        self._answers.end()
 
     def stats(self, timeout: float = 2.0) -> Stats | None:
         """What the worker counts; None where it does not answer in time."""
@@ -246,9 +242,7 @@ class Questions:
             raise Unavailable(found.problem.code, **found.problem.params)
         return found
 
-    def _parts(
-        self, request: int, answers: SimpleQueue[Answer | None], kind: type[_Stream], late: str
-    ) -> Generator[_Stream]:
+    def _parts(self, request: int, answers: Waiting, kind: type[_Stream], late: str) -> Generator[_Stream]:
         """The parts of one answer; ``late`` is the problem of one that says nothing for too long."""
         is_done = False
         try:
@@ -271,19 +265,17 @@ class Questions:
                 self._say(Cancel(request))
 
     @overload
-    def _rows(
-        self, request: int, answers: SimpleQueue[Answer | None], seconds: float
-    ) -> Generator[WireRow | wire.Problem]: ...
+    def _rows(self, request: int, answers: Waiting, seconds: float) -> Generator[WireRow | wire.Problem]: ...
 
     @overload
     def _rows(
-        self, request: int, answers: SimpleQueue[Answer | None], seconds: float, *, is_telling: bool
+        self, request: int, answers: Waiting, seconds: float, *, is_telling: bool
     ) -> Generator[WireRow | wire.Progress | wire.Problem]: ...
 
     def _rows(
         self,
         request: int,
-        answers: SimpleQueue[Answer | None],
+        answers: Waiting,
         seconds: float,
         *,
         is_telling: bool = False,
@@ -311,13 +303,11 @@ class Questions:
             if not is_done:
                 self._say(Cancel(request))
 
-    def _ask(self, message: Callable[[int], Question]) -> tuple[int, SimpleQueue[Answer | None]]:
+    def _ask(self, message: Callable[[int], Question]) -> tuple[int, Waiting]:
         request = self._number()
-        answers: SimpleQueue[Answer | None] = SimpleQueue()
-        with self._lock:
-            if len(self._answers) >= MOST_SEARCHES:
-                raise Unavailable("detect.search_busy")
-            self._answers[request] = answers
+        answers = self._answers.open(request, MOST_SEARCHES)
+        if answers is None:
+            raise Unavailable("detect.search_busy")
         is_said = False
         try:
             is_said = self._say(message(request))
@@ -329,8 +319,7 @@ class Questions:
         return request, answers
 
     def _forget_request(self, request: int) -> None:
-        with self._lock:
-            self._answers.pop(request, None)
+        self._answers.close(request)
 
 
 def _is_partial(problem: wire.Problem) -> bool:

@@ -29,6 +29,7 @@ from istmo.detect.service.hunts import asked_rules
 from istmo.detect.service.patterns import PARTLY, asked_pattern, sought
 from istmo.detect.service.saved_hunts import next_due
 from istmo.detect.stories import HUNT, KEPT_AT_EACH_END, Heading, Stories, event_position, to_micros
+from istmo.detect.waiting import CUT
 from istmo.detect.wire import HuntRules, Position, Problem, RuleMatch, Stretch, WireHit, WireRow
 from istmo.errors import IstmoError, NotAllowed, Unavailable
 from istmo.model.markings import Tlp
@@ -44,7 +45,7 @@ HUNT_TLP: Final = Tlp.AMBER_STRICT
 """An alert quotes stored events: whoever may not search those reads no such alert."""
 NOT_NOW: Final = frozenset({"detect.worker_away", "detect.search_busy", "detect.search_cancelled"})
 """Why a run did not take place: it does at the next look, and counts as no failure."""
-CUT_SHORT: Final = frozenset({"detect.search_cut_short", "detect.search_cut_and_unreadable"})
+CUT_SHORT: Final = frozenset({"detect.search_cut_short", "detect.search_cut_and_unreadable", CUT})
 """A run that ended before its end: what it told is right, and not all."""
 GOOD_AS_FAR: Final = frozenset(
     (
