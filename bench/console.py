@@ -35,9 +35,14 @@ from store_volume import build, replayed
 
 from istmo.cli.demo.region import RunningNode, make_node, running
 from istmo.clock import SystemClock
+from istmo.detect.eventstore.folder import EventFolder
+from istmo.detect.eventstore.wal import count_lines
 from istmo.detect.objects import LEVELS, Level
+from istmo.detect.outgoing import terms_digest
+from istmo.detect.records import positions
 from istmo.detect.records.alerts import alerts
 from istmo.detect.records.evidence import alert_evidence, alert_hosts, alert_hours
+from istmo.detect.wire import INDICATORS, SIGMA, Position
 from istmo.federation.objects import Member
 from istmo.intel.records.objects import objects, texts
 from istmo.ledger import keys
@@ -164,12 +169,29 @@ def fill(node: RunningNode, alerts_: int, objects_: int, peers: int, folder: Pat
         noisy = connection.execute(select(alerts).where(alerts.c.subject == NOISY).limit(1)).first()
         assert noisy is not None
         connection.execute(insert(alert_evidence), [_evidence(noisy.row, at) for at in range(40)])
+        _settle(connection, EventFolder(node.settings.events))
     made.store.close()
     if node.settings.database:
         # As PostgreSQL does by itself within the minute: a node's tables do not fill at once.
         with create_engine(node.settings.database, isolation_level="AUTOCOMMIT").connect() as connection:
             connection.execute(text("VACUUM ANALYZE"))
     return {"object": published, "alert": noisy.id, "case": case.id, "peer": members[0], "rule": NOISY}
+
+
+def _settle(connection: Connection, folder: EventFolder) -> None:
+    """As a node is that has run for long: every stored event was looked at, and each indicator hunted for."""
+    segment = folder.wal_segments()[-1]
+    with folder.wal_path(segment).open("rb") as file:
+        head = Position(segment, count_lines(file.fileno()))
+    now = datetime.now(UTC)
+    for stage in (INDICATORS, SIGMA):
+        positions.put_position(connection, stage, head, now)
+    watched = connection.execute(select(objects.c.object, objects.c.terms, objects.c.plan)).all()
+    rows = (
+        {"indicator": id, "terms": terms_digest(terms, plan), "state": positions.DONE, "remembered": 0}
+        for id, terms, plan in watched
+    )
+    insert_many(connection, positions.hunts, rows)
 
 
 def _hosts(connection: Connection) -> Iterator[dict[str, Any]]:
