@@ -23,11 +23,13 @@ class Account:
     language: str = ""
     """What this person reads, where they have said so; empty: whatever their browser asks for."""
     zone: str = ""
+    must_change: bool = False
+    """The password was made by the node and told to somebody else: good for setting one's own, no more."""
 
     @property
     def person(self) -> Person:
         """The account as policy knows it."""
-        return Person(self.id, self.name, self.role)
+        return Person(self.id, self.name, self.role, self.must_change)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ accounts = Table(
     Column("last_sign_in", Instant, nullable=True),
     Column("language", String(8), nullable=False, server_default=""),
     Column("zone", String(64), nullable=False, server_default=""),
+    Column("must_change", Boolean, nullable=False),
 )
 
 sessions = Table(
@@ -122,6 +123,7 @@ def add_account(connection: Connection, account: Account, folded: str, password:
             password=password,
             is_disabled=account.is_disabled,
             created=account.created,
+            must_change=account.must_change,
         )
     )
 
@@ -398,6 +400,7 @@ def _account(row: Row[Any]) -> Account:
         row.last_sign_in,
         row.language,
         row.zone,
+        row.must_change,
     )
 
 

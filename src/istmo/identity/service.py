@@ -55,7 +55,8 @@ class Identity:
     def create_account(
         self, by: Principal, name: str, role: Role | str, password: str = ""
     ) -> tuple[Account, str]:
-        """A new account and its password (a random one where none is given, told this once).
+        """A new account and its password (a random one where none is given, told this once, which its owner
+        has to change before anything else).
 
         Raises NotAllowed, InvalidInput for name, role or password, Conflict when the name is taken.
         """
@@ -67,9 +68,10 @@ class Identity:
 
     def _draft(self, name: str, role: Role, password: str) -> tuple[Account, str, str]:
         """Everything slow or refusable, before the writer's turn is taken."""
+        must_change = not password
         name, password = read_name(name), password or passwords.generate_password()
         passwords.check_password(password, name)
-        account = Account(new_id("account"), name, role, False, self._clock.now())
+        account = Account(new_id("account"), name, role, False, self._clock.now(), must_change=must_change)
         return account, password, passwords.hash_password(password)
 
     def _add(self, tx: Transaction, by: Principal, account: Account, hashed: str) -> None:
@@ -115,10 +117,10 @@ class Identity:
         """Everything that is given, or nothing: the account as it is then, and a password that was set.
 
         An account that is shut out loses its sessions, and its tokens stop at once. A new password (a
-        random one for an empty text) ends the sessions and lifts a lockout. A role counts from the next
-        request on. Raises NotAllowed, NotFound, InvalidInput for role or password, and Conflict:
-        ``identity.yourself`` rather than let somebody lock themself out, ``identity.last_administrator``
-        rather than lock everybody out.
+        random one for an empty text, to be changed at once) ends the sessions and lifts a lockout. A role
+        counts from the next request on. Raises NotAllowed, NotFound, InvalidInput for role or password, and
+        Conflict: ``identity.yourself`` rather than let somebody lock themself out,
+        ``identity.last_administrator`` rather than lock everybody out.
         """
         self._may(by, Action.ACCOUNT_MANAGE)
         wanted = None if role is None else read_role(role)
@@ -138,7 +140,7 @@ class Identity:
                 self._record(tx, by, "account.disable" if disabled else "account.enable", account.name)
             self._keep_an_administrator(tx, account)
             if hashed:
-                records.change_account(tx.connection, account.id, password=hashed)
+                records.change_account(tx.connection, account.id, password=hashed, must_change=not password)
                 lockout.unlock(tx, fold(account.name))
                 self._record(tx, by, "account.password", account.name)
             if hashed or disabled:
@@ -206,7 +208,7 @@ class Identity:
         passwords.check_password(new, known.name)
         hashed = passwords.hash_password(new)
         with self._store.write() as tx:
-            records.change_account(tx.connection, by.id, password=hashed)
+            records.change_account(tx.connection, by.id, password=hashed, must_change=False)
             records.drop_sessions_of(tx.connection, by.id, keep=_hash(session) if session else b"")
             self._record(tx, by, "account.password", known.name)
 

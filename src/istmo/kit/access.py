@@ -17,6 +17,10 @@ PUBLIC: Final = {ACCESS: "public"}
 PEOPLE: Final = {ACCESS: "people"}
 """This node's own: a person signed in, a program with an API token, the local operator."""
 
+FIRST: Final = "first"
+ANYBODY_LET_IN: Final = {**PEOPLE, FIRST: True}
+"""The same, also before somebody has set a password of their own."""
+
 PEER: Final = {ACCESS: "peer"}
 """Another member's node, by the signature on its request (RFC 9421)."""
 

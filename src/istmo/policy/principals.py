@@ -33,6 +33,8 @@ class Person:
     id: str
     name: str
     role: Role
+    must_change: bool = False
+    """Has only been let in: may set a password of their own, and nothing else."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from istmo.errors import InvalidInput, NotFound
 from istmo.identity.objects import Account, ApiToken, OpenSession
 from istmo.identity.service import Identity
 from istmo.kit import csrf
-from istmo.kit.access import PEOPLE, PUBLIC
+from istmo.kit.access import ANYBODY_LET_IN, PEOPLE, PUBLIC
 from istmo.kit.asking import Asker
 from istmo.kit.pages import faces_of
 from istmo.model import instants
@@ -117,7 +117,7 @@ def sign_in(
     return Response(body, status_code=201, cookies=[cookie])
 
 
-@delete("/api/v1/session", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
+@delete("/api/v1/session", opt=ANYBODY_LET_IN, status_code=200, sync_to_thread=True, tags=["people"])
 def sign_out(request: Request[Any, Any, Any], identity: Identity) -> Response[SignedOut]:
     """Sign out; the answer takes the cookie back."""
     faces = faces_of(request)
@@ -125,7 +125,7 @@ def sign_out(request: Request[Any, Any, Any], identity: Identity) -> Response[Si
     return Response(SignedOut(signed_out=True), cookies=[faces.bake(SESSION, "", seconds=0, lax=True)])
 
 
-@get("/api/v1/me", opt=PEOPLE, sync_to_thread=False, tags=["people"])
+@get("/api/v1/me", opt=ANYBODY_LET_IN, sync_to_thread=False, tags=["people"])
 def me(asker: Asker) -> Me:
     """Who the node takes the asker for."""
     known = cast("Me", {**_who(asker.principal), "language": asker.language, "zone": asker.zone})
@@ -134,7 +134,7 @@ def me(asker: Asker) -> Me:
     return known
 
 
-@post("/api/v1/me/password", opt=PEOPLE, status_code=200, sync_to_thread=True, tags=["people"])
+@post("/api/v1/me/password", opt=ANYBODY_LET_IN, status_code=200, sync_to_thread=True, tags=["people"])
 def change_password(
     request: Request[Any, Any, Any], asker: Asker, identity: Identity, data: PasswordChange
 ) -> PasswordChanged:
@@ -253,6 +253,7 @@ def told_account(account: Account) -> AccountShape:
         "name": account.name,
         "role": str(account.role),
         "is_disabled": account.is_disabled,
+        "must_change": account.must_change,
         "created": instants.format(account.created),
         "last_sign_in": instants.format(account.last_sign_in) if account.last_sign_in else None,
     }

@@ -22,7 +22,7 @@ from litestar.handlers import BaseRouteHandler
 
 from istmo.errors import InvalidInput, NotAllowed, Unauthenticated
 from istmo.kit import csrf, times
-from istmo.kit.access import ACCESS, KINDS
+from istmo.kit.access import ACCESS, FIRST, KINDS
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import negotiate
 from istmo.kit.pages import Faces
@@ -165,7 +165,11 @@ class Door:
 
 def _check_access(request: Request[Any, Any, Any], handler: BaseRouteHandler, principal: Principal) -> None:
     kind = handler.opt.get(ACCESS, "public" if request.method == "OPTIONS" else "nobody")
-    if kind == "public" or isinstance(principal, _ADMITTED.get(kind, ())):
+    if kind == "public":
+        return
+    if isinstance(principal, _ADMITTED.get(kind, ())):
+        if isinstance(principal, Person) and principal.must_change and not handler.opt.get(FIRST):
+            raise NotAllowed("web.password_first")
         return
     if isinstance(principal, Anonymous):
         raise Unauthenticated("web.sign_in_first")

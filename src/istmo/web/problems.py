@@ -47,6 +47,8 @@ class Problems:
         is_page = self._is_page(request)
         if error.code == "web.sign_in_first" and is_page and request.method == "GET":
             return back_to(request, "/sign-in?" + urlencode({"next": asker.path}))
+        if error.code == "web.password_first" and is_page and request.method == "GET":
+            return back_to(request, "/account")
         background = None
         is_denial = isinstance(error, (NotAllowed, Unauthenticated))
         if is_denial and error.code not in _ON_RECORD | _NO_DENIALS:

@@ -217,6 +217,8 @@ class AccountShape(TypedDict):
     name: str
     role: str
     is_disabled: bool
+    must_change: bool
+    """Has a password that the node made, and is let in for nothing but changing it."""
     created: str
     last_sign_in: str | None
 

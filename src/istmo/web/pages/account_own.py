@@ -9,10 +9,11 @@ from litestar import Request, Response, get, post
 from istmo.clock import Clock
 from istmo.errors import IstmoError
 from istmo.identity.service import Identity
-from istmo.kit.access import PEOPLE
+from istmo.kit.access import ANYBODY_LET_IN, PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form, Sent, one
 from istmo.kit.pages import back_to, faces_of, page, told
+from istmo.policy.principals import Person
 from istmo.web.admission import SESSION
 from istmo.web.bodies import SMALL_FORM
 from istmo.web.pages.admin_tokens import state_of
@@ -21,13 +22,13 @@ FIELDS = {"identity.wrong_password": "old", "identity.password": "new"}
 """The field that an error is about, by the beginning of its code."""
 
 
-@get("/account", opt=PEOPLE, sync_to_thread=True)
+@get("/account", opt=ANYBODY_LET_IN, sync_to_thread=True)
 def account(request: Request[Any, Any, Any], asker: Asker, identity: Identity, clock: Clock) -> Response[Any]:
     """All that concerns the one who asks."""
     return _show(request, asker, identity, clock, Form())
 
 
-@post("/account/password", opt=PEOPLE, sync_to_thread=True, request_max_body_size=SMALL_FORM)
+@post("/account/password", opt=ANYBODY_LET_IN, sync_to_thread=True, request_max_body_size=SMALL_FORM)
 def change_password(
     request: Request[Any, Any, Any], data: Sent, asker: Asker, identity: Identity, clock: Clock
 ) -> Response[Any]:
@@ -46,7 +47,8 @@ def change_password(
         if field:
             form.problems[field] = form.general
         return _show(request, asker, identity, clock, form, status=error.status)
-    return back_to(request, "/account", notice="web.notice.password_changed")
+    had_to = isinstance(asker.principal, Person) and asker.principal.must_change
+    return back_to(request, "/" if had_to else "/account", notice="web.notice.password_changed")
 
 
 @post("/account/sessions/{session_id:str}/end", opt=PEOPLE, sync_to_thread=True)

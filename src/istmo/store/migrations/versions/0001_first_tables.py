@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("last_sign_in", istmo.store.columns.Instant(), nullable=True),
         sa.Column("language", sa.String(length=8), server_default="", nullable=False),
         sa.Column("zone", sa.String(length=64), server_default="", nullable=False),
+        sa.Column("must_change", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
         sa.UniqueConstraint("folded", name=op.f("uq_accounts_folded")),
     )
