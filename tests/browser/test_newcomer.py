@@ -95,6 +95,9 @@ def test_a_newcomer_does_the_first_three_things_by_what_the_pages_say(
 
     # the colleague publishes, and sees that the neighbour has it
     sign_in(page, f"Berta {language}", password)
+    page.get_by_label(text("web.account.password.old"), exact=True).fill(password)
+    page.get_by_label(text("web.account.password.new"), exact=True).fill("tres tucanes verdes 58")
+    press("web.account.password.go")
     follow("kit.nav.publish")
     page.get_by_label(text("console.publish.values"), exact=True).fill(
         f"hxxps://nuevo-{language}[.]example/x"
