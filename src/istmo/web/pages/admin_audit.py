@@ -24,9 +24,10 @@ ROWS = 100
 
 @dataclass(frozen=True)
 class Row:
-    """A line with its reasons in words."""
+    """A line with who it was and its reasons in words."""
 
     line: AuditLine
+    who: str
     reasons: tuple[str, ...]
 
 
@@ -49,7 +50,10 @@ def audit_page(
         request,
         "web/admin_audit.html",
         form=form,
-        rows=[Row(line, reasons_told(line, catalogue, asker.language)) for line in shown],
+        rows=[
+            Row(one, who_told(one, catalogue, asker.language), reasons_told(one, catalogue, asker.language))
+            for one in shown
+        ],
         next=str(shown[-1].id) if len(found) > ROWS else "",
         cursor=cursor,
         asked=asked,
@@ -57,6 +61,15 @@ def audit_page(
         export=with_query("/api/v1/audit/export", **asked),
         json_path=with_query("/api/v1/audit", **asked),
     )
+
+
+def who_told(line: AuditLine, catalogue: Catalogue, language: str) -> str:
+    """The person's name; of whoever has none, what they are (``told`` says how the trail names them)."""
+    kind, _, id = line.principal.partition(":")
+    key = f"web.audit.who.{kind}"
+    if line.name or not catalogue.has(language, key):
+        return line.name or line.principal
+    return catalogue.text(language, key, id=id)
 
 
 def reasons_told(line: AuditLine, catalogue: Catalogue, language: str) -> tuple[str, ...]:
