@@ -51,6 +51,50 @@ def test_errors_are_told_in_the_askers_language(site: Site, language: str, said:
     assert told["code"] == "web.no_page" and said in told["message"] and told["remedy"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nothing", 404), ("PUT", "/write", 405), ("GET", "/a%00b", 400), ("GET", "/broken", 500)],
+)
+def test_what_goes_wrong_leaves_nobody_outside_their_console(
+    site: Site, method: str, path: str, status: int
+) -> None:
+    """Also where no route was reached that asks who it is; a form on the page is as good as on any other."""
+    with site.client(**{"Accept-Language": "es"}) as client:
+        site.sign_in(client)
+        token = csrf_in(client.get("/").text)
+        client.post("/preferences", data={"csrf": token, "language": "en", "zone": "America/Panama"})
+        answer = client.request(method, path)
+        assert answer.status_code == status
+        assert '<html lang="en">' in answer.text and "Times in America/Panama" in answer.text
+        assert 'href="/alerts"' in answer.text and 'action="/search"' in answer.text
+        assert client.post("/sign-out", data={"csrf": csrf_in(answer.text)}).status_code == 200
+        bare = client.request(method, path)
+    assert bare.status_code == status
+    assert "<nav" not in bare.text and "/search" not in bare.text
+    assert "<span>ana</span>" not in bare.text
+
+
+def test_under_another_name_of_the_host_nobody_is_recognised(site: Site) -> None:
+    with site.client() as client:
+        site.sign_in(client)
+        known = "; ".join(f"{name}={one}" for name, one in client.cookies.items())
+        answer = client.get("/nothing", headers={"Host": "evil.example", "Cookie": known})
+    assert answer.status_code == 404 and "<nav" not in answer.text
+
+
+def test_a_page_about_a_trouble_is_told_even_where_nobody_can_be_looked_up(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise OSError("the database is gone")
+
+    with site.client() as client:
+        site.sign_in(client)
+        monkeypatch.setattr(site.node.identity, "session", gone)
+        answer = client.get("/nothing")
+    assert answer.status_code == 404 and "<nav" not in answer.text
+
+
 def test_a_choice_of_language_and_zone_is_remembered(site: Site) -> None:
     with site.client(**{"Accept-Language": "es"}) as client:
         token = csrf_in(client.get("/sign-in").text)

@@ -82,17 +82,7 @@ class Door:
         _check_text(request)
         self._check_host(request)
         secret, by_cookie, principal, again = await self._who(request, handler)
-        asker: Asker = request.scope["state"]["asker"]
-        request.scope["state"]["asker"] = Asker(
-            principal,
-            asker.language,
-            asker.zone,
-            asker.address,
-            csrf.token(secret),
-            asker.path,
-            again,
-            asker.scheme,
-        )
+        _put_in_place(request, principal, secret, again)
         # A token or a signature: no browser adds those by itself.
         is_browser = by_cookie or isinstance(principal, Anonymous)
         is_change = is_browser and request.method not in _SAFE
@@ -104,6 +94,15 @@ class Door:
             await _check_form_token(request, secret, by_cookie)
         if _takes_form(handler):
             await request.form()  # with a reader of our own: what the framework reads itself has no words
+
+    async def recognise(self, request: Request[Any, Any, Any]) -> None:
+        """Put whose session it is in place, where no route came to ask: for an error page. Opens nothing."""
+        token = request.cookies.get(self._faces.cookie(SESSION), "")
+        if not token or not self._is_our_host(request):
+            return
+        person = await sync_to_thread(self._keepers.session, token, False)
+        if person is not None:
+            _put_in_place(request, person, token, None)
 
     def greet(self, scope: Any) -> None:
         """Put an anonymous asker in place: language, zone, address. Serves error pages too."""
@@ -123,9 +122,12 @@ class Door:
         scope["state"]["asker"] = Asker(Anonymous(), language, zone, address, "", path, scheme=scheme)
 
     def _check_host(self, request: Request[Any, Any, Any]) -> None:
-        parts = _split("//" + request.headers.get("host", ""))
-        if parts is None or (parts.hostname or "").lower() not in self._hosts:
+        if not self._is_our_host(request):
             raise InvalidInput("web.wrong_host")
+
+    def _is_our_host(self, request: Request[Any, Any, Any]) -> bool:
+        parts = _split("//" + request.headers.get("host", ""))
+        return parts is not None and (parts.hostname or "").lower() in self._hosts
 
     async def _who(
         self, request: Request[Any, Any, Any], handler: BaseRouteHandler
@@ -161,6 +163,22 @@ class Door:
             _check_access(request, handler, holder)
             signed = replace(signed, body=await request.body())
         return await sync_to_thread(self._keepers.signature, signed)
+
+
+def _put_in_place(
+    request: Request[Any, Any, Any], principal: Principal, secret: str, again: _Again | None
+) -> None:
+    asker: Asker = request.scope["state"]["asker"]
+    request.scope["state"]["asker"] = Asker(
+        principal,
+        asker.language,
+        asker.zone,
+        asker.address,
+        csrf.token(secret),
+        asker.path,
+        again,
+        asker.scheme,
+    )
 
 
 def _check_access(request: Request[Any, Any, Any], handler: BaseRouteHandler, principal: Principal) -> None:

@@ -86,7 +86,7 @@ def create_app(node: Node, rooms: Rooms | None = None) -> Litestar:
         unread=keeping.unread,
     )
     door = Door(faces, keeping.keepers())
-    problems = Problems(faces, door.greet, keeping.record_denial)
+    problems = Problems(faces, door.greet, door.recognise, keeping.record_denial)
     stopping = asyncio.Event()
     pages = [*sign_in.routes, *preferences.routes, *rooms.pages]
     app = Litestar(

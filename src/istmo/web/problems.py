@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import secrets
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlencode
 
 import structlog
 from litestar import Request, Response
 from litestar.background_tasks import BackgroundTask
+from litestar.concurrency import sync_to_thread
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
+from litestar.response.base import ASGIResponse
 
 from istmo.errors import IstmoError, NotAllowed, NotFound, RateLimited, TooLarge, Unauthenticated
 from istmo.kit import signed
 from istmo.kit.asking import Asker
 from istmo.kit.pages import Faces, back_to
+from istmo.policy.principals import Anonymous
 
 log = structlog.get_logger(__name__)
+
+Recognise = Callable[[Any], Awaitable[None]]
+"""Puts in place whose session a request belongs to, where it never came to the door."""
 
 Denied = Callable[[Asker, str, str, IstmoError], None]
 """Writes a denial to the audit trail: asker, method, path, the denial."""
@@ -36,9 +42,12 @@ _MACHINE = ("/api/", "/federation/")
 class Problems:
     """Exception handlers of one node's application."""
 
-    def __init__(self, faces: Faces, greet: Callable[[Any], None], denied: Denied) -> None:
+    def __init__(
+        self, faces: Faces, greet: Callable[[Any], None], recognise: Recognise, denied: Denied
+    ) -> None:
         self._faces = faces
         self._greet = greet
+        self._recognise = recognise
         self._denied = denied
 
     def foreseen(self, request: Request[Any, Any, Any], error: IstmoError) -> Response[Any]:
@@ -87,6 +96,15 @@ class Problems:
         asker: Asker = request.scope["state"]["asker"]
         return asker
 
+    async def _page(self, request: Request[Any, Any, Any], told: dict[str, str]) -> str:
+        """The page, in the console of whoever is signed in: also where no route was reached to ask who."""
+        if isinstance(self._asker(request).principal, Anonymous):
+            try:
+                await self._recognise(request)
+            except Exception:  # what went wrong may be the very thing that would tell who asks
+                log.exception("asker_not_recognised")
+        return await sync_to_thread(self._faces.render, self._asker(request), "kit/error.html", told)
+
     def _is_page(self, request: Request[Any, Any, Any]) -> bool:
         return not request.scope["path"].startswith(_MACHINE)
 
@@ -109,17 +127,9 @@ class Problems:
         if isinstance(error, RateLimited) and "retry_after" in error.params:
             headers["Retry-After"] = str(max(1, round(float(error.params["retry_after"]))))
         if self._is_page(request):
-            content = self._faces.render(
-                asker,
-                "kit/error.html",
-                {"message": words.message, "remedy": words.remedy, "reference": reference},
-            )
-            return Response(
-                content,
-                status_code=status,
-                media_type=MediaType.HTML,
-                headers=headers,
-                background=background,
+            told = {"message": words.message, "remedy": words.remedy, "reference": reference}
+            return _Page(
+                lambda: self._page(request, told), status_code=status, headers=headers, background=background
             )
         body = {
             "error": {
@@ -132,6 +142,33 @@ class Problems:
         return Response(
             body, status_code=status, media_type=MediaType.JSON, headers=headers, background=background
         )
+
+
+class _Page(Response[Any]):
+    """A page that is made when it is sent, for an error's handler may wait for nothing."""
+
+    def __init__(self, make: Callable[[], Awaitable[str]], **given: Any) -> None:
+        super().__init__("", media_type=MediaType.HTML, **given)
+        self._make = make
+
+    def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **given: Any) -> ASGIResponse:
+        """An answer that writes itself, then sends itself."""
+        return _Written(self._make, lambda text: self._written(text, request, given))
+
+    def _written(self, text: str, request: Request[Any, Any, Any], given: dict[str, Any]) -> ASGIResponse:
+        self.content = text
+        return super().to_asgi_response(None, request, **given)
+
+
+class _Written(ASGIResponse):
+    def __init__(self, make: Callable[[], Awaitable[str]], answer: Callable[[str], ASGIResponse]) -> None:
+        super().__init__()
+        self._make, self._answer = make, answer
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Write, then send."""
+        answer = self._answer(await self._make())
+        await answer(scope, receive, send)
 
 
 def _plain(value: Any) -> Any:
