@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import count
 from queue import Empty
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from istmo.clock import ManualClock
 from istmo.detect import waiting
 from istmo.detect.questions import Questions
-from istmo.detect.waiting import CUT, AllWaiting, Answer
+from istmo.detect.waiting import CUT, AllWaiting, Answer, Waiting
 from istmo.detect.wire import Cancel, Problem, Rows, RuleHits, RuleMatch, SqlRows, Stats, WireRow
 
 
@@ -54,6 +55,33 @@ def test_whoever_leaves_makes_room_and_a_place() -> None:
     answers.close(1)
     assert len(answers) == 0 and answers.open(2, 1) is not None
     assert answers.put(rows(2, 20)) is None
+
+
+def test_readers_and_writers_at_once_lose_no_count_and_wait_for_nobody() -> None:
+    answers = AllWaiting(20_000)
+    mine = [answers.open(request, 9) for request in range(4)]
+
+    def write(request: int) -> None:
+        for _ in range(400):
+            answers.put(rows(request, 3))
+        answers.put(rows(request, 0, done=True))
+
+    def read(waiting: Waiting) -> None:
+        while not getattr(waiting.get(30), "done", True):
+            pass
+
+    threads = [threading.Thread(target=write, args=(request,)) for request in range(4)]
+    threads += [threading.Thread(target=read, args=(one,)) for one in mine]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+    for request in range(4):
+        answers.close(request)
+    last = answers.open(9, 9)
+    assert last is not None and answers.put(rows(9, 13)) is None, "all the room is free again"
+    assert answers.put(rows(9, 13)) == 9
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ one that holds the most is cut short, and says so. What its reader has by then i
 from __future__ import annotations
 
 import threading
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from istmo.detect.wire import Fields, PastFound, Problem, Rows, RuleHits, SqlRows, Stats, Tally
@@ -47,8 +48,9 @@ class Waiting:
 
     def drop(self) -> None:
         """Let go of what waits."""
-        while not self._parts.empty():
-            self._parts.get()
+        with suppress(Empty):
+            while True:
+                self._parts.get_nowait()  # whoever reads may have been quicker
         self.size = 0
 
     def cut(self, request: int) -> None:
