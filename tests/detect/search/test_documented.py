@@ -357,9 +357,10 @@ def test_whoever_leaves_stops_a_statement(node: Running) -> None:
     endless = "SELECT count(*) FROM range(1000000000000) a, range(1000) b WHERE a.range * b.range % 7 = 3"
     http = node.client._http
     with http.stream("POST", "/api/v1/events/sql", content=endless.encode()) as answer:
-        assert next(answer.iter_raw()).strip() == b"", "it is told that it goes on"
+        told = answer.iter_raw()
+        assert next(told).strip() == b"", "it is told that it goes on"
         busy = http.post("/api/v1/events/sql", content=b"SELECT 1")
-        assert busy.status_code == 503, "one runs at a time"
+        assert busy.status_code == 503, f"one runs at a time, and the first goes on: {next(told)!r}"
     left = time.monotonic()
     while http.post("/api/v1/events/sql", content=b"SELECT 1").status_code == 503:
         assert time.monotonic() - left < 15, "long before its time would have been up"
