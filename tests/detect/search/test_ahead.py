@@ -121,3 +121,15 @@ def test_many_files_that_wait_to_be_closed_are_not_all_held_open(
         write(folder, segment, [segment] * 7)
     assert found(folder, "Image:x", 10) == [f"6-{at}" for at in range(6, -1, -1)] + ["5-6", "5-5", "5-4"]
     assert len(found(folder, "Image:x", 1000)) == 42
+
+
+def test_what_cannot_be_opened_is_told_and_the_rest_is_found(folder: EventFolder) -> None:
+    write(folder, 1, [1] * 7)
+    write(folder, 2, [2] * 7)
+    folder.wal_path(2).unlink()
+    folder.wal_path(2).symlink_to(folder.wal_path(2))  # goes round and round: nobody opens it
+    folder.times_path(1).unlink()
+    folder.times_path(1).mkdir()
+    finder = Finder(folder, parse_query("Image:x"), 99, END, 30)
+    assert len(ids(finder.rows())) == 7  # type: ignore[arg-type]
+    assert finder.unreadable.params["segments"] == "2"

@@ -77,6 +77,9 @@ def _read(path: Path) -> list[Stretch]:
         data = path.read_bytes()
     except FileNotFoundError:
         return []
+    except OSError as error:
+        log.warning("event_times_not_read", file=path.name, problem=str(error))
+        return []  # a hint less: the lines are read
     whole = data[: len(data) // _RECORD.size * _RECORD.size]
     return [
         Stretch(first, end, earliest, latest)

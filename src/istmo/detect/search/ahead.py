@@ -9,7 +9,7 @@ from typing import Final
 from istmo.detect.eventstore.ahead_times import Stretch, stretches
 from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.wal import WriteAheadReader
-from istmo.detect.search.stored import Line
+from istmo.detect.search.stored import Line, Unreadable
 from istmo.detect.wire import Position
 
 _HELD: Final = 64
@@ -43,9 +43,9 @@ class Part:
 class Ahead:
     """What is not closed before ``upto``."""
 
-    def __init__(self, folder: EventFolder, upto: Position, first: int = 0) -> None:
-        """``first``: the first segment that is asked for."""
-        self._folder, self._upto = folder, upto
+    def __init__(self, folder: EventFolder, upto: Position, unreadable: Unreadable, first: int = 0) -> None:
+        """``first``: the first segment that is asked for. What cannot be opened goes to ``unreadable``."""
+        self._folder, self._upto, self._unreadable = folder, upto, unreadable
         self._readers: dict[int, WriteAheadReader] = {}
         self.segments: set[int] = set()
         """Those that are, or were, looked at here."""
@@ -59,6 +59,9 @@ class Ahead:
                 reader = WriteAheadReader(self._folder.wal_path(segment), keys=self._folder.keys)
             except FileNotFoundError:
                 continue  # closed since it was listed
+            except OSError as error:
+                self._unreadable.add(segment, error)
+                continue
             self._readers[segment] = reader
             self.segments.add(segment)
             upto = self._upto.line if segment == self._upto.segment else None

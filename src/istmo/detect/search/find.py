@@ -214,7 +214,8 @@ class Finder:
             self._columns.close()
 
     def _open_ahead(self) -> Ahead:
-        return Ahead(self._folder, self._upto, self._after.segment if self._after is not None else 0)
+        first = self._after.segment if self._after is not None else 0
+        return Ahead(self._folder, self._upto, self.unreadable, first)
 
     def _parts(self, ahead: Ahead) -> Iterator[Part]:
         """Those parts of what is not closed that the query's times meet."""
