@@ -197,7 +197,7 @@ def test_the_audit_trail_is_narrowed_paged_and_taken_out(site: Site) -> None:
         for number in range(150):
             audit.record(tx, Operator(), "prueba", f"=1+{number}", audit.DONE, (), site.clock.now())
     first = client.get("/administration/audit?action=prueba").text
-    assert "operador del nodo" in first and ">operator<" not in first, "for a reader in words"
+    assert "línea de comandos" in first and ">operator<" not in first, "for a reader in words"
     (following,) = set(re.findall(r'rel="next" href="([^"]+)"', first))
     second = client.get(html.unescape(following)).text
     assert len(re.findall(r'id="line-', first)) == 100 and len(re.findall(r'id="line-', second)) == 50
