@@ -13,7 +13,8 @@ from scenes import Scene, fill
 from web_site import Site, make_site
 
 from istmo.clock import ManualClock
-from istmo.detect.tactics import TACTICS, tactics_of
+from istmo.detect.sigma.lints import TACTICS
+from istmo.detect.tactics import tactics_of
 from istmo.web.pages.situation_looks import SAME, Looks
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

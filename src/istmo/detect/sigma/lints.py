@@ -24,26 +24,25 @@ _RUN = re.compile(r"[A-Za-z0-9_ :/-]{3}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TECHNIQUE = re.compile(r"t\d{4}(\.\d{3})?|ta\d{4}|[gscm]\d{4}|ds\d{4}", re.ASCII)
-_TACTICS: Final = frozenset(
-    (
-        "reconnaissance",
-        "resource-development",
-        "initial-access",
-        "execution",
-        "persistence",
-        "privilege-escalation",
-        "defense-evasion",
-        "stealth",
-        "defense-impairment",
-        "credential-access",
-        "discovery",
-        "lateral-movement",
-        "collection",
-        "command-and-control",
-        "exfiltration",
-        "impact",
-    )
+TACTICS: Final = (
+    "reconnaissance",
+    "resource-development",
+    "initial-access",
+    "execution",
+    "persistence",
+    "privilege-escalation",
+    "defense-evasion",
+    "stealth",
+    "defense-impairment",
+    "credential-access",
+    "discovery",
+    "lateral-movement",
+    "collection",
+    "command-and-control",
+    "exfiltration",
+    "impact",
 )
+"""Of MITRE ATT&CK, as rules tag them, in the order of an attack."""
 _STATUSES: Final = frozenset({"stable", "test", "experimental", "deprecated", "unsupported"})
 
 
@@ -134,7 +133,7 @@ def _tags(content: Map, rule: Rule) -> Iterator[Remark]:
     for tag in rule.tags:
         space, dot, name = tag.partition(".")
         if space == "attack" and dot:
-            is_known = bool(_TECHNIQUE.fullmatch(name)) or name.replace("_", "-") in _TACTICS
+            is_known = bool(_TECHNIQUE.fullmatch(name)) or name.replace("_", "-") in TACTICS
         else:
             is_known = bool(dot) and tag == tag.lower()
         if not is_known:
