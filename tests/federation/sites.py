@@ -189,7 +189,7 @@ def is_settled(*sites: Site) -> bool:
     pairs = [(one, other) for one in sites for other in sites if one is not other]
     for receiver, origin in pairs:  # first what is cheap to ask
         with origin.store.read() as connection:
-            due = origin.ledger.chain(connection, receiver.id).count
+            due = origin.ledger.chains(connection, [receiver.id])[receiver.id].count
             if origin.federation.acknowledged(connection, receiver.id) != due:
                 return False
     return all(has_all(receiver, origin) for receiver, origin in pairs)

@@ -132,7 +132,7 @@ class Region(RuleBasedStateMachine):
     def equal_heads_mean_that_nothing_lacks(self) -> None:
         for origin, other in (("gt", "hn"), ("hn", "gt")):
             with self.nodes[origin].store.read() as here, self.nodes[other].store.read() as there:
-                sent = self.nodes[origin].chain(here, MEMBERS[other])
+                sent = self.nodes[origin].chains(here, [MEMBERS[other]])[MEMBERS[other]]
                 got = self.nodes[other].received_chain(there, MEMBERS[origin])
             assert got.count == len(self.delivered[origin])
             assert (sent == got) == (sent.count == got.count)

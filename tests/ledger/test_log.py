@@ -116,11 +116,13 @@ def test_a_chain_counts_only_what_is_meant_for_the_recipient(gt, hn, sv):
     gt.append(b"2", sv)
     third = gt.append(b"3", hn)
     with gt.store.read() as connection:
-        assert gt.ledger.chain(connection, hn.member).count == 2
-        assert gt.ledger.chain(connection, MEMBERS["sv"]).count == 2
+        assert gt.ledger.chains(connection, [hn.member])[hn.member].count == 2
+        assert gt.ledger.chains(connection, [MEMBERS["sv"]])[MEMBERS["sv"]].count == 2
         first = gt.ledger.entry(connection, gt.member, 1)
-        assert gt.ledger.chain(connection, hn.member) == Chain().add(first.commitment).add(third.commitment)
-        assert gt.ledger.chain(connection, gt.member) == Chain()
+        assert gt.ledger.chains(connection, [hn.member])[hn.member] == Chain().add(first.commitment).add(
+            third.commitment
+        )
+        assert gt.ledger.chains(connection, [gt.member])[gt.member] == Chain()
         assert gt.ledger.recipients(connection, 1) == [hn.member, sv.member]
     assert [one.sequence for one in deliveries(gt, hn, after=1)] == [3]
 

@@ -64,7 +64,7 @@ def hear_all(site: Site) -> None:
     federation, ledger = site.node.federation, site.node.ledger
     (peer,) = federation.region.peers()
     with site.node.store.read() as connection:
-        chain, last = ledger.chain(connection, peer.id), ledger.last_sequence(connection)
+        chain, last = ledger.chains(connection, [peer.id])[peer.id], ledger.last_sequence(connection)
     federation.acks.start()
     federation.acks.submit(peer.id, Cursor(chain.count, last, chain.head)).result(10)
     federation.acks.stop()

@@ -381,12 +381,8 @@ class Ledger:
         """To whom an entry of this node was recorded as delivered: whom its retraction must follow."""
         return records.recipients_of(connection, self.member_id, sequence)
 
-    def chain(self, connection: Connection, recipient: str) -> Chain:
-        """The delivery chain from this node to ``recipient``."""
-        return records.chain_of(connection, self.member_id, recipient)
-
     def chains(self, connection: Connection, recipients: Iterable[str]) -> dict[str, Chain]:
-        """The delivery chain to each of several, in one look."""
+        """The delivery chain from this node to each of ``recipients``, in one look."""
         return records.chains_of(connection, self.member_id, recipients)
 
     def received_chain(self, connection: Connection, origin: str, upto: int | None = None) -> Chain:
