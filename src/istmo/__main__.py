@@ -1,6 +1,14 @@
 """``python -m istmo``: the same as the ``istmo`` command."""
 
-import signal
+import sys
+
+ENDED_BY_CTRL_C = 130
+"""The status of whoever was ended by Ctrl-C, as shells count it."""
+
+try:
+    import signal
+except KeyboardInterrupt:  # pressed within the first milliseconds
+    sys.exit(ENDED_BY_CTRL_C)
 
 
 def main() -> None:
