@@ -11,6 +11,7 @@ from reading import paths_of, reader_of
 from serving import sign_in
 from web_site import PASSWORD
 
+from istmo.policy.principals import Operator
 from line import Proxy
 
 pytestmark = pytest.mark.chromium
@@ -191,6 +192,21 @@ def test_a_list_that_is_open_shows_what_arrives(open_page: Any) -> None:
     assert watching.locator("#objects >> text=later.example").count() == 0
     watching.evaluate(look, False)
     watching.wait_for_selector("#objects >> text=later.example")
+
+
+def test_a_notice_is_counted_in_the_head_of_whatever_page_is_open(open_page: Any, served: Any) -> None:
+    node, page = served.site.node, open_page("/glossary", language="en")
+    count = page.locator(".bell .tag")
+    node.notices.telling.tell({})
+    page.reload()
+    before = int(count.inner_text()) if count.count() else 0
+    node.respond.open_case(Operator(), "Un aviso que suena", severity="high")
+    node.notices.telling.tell({})
+    page.wait_for_selector(f".bell .tag >> text=/^{before + 1}$/")
+    assert f"{before + 1} unread" in page.locator("#live-said").inner_text()
+    page.click(".bell")
+    page.click("main form button >> nth=0")
+    assert page.locator(".bell .tag >> text=/^" + str(before + 1) + "$/").count() == 0
 
 
 def test_what_changed_while_the_line_was_cut_is_shown_when_it_is_back(

@@ -65,6 +65,21 @@ def test_an_alert_that_is_given_to_somebody_is_told_to_them_alone(telling: Telli
     assert len(telling.unread("rosa")) == 1, "of what one takes oneself one knows"
 
 
+def test_what_one_has_not_read_changes_for_its_reader_alone_and_is_said_at_once(telling: Telling) -> None:
+    heard: list[str] = []
+    telling.node.store.changes.subscribe(lambda change: heard.append(change.subject), "notice")
+    ana, rosa = telling.person("ana"), telling.person("rosa")
+    telling.node.notices.set_console_plan(rosa, [], "low")
+    telling.alert("Balizas")
+    telling.run()
+    assert ana.id in heard and rosa.id not in heard
+    heard.clear()
+    newest = telling.node.notices.list_notices(ana)[0].notice.id
+    telling.node.notices.mark_read(ana, id=newest)
+    telling.node.notices.mark_read(ana, id=newest)
+    assert heard == [ana.id], "the second changed nothing"
+
+
 def test_reading_counts_down_and_touches_nobody_else_s(telling: Telling) -> None:
     for number in range(3):
         telling.alert(f"n{number}")

@@ -30,8 +30,8 @@ ASKED = {
 }
 """What a page is asked for beside its plain form, so that it has something to say."""
 NO_PAGES = ("/api/", "/static/", "/federation/", "/sign-in")
-PARTS = ("/rows", "/counts", "/export")
-"""Streams and files, not pages. Signing in is a page of those who have not."""
+PARTS = ("/rows", "/count", "/counts", "/export")
+"""Streams, files and parts of a page, not pages. Signing in is a page of those who have not."""
 OF_ADMINISTRATORS = ("/administration", "/sources/new")
 
 

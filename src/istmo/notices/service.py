@@ -18,11 +18,11 @@ from istmo.model.ids import new_id
 from istmo.notices import records, timing
 from istmo.notices.objects import CONSOLE, KINDS, LEVELS, Heading, Kind, Notice, Plan, Shown, Subjects, Way
 from istmo.notices.sending import SEND, Sending
-from istmo.notices.telling import TELL, USUAL, Telling
+from istmo.notices.telling import CHANGED, TELL, USUAL, Telling
 from istmo.notices.watching import Troubles, Watching
 from istmo.notices.ways import notifier_named, notifiers
 from istmo.policy.actions import Action
-from istmo.policy.decisions import Context, Reason, Resource, decide
+from istmo.policy.decisions import Context, Decision, Reason, Resource, decide
 from istmo.policy.principals import Person, Principal
 from istmo.settings import Settings
 from istmo.store.engine import Store, Transaction
@@ -73,8 +73,8 @@ class Notices:
     # One's own
 
     def unread(self, by: Principal) -> int:
-        """How many notices somebody has not read, up to ``MOST_COUNTED``; 0 for whoever is no person."""
-        if not isinstance(by, Person):
+        """How many notices somebody has not read, up to ``MOST_COUNTED``; 0 for whoever has none."""
+        if not isinstance(by, Person) or not self._decision(by, Action.NOTICE_READ):
             return 0
         with self._store.read() as connection:
             return records.count_unread(connection, by.id, MOST_COUNTED)
@@ -96,7 +96,10 @@ class Notices:
         if id is None and upto is None:
             return 0
         with self._store.write() as tx:
-            return records.mark_read(tx.connection, account.id, self._clock.now(), id=id, upto=upto)
+            done = records.mark_read(tx.connection, account.id, self._clock.now(), id=id, upto=upto)
+            if done:
+                tx.notify(CHANGED, account.id)
+        return done
 
     def console_plan(self, by: Principal) -> Plan:
         """What one is told of in the console. Raises NotAllowed."""
@@ -250,10 +253,13 @@ class Notices:
     def _may_manage(self, by: Principal) -> None:
         self._may(by, Action.NOTICE_MANAGE)
 
-    def _may(self, by: Principal, action: Action) -> None:
+    def _decision(self, by: Principal, action: Action) -> Decision:
         space = self._settings.space
         context = Context("", frozenset(), space, self._clock.now())
-        decision = decide(by, action, Resource("notice", space=space), context)
+        return decide(by, action, Resource("notice", space=space), context)
+
+    def _may(self, by: Principal, action: Action) -> None:
+        decision = self._decision(by, action)
         if not decision:
             why = [reason.code for reason in decision.reasons]
             raise NotAllowed("notices.not_allowed", action=str(action), why=why)

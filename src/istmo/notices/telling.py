@@ -21,6 +21,8 @@ from istmo.store.engine import Store, Transaction
 from istmo.store.jobs import enqueue
 
 TELL: Final = "notices.tell"
+CHANGED: Final = "notice"
+"""The topic of a change in what somebody has not read; its subject is their account."""
 PORTION: Final = 50
 MOST_WAITING: Final = 1_000
 """Letters that wait for one way: of more, the oldest go. The console's list has them all."""
@@ -117,6 +119,8 @@ class Telling:
         with self._store.write() as tx:
             records.add_notices(tx.connection, told)
             records.add_letters(tx.connection, letters)
+            for account in sorted({one["account"] for one in told}):
+                tx.notify(CHANGED, account)
             records.drop_causes(tx.connection, [cause.id for cause in found])
             for way in sorted({letter["way"] for letter in letters}):
                 records.drop_letters_past(tx.connection, way, MOST_WAITING)

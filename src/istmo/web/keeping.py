@@ -109,4 +109,5 @@ class Keeping:
             "case": self._may_know_case,
             "peer": lambda principal, _: self.may(principal, Action.PEER_READ),
             "worker": lambda principal, _: self.may(principal, Action.NODE_READ),
+            "notice": lambda principal, account: isinstance(principal, Person) and principal.id == account,
         }

@@ -1,6 +1,6 @@
 """Live changes by server-sent events: only that something changed, and only what the asker may see.
 
-An event names a topic (``alert object case peer worker``) and carries the subject's id. Each listener
+An event names a topic (``alert object case peer worker notice``) and carries the subject's id. Each listener
 has a bounded, deduplicating hold: a burst of ten thousand changes is a few lines, never a backlog.
 """
 
@@ -21,7 +21,7 @@ from istmo.kit.openapi import TEXT, operation_with_answer
 from istmo.policy.principals import Principal
 from istmo.store.changes import Change, Changes
 
-TOPICS: Final = ("alert", "object", "case", "peer", "worker")
+TOPICS: Final = ("alert", "object", "case", "peer", "worker", "notice")
 MayKnow = Callable[[Principal, str, str], bool]
 """Whether the asker may know of this subject: (principal, topic, subject). May touch the database."""
 

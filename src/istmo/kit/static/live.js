@@ -36,7 +36,9 @@
   });
   if (!document.hidden) listen();
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (said && event.target.dataset && event.target.dataset.live) said.textContent = said.dataset.text;
+    if (!said || !event.target.dataset || !event.target.dataset.live) return;
+    const own = event.target.querySelector("[data-says]");
+    said.textContent = own ? own.textContent : said.dataset.text;
   });
   addEventListener("pagehide", leave);
 })();

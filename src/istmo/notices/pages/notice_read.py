@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from litestar import Request, Response, get, post
+from litestar import MediaType, Request, Response, get, post
 
 from istmo.errors import InvalidInput, IstmoError
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form, Sent, one, several
-from istmo.kit.pages import back_to, page, told, with_query
+from istmo.kit.pages import back_to, faces_of, page, told, with_query
 from istmo.notices.objects import KINDS, LEVELS
 from istmo.notices.service import Notices
 
@@ -35,6 +35,13 @@ def notice_list(request: Request[Any, Any, Any], asker: Asker, notices: Notices)
         next=str(shown[-1].notice.id) if len(found) > ROWS else "",
         json_path=with_query("/api/v1/notices", unread="" if is_all else "true", cursor=cursor),
     )
+
+
+@get("/notices/count", opt=PEOPLE, sync_to_thread=True)
+def unread_count(request: Request[Any, Any, Any], asker: Asker) -> Response[str]:
+    """How many are unread, as the head of each page shows it: asked for when it changes."""
+    # Not a ``page``: what waits to be told to the next page is not for a number in its head.
+    return Response(faces_of(request).render(asker, "kit/unread.html", {}), media_type=MediaType.HTML)
 
 
 @post("/notices/read", opt=PEOPLE, sync_to_thread=True)
@@ -87,4 +94,4 @@ def number(text: str) -> int:
     return int(text)
 
 
-routes = [notice_list, mark_read, choose, keep_choice]
+routes = [notice_list, unread_count, mark_read, choose, keep_choice]
