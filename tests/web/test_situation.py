@@ -13,8 +13,8 @@ from scenes import Scene, fill
 from web_site import Site, make_site
 
 from istmo.clock import ManualClock
+from istmo.detect.attack import said_by, tactics_of
 from istmo.detect.sigma.lints import TACTICS
-from istmo.detect.tactics import tactics_of
 from istmo.web.pages.situation_looks import SAME, Looks
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -90,6 +90,11 @@ def test_each_tactic_that_a_rule_may_name_has_its_word(whole: Site) -> None:
     """Also as older rules write it; what is no tactic is left out."""
     tags = ["attack.t1059", "attack.Initial_Access", "attack.execution", "cve.2024.1", "x.impact"]
     assert tactics_of(tags) == ("initial-access", "execution")
+    said = said_by(tags)
+    assert said.tactics == (("initial-access", "attack.Initial_Access"), ("execution", "attack.execution"))
+    assert said.techniques == (("T1059", "https://attack.mitre.org/techniques/T1059/"),)
+    assert said_by(["attack.t1059.001"]).techniques[0][1].endswith("/T1059/001/")
+    assert said.others == ("cve.2024.1", "x.impact")
     for language in ("es", "en"):
         assert all(whole.node.catalogue.has(language, f"detect.tactic.{one}") for one in TACTICS)
 

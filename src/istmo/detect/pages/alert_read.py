@@ -8,6 +8,7 @@ from typing import Any, Final
 from litestar import Request, Response, get
 
 from istmo.clock import Clock
+from istmo.detect.attack import said_by
 from istmo.detect.explaining import explain, explain_silence, explain_weighed
 from istmo.detect.highlighting import show_event
 from istmo.detect.objects import Alert, Rule, TakenBack
@@ -18,7 +19,6 @@ from istmo.detect.service import Detect
 from istmo.detect.sigma.documents import read_documents
 from istmo.detect.sigma.problems import Refused
 from istmo.detect.sigma.rules import content_of, texts
-from istmo.detect.tactics import tactics_of
 from istmo.errors import NotAllowed, NotFound
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
@@ -105,7 +105,7 @@ def show_alert(
         reasons=[str(reason) for reason in REASONS],
         untils=[str(until) for until in UNTILS],
         rule=rule,
-        tactics=tactics_of(rule.tags) if rule else (),
+        attack=said_by(rule.tags) if rule else None,
         rule_notes=_rule_notes(rule),
         steps=_steps(alert, rule),
         near=near,

@@ -11,6 +11,7 @@ from litestar import Request, Response, get
 
 from istmo.clock import Clock
 from istmo.detect.answers import unusable_text
+from istmo.detect.attack import said_by
 from istmo.detect.objects import KINDS, LEVELS, RULE, Rule
 from istmo.detect.objects_rule import RuleFilter
 from istmo.detect.pages.rule_text import shown_text
@@ -18,7 +19,6 @@ from istmo.detect.service import Detect
 from istmo.detect.service.rule_work import since_days
 from istmo.detect.service.rules import HIT_DAYS, rule_filter
 from istmo.detect.stories import from_micros
-from istmo.detect.tactics import tactics_of
 from istmo.detect.wire import RuleMatch
 from istmo.errors import IstmoError
 from istmo.kit.access import PEOPLE
@@ -124,7 +124,7 @@ def show_rule(request: Request[Any, Any, Any], id: str, detect: Detect) -> Respo
         "detect/rule.html",
         json_path=f"/api/v1/rules/{quote(rule.id, safe='')}",
         rule=rule,
-        tactics=tactics_of(rule.tags),
+        attack=said_by(rule.tags),
         text=shown_text(rule.text, line if isinstance(line, int) else 0),
         problem=problem,
         correlations=detect.correlations_of(who, id),

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
+from istmo.detect.attack import tactics_of, techniques_of
 from istmo.detect.objects import Level
 from istmo.detect.records import alert_counts
 from istmo.detect.service.alerts import Alerts
-from istmo.detect.tactics import tactics_of
 from istmo.policy import Principal, owner_names
-
-TECHNIQUE: Final = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)", re.IGNORECASE | re.ASCII)
-"""A technique of MITRE ATT&CK, as Sigma's rules tag it (specification of tags)."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ class Overview(Alerts):
         counts: Counter[str] = Counter()
         named: dict[str, set[str]] = {}
         for tags, number in tagged:
-            for name in {found[1].upper() for tag in tags if (found := TECHNIQUE.fullmatch(tag))}:
+            for name in techniques_of(tags):
                 counts[name] += number
                 named.setdefault(name, set()).update(tags)
         first = sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:most]

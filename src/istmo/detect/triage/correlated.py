@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from istmo.detect.attack import techniques_of
 from istmo.detect.normalise import NormalEvent
 from istmo.detect.sigma import Correlation, RuleSet
 from istmo.detect.sigma.correlating import CorrelationMatch, Correlator
 from istmo.detect.stories import from_micros, to_micros
-from istmo.detect.triage.findings import MOST_CONTRIBUTIONS, Findings, Group, Row, techniques_of
+from istmo.detect.triage.findings import MOST_CONTRIBUTIONS, Findings, Group, Row
 from istmo.errors import InvalidInput, IstmoError
 from istmo.model import instants
 

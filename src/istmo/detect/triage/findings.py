@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -36,12 +35,6 @@ def count(into: dict[str, int], name: str, most: int, n: int = 1) -> None:
     if name not in into and len(into) >= most:
         name = UNNAMED
     into[name] = into.get(name, 0) + n
-
-
-def techniques_of(tags: Iterable[str]) -> tuple[str, ...]:
-    """ATT&CK techniques among a rule's tags (``attack.t1059.001``), as ATT&CK writes them."""
-    found = (tag.lower().removeprefix("attack.") for tag in tags if tag.lower().startswith("attack.t"))
-    return tuple(dict.fromkeys(one.upper() for one in found if one[1:5].isdigit()))
 
 
 def text_of(value: Any) -> str:

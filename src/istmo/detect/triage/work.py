@@ -9,6 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Final, cast
 
+from istmo.detect.attack import techniques_of
 from istmo.detect.eventstore.lines import read_event
 from istmo.detect.eventstore.times import to_micros
 from istmo.detect.indicators import PATTERN, Hit, Matcher
@@ -19,7 +20,7 @@ from istmo.detect.sigma import Rule
 from istmo.detect.sigma.engine import BLOCK
 from istmo.detect.triage.correlated import Gatherer
 from istmo.detect.triage.finder import Finder, FoundRule
-from istmo.detect.triage.findings import MOST_FIELDS, Findings, Group, Row, techniques_of, text_of
+from istmo.detect.triage.findings import MOST_FIELDS, Findings, Group, Row, text_of
 from istmo.detect.triage.parts import STDIN, Part
 from istmo.detect.triage.stopping import Stop
 from istmo.errors import IstmoError
