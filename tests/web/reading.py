@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -32,6 +33,8 @@ ASKED = {
 NO_PAGES = ("/api/", "/static/", "/federation/", "/sign-in")
 PARTS = ("/rows", "/count", "/counts", "/export")
 """Streams, files and parts of a page, not pages. Signing in is a page of those who have not."""
+OF_ATTACK = re.compile(r"https://attack\.mitre\.org/techniques/T\d{4}/(\d{3}/)?", re.ASCII)
+"""The one place outside to which a page of ours leads by itself."""
 OF_ADMINISTRATORS = ("/administration", "/sources/new")
 
 
@@ -110,6 +113,7 @@ class Reader(HTMLParser):
         for name, value in given.items():
             is_code = value.strip().lower().startswith(("javascript:", "data:", "vbscript:"))
             leads_away = name in ("href", "action", "formaction", "src") and value.startswith(("//", "http"))
+            leads_away &= not (tag == "a" and OF_ATTACK.fullmatch(value))
             if name.startswith("on") or name == "style" or is_code or leads_away:
                 self.found.append(f"{tag} {name}={value}")
         self._form(tag, given)

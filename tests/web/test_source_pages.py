@@ -124,10 +124,11 @@ def test_settings_are_changed_and_a_source_is_revoked(whole: tuple[Site, Scene])
     site, _ = whole
     source, _ = site.node.detect.create_source(Operator(), "impresoras", settings={"rate": 5})
     client, at = enter(site, "raiz"), f"/sources/{source.id}"
-    done = send(client, at, f"{at}/settings", networks="10.7.0.0/16\n10.8.0.1", form="syslog", rate="900")
+    settings = {"networks": "10.7.0.0/16\n10.8.0.1", "form": "syslog", "rate": "900"}
+    done = send(client, at, f"{at}/settings", version=source.settings.version, **settings)
     assert (done.status_code, done.headers["location"]) == (303, at)
-    settings = site.node.detect.read_source(Operator(), source.id).settings
-    assert (settings.networks, settings.form, settings.rate) == (
+    now = site.node.detect.read_source(Operator(), source.id).settings
+    assert (now.networks, now.form, now.rate) == (
         ("10.7.0.0/16", "10.8.0.1/32"), "syslog", 900
     )  # fmt: skip
     assert 'value="900"' in client.get(at).text
@@ -136,6 +137,32 @@ def test_settings_are_changed_and_a_source_is_revoked(whole: tuple[Site, Scene])
     assert "impresoras" not in client.get("/sources").text
     assert "impresoras" in client.get("/sources?all").text
     assert send(client, "/sources", f"{at}/settings", rate="1").status_code == 404
+
+
+def test_two_administrators_at_once_are_both_shown_and_the_first_is_not_written_over(
+    whole: tuple[Site, Scene],
+) -> None:
+    site, _ = whole
+    source, _ = site.node.detect.create_source(Operator(), "cámaras", settings={"rate": 5})
+    at = f"/sources/{source.id}"
+    one, other = enter(site, "raiz"), enter(site, "raiz")
+    seen = [version_in(client.get(at).text) for client in (one, other)]
+    assert send(one, at, f"{at}/settings", version=seen[0], rate="700").status_code == 303
+    wrong = send(other, at, f"{at}/settings", version=seen[1], rate="muchos", form="syslog")
+    assert wrong.status_code == 422 and version_in(wrong.text) == seen[1], "a slip of the pen hides nothing"
+    late = send(other, at, f"{at}/settings", version=version_in(wrong.text), rate="900", form="syslog")
+    assert late.status_code == 409
+    assert site.node.detect.read_source(Operator(), source.id).settings.rate == 700
+    assert "700" in late.text and 'value="900"' in late.text
+    again = send(other, at, f"{at}/settings", version=version_in(late.text), rate="900", form="syslog")
+    assert again.status_code == 303, "knowing both, they decide"
+    assert site.node.detect.read_source(Operator(), source.id).settings.rate == 900
+
+
+def version_in(html: str) -> str:
+    found = re.search(r'name="version" value="([^"]*)"', html)
+    assert found
+    return found[1]
 
 
 def test_who_may_only_read_changes_nothing(whole: tuple[Site, Scene]) -> None:

@@ -100,13 +100,3 @@ def test_who_may_only_look_changes_nothing(site: Site) -> None:
         assert send(client, path, name=str(LIST["name"]), enabled="off").status_code == 403
     assert bring(client, json.dumps(LIST)).status_code == 403
     assert site.node.detect.warning_lists(Operator()) == before
-
-
-def test_a_short_value_list_can_be_put_back(site: Site) -> None:
-    client = enter(site)
-    site.node.detect.put_value_list(Operator(), "admins", ["ana", "eva"])
-    send(client, "/value-lists/delete", name="admins")
-    shown = client.get("/value-lists").text
-    assert 'action="/value-lists/undo"' in shown
-    send(client, "/value-lists/undo", name="admins", values="ana\neva")
-    assert site.node.detect.read_value_list(Operator(), "admins").values == ("ana", "eva")

@@ -214,6 +214,7 @@ def list_json(one: ValueList) -> ValueListShape:
         "values": list(one.values),
         "changed": _time(one.changed),
         "changed_by": one.changed_by,
+        "version": one.version,
     }
 
 

@@ -56,9 +56,12 @@ class RuleRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ValueListRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """All values of a list; wildcards as in a rule."""
+    """All values of a list; wildcards as in a rule. ``version``: of the list that was seen, empty where there
+    was none; without it, whatever there is is written over.
+    """
 
     values: list[str]
+    version: str | None = None
 
 
 # --- rules -----------------------------------------------------------------------------------
@@ -118,7 +121,7 @@ def show_value_list(name: str, asker: Asker, detect: Detect) -> ValueListShape:
 @put("/api/v1/value-lists/{name:str}", opt=PEOPLE, status_code=200, sync_to_thread=True)
 def put_value_list(name: str, data: ValueListRequest, asker: Asker, detect: Detect) -> ValueListShape:
     """A new list, or the new values of one; rules that ask for it go by it from the next event on."""
-    return list_json(detect.put_value_list(asker.principal, name, data.values))
+    return list_json(detect.put_value_list(asker.principal, name, data.values, version=data.version))
 
 
 @delete("/api/v1/value-lists/{name:str}", opt=PEOPLE, sync_to_thread=True)

@@ -35,6 +35,12 @@ class SourceChange(msgspec.Struct, forbid_unknown_fields=True):
     silent_after: int | str | UnsetType = UNSET
 
 
+class SourceChangeRequest(SourceChange, forbid_unknown_fields=True, kw_only=True):
+    """Settings that change, and the ``version`` of those that were seen."""
+
+    version: str | None = None
+
+
 class SourceRequest(SourceChange, forbid_unknown_fields=True, kw_only=True):
     """A new source of events; ``expires`` in RFC 3339, settings as when one is changed."""
 
@@ -91,15 +97,17 @@ def create_source(
 @post("/api/v1/sources/{source_id:str}", opt=PEOPLE, status_code=200, sync_to_thread=True)
 def change_source(
     source_id: str,
-    data: SourceChange,
+    data: SourceChangeRequest,
     asker: Asker,
     detect: Detect,
     catalogue: Catalogue,
     settings: Settings,
     clock: Clock,
 ) -> SourceShape:
-    """Give settings of a source anew; its token stays."""
-    found = detect.change_source(asker.principal, source_id, _given(data))
+    """Give settings of a source anew; its token stays. ``version``: of the settings that were seen, 409 where
+    they are others by now; without it, whatever there is is written over.
+    """
+    found = detect.change_source(asker.principal, source_id, _given(data), version=data.version)
     return source_json(found, asker, catalogue, settings.limits, clock.now())
 
 

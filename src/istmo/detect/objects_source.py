@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Final
+
+from istmo.detect.objects import version_of
 
 WORTH_TELLING: Final = 20
 TROUBLE_SHARE: Final = 0.05
@@ -28,6 +30,11 @@ class SourceSettings:
     """Events a second that it may send; 0 for no bound of its own."""
     silent_after: int = 0
     """Seconds of silence after which somebody is told; 0 for never."""
+
+    @property
+    def version(self) -> str:
+        """Tells these settings from others: whoever changes them says which ones they saw."""
+        return version_of(*(repr(getattr(self, one.name)) for one in fields(self)))
 
 
 @dataclass(frozen=True)

@@ -208,6 +208,7 @@ class ValueListShape(TypedDict):
     values: list[str]
     changed: str | None
     changed_by: str
+    version: str
 
 
 class ValueListList(TypedDict):

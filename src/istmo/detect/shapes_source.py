@@ -8,7 +8,8 @@ from typing import TypedDict
 class SourceSettingsShape(TypedDict):
     """How a source is known where it shows no token, and how it is read; empty or 0 where nothing is set.
 
-    ``certificate`` is a SHA-256 in hex, ``rate`` in events a second, ``silent_after`` in seconds.
+    ``certificate`` is a SHA-256 in hex, ``rate`` in events a second, ``silent_after`` in seconds; ``version``
+    tells these settings from others.
     """
 
     networks: list[str]
@@ -17,6 +18,7 @@ class SourceSettingsShape(TypedDict):
     zone: str
     rate: int
     silent_after: int
+    version: str
 
 
 class ReasonShape(TypedDict):

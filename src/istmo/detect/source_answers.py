@@ -86,6 +86,7 @@ def source_json(
             "zone": settings.zone,
             "rate": settings.rate,
             "silent_after": settings.silent_after,
+            "version": settings.version,
         },
         "accepted": source.accepted,
         "doubled": source.doubled,

@@ -26,6 +26,15 @@ from istmo.policy.actions import Action
 
 STATES: Final = ("sending", "silent", "waiting", "paused", "expired", "revoked")
 ENDED: Final = ("revoked", "expired")
+LABELS: Final = {
+    "silent_after": "detect.source.silent_after",
+    "form": "detect.source.form",
+    "time_zone": "detect.source.zone",
+    "networks": "detect.source.networks",
+    "certificate": "detect.source.certificate",
+    "rate": "detect.source.bound",
+}
+"""What each field of the settings is called."""
 
 
 @get("/sources", opt=PEOPLE, sync_to_thread=True)
@@ -92,19 +101,33 @@ def show_made(
 
 
 def show_source(
-    request: Request[Any, Any, Any], id: str, detect: Detect, form: Form | None = None
+    request: Request[Any, Any, Any],
+    id: str,
+    detect: Detect,
+    form: Form | None = None,
+    *,
+    is_changed: bool = False,
 ) -> Response[Any]:
-    """The page of a source, with what was typed into ``form`` when something stood against it."""
+    """The page of a source, with what was typed into ``form`` when something stood against it.
+
+    ``is_changed``: somebody else was faster, and both versions are shown.
+    """
     asker, faces = asker_of(request), faces_of(request)
     source = detect.read_source(asker.principal, id)
     address = intake_address(request, detect)
     lag = None if source.lag is None else source.lag / 1_000_000
+    now, form = settings_of(source), form or Form(settings_of(source))
+    both = [(key, now[name], form.values[name]) for name, key in LABELS.items()] if is_changed else []
+    if is_changed:
+        form.values["version"] = now["version"]  # who has seen both decides
     return page(
         request,
         "detect/source.html",
+        status=409 if is_changed else 200,
+        both=both,
         json_path=f"/api/v1/sources/{source.id}",
         spark=_spark(request, source),
-        form=form or Form(settings_of(source)),
+        form=form,
         source=source,
         state=source.state(faces.clock.now()),
         lag=_lag(source),
@@ -143,6 +166,7 @@ def settings_of(source: Source) -> dict[str, str]:
         "time_zone": settings.zone,
         "rate": str(settings.rate) if settings.rate else "",
         "silent_after": durations.format(settings.silent_after) if settings.silent_after else "",
+        "version": settings.version,
     }
 
 

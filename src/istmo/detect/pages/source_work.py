@@ -53,12 +53,14 @@ def set_source(
     request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, detect: Detect
 ) -> Response[Any]:
     """Give the settings anew."""
-    values = _settings(data)
+    values = _settings(data) | {"version": one(data, "version", longest=64)}
     try:
-        detect.change_source(asker.principal, id, _given(values))
+        detect.change_source(asker.principal, id, _given(values), version=values["version"])
     except IstmoError as error:
         if error.status == 404:
             raise
+        if error.code == "detect.source_changed":
+            return show_source(request, id, detect, Form(values), is_changed=True)
         return show_source(request, id, detect, _wrong(request, values, error))
     return back_to(request, f"/sources/{id}", notice="console.notice.source.changed")
 

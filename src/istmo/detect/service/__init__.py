@@ -111,9 +111,11 @@ class Detect(
         self._link.wait_sources(_TOLD_SECONDS)
         return made
 
-    def change_source(self, principal: Principal, source: str, changes: Mapping[str, Any]) -> Source:
+    def change_source(
+        self, principal: Principal, source: str, changes: Mapping[str, Any], *, version: str | None = None
+    ) -> Source:
         """``Sources.change_source``; when it answers, the intake goes by it."""
-        found = super().change_source(principal, source, changes)
+        found = super().change_source(principal, source, changes, version=version)
         self._link.wait_sources(_TOLD_SECONDS)
         return found
 

@@ -62,10 +62,14 @@ class Sources(Asking):
             self._record(tx, principal, Action.SOURCE_MANAGE, f"{source.id} create")
         return source, secret
 
-    def change_source(self, principal: Principal, source: str, changes: Mapping[str, Any]) -> Source:
-        """Give some settings of a source anew; it keeps its token.
+    def change_source(
+        self, principal: Principal, source: str, changes: Mapping[str, Any], *, version: str | None = None
+    ) -> Source:
+        """Give some settings of a source anew; it keeps its token. ``version``: of the settings seen;
+        None to write over whatever there is.
 
-        Raises NotAllowed, NotFound ``detect.no_source``, and of a setting what ``create_source`` raises.
+        Raises NotAllowed, NotFound ``detect.no_source``, Conflict ``detect.source_changed``, and of a setting
+        what ``create_source`` raises.
         """
         self._require(principal, Action.SOURCE_MANAGE, self._own("source"))
         with self._store.write() as tx:
@@ -73,6 +77,8 @@ class Sources(Asking):
             if found is None or found.revoked is not None:
                 raise NotFound("detect.no_source", source=source[:80])
             settings = changed(found.settings, changes)
+            if version not in (None, found.settings.version) and settings != found.settings:
+                raise Conflict("detect.source_changed", name=found.name)
             _require_free(tx.connection, source, settings)
             source_records.put_settings(tx.connection, source, settings)
             tx.notify("source", source)

@@ -38,16 +38,24 @@ class ValueLists(Asking):
             raise NotFound("detect.no_list", name=name[:100])
         return found
 
-    def put_value_list(self, principal: Principal, name: str, values: Sequence[str]) -> ValueList:
+    def put_value_list(
+        self, principal: Principal, name: str, values: Sequence[str], *, version: str | None = None
+    ) -> ValueList:
         """A new list, or the new values of one: in force from the next event on.
 
-        Values may hold wildcards, as in a rule; each counts once. Raises NotAllowed, InvalidInput
-        ``detect.list_name``, ``detect.list_empty``, ``detect.list_value``; TooLarge, Conflict.
+        Values may hold wildcards, as in a rule; each counts once. ``version``: of the list that was seen,
+        ``""`` where there was none; None to write over whatever there is. Raises NotAllowed, InvalidInput
+        ``detect.list_name``, ``detect.list_empty``, ``detect.list_value``; TooLarge, Conflict
+        ``detect.list_changed``, ``detect.too_many_lists``.
         """
         self._require(principal, Action.RULE_WRITE, self._own("value-list"))
         kept = _checked(name, values)
         now = self._clock.now()
         with self._store.write() as tx:
+            if version is not None:
+                found = records.find_list(tx.connection, name)
+                if version != (found.version if found else "") and not (found and found.values == kept):
+                    raise Conflict("detect.list_changed", name=name)
             known = records.names(tx.connection)
             if name not in known and len(known) >= MOST_LISTS:
                 raise Conflict("detect.too_many_lists", limit=MOST_LISTS)
