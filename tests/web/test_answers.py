@@ -74,6 +74,50 @@ def test_what_goes_wrong_leaves_nobody_outside_their_console(
     assert "<span>ana</span>" not in bare.text
 
 
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(("is_known", "status"), [(True, 403), (False, 401)], ids=["old form", "nobody"])
+def test_what_was_typed_into_a_form_that_is_not_taken_stands_in_the_answer(
+    real_site: Site, is_known: bool, status: int
+) -> None:
+    """A form of a session that has ended, sent by nobody or after signing in anew; no secret is repeated."""
+    typed = {"value": "Llamé al banco <a las tres>", "password": "abrete sesamo 77", "csrf": "0" * 96}
+    with real_site.client(**{"Accept-Language": "es"}) as client:
+        if is_known:
+            real_site.sign_in(client)
+        answer = client.post("/cases/x-istmo-case--1/entries", data=typed)
+        assert answer.status_code == status
+        assert "Llamé al banco &lt;a las tres&gt;" in answer.text
+        assert "abrete sesamo" not in answer.text
+        leads = "/cases/x-istmo-case--1" if is_known else "/sign-in?next=%2Fcases%2Fx-istmo-case--1"
+        assert f'href="{leads}"' in answer.text
+        for body in ("value=" + "y" * 100_000, "%ff=%fe&" * 2_000):
+            told = client.post("/cases", content=body, headers={"Content-Type": FORM})
+            assert told.status_code in (400, 401, 403) and "yyyy" not in told.text
+
+
+def test_the_address_of_a_form_s_answer_leads_to_the_page_of_the_form(real_site: Site) -> None:
+    """Loaded anew, or asked for after a change of language on it."""
+    with real_site.client() as client:
+        real_site.sign_in(client)
+        for path, page in (
+            ("/peers/invite", "/peers"),
+            ("/publish/preview", "/publish"),
+            ("/cases/x-istmo-case--1/entries", "/cases/x-istmo-case--1"),
+            ("/sign-out", "/"),
+        ):
+            answer = client.get(path, follow_redirects=False)
+            assert (answer.status_code, answer.headers["location"]) == (303, page)
+        assert client.get("/api/v1/rules/import").status_code == 405
+
+
+def test_a_part_of_a_page_is_not_replaced_by_the_page_to_sign_in(real_site: Site) -> None:
+    with real_site.client() as client:
+        assert client.get("/alerts", headers={"HX-Request": "true"}).status_code == 401
+        assert client.get("/alerts", follow_redirects=False).status_code == 303
+
+
 def test_under_another_name_of_the_host_nobody_is_recognised(site: Site) -> None:
     with site.client() as client:
         site.sign_in(client)

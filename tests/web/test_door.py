@@ -13,6 +13,7 @@ from web_site import PASSWORD, Site, csrf_in, make_site
 
 from istmo.clock import ManualClock
 from istmo.errors import Unauthenticated
+from istmo.identity.service import IDLE
 from istmo.kit.access import KINDS, PEOPLE
 from istmo.kit.asking import Asker
 from istmo.policy.principals import Operator, Person, Role
@@ -58,6 +59,17 @@ def test_signing_in_opens_the_pages_and_signing_out_shuts_them(site: Site) -> No
         assert "cerrada" in out.text
         client.cookies.set(site.cookie("session"), session)
         assert client.get("/api/v1/who").status_code == 401, "the session ended in the database as well"
+
+
+def test_what_a_page_asks_for_by_itself_keeps_no_session_from_ending(site: Site) -> None:
+    """A screen that nobody sits at is signed out, however often it looks for what is new."""
+    with site.client() as client:
+        for headers, status in (({"Istmo-Watching": "1"}, 303), ({}, 200)):
+            site.sign_in(client)
+            for _ in range(4):
+                answer = client.get("/", headers=headers, follow_redirects=False)
+                site.clock.advance(IDLE.total_seconds() / 3)
+            assert answer.status_code == status
 
 
 def test_a_wrong_password_keeps_the_name_and_tells_nothing_about_the_account(site: Site) -> None:

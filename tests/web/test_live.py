@@ -16,6 +16,7 @@ from istmo.web import live
 from istmo.web.live import Live
 
 ANA = Person("1", "ana", Role.OBSERVER)
+EVA = Person("2", "eva", Role.OBSERVER)
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -31,7 +32,7 @@ def not_secret(principal: Principal, topic: str, subject: str) -> bool:
 async def told(changes: list[Change], wanted: int) -> list[tuple[str | None, object]]:
     """What a listener hears of ``changes``, up to ``wanted`` events."""
     bell, stopping = Changes(), asyncio.Event()
-    listening = Live(bell, not_secret, stopping).listen(lambda: ANA)
+    listening = Live(bell, not_secret, stopping).listen(ANA, lambda: ANA)
     assert (await anext(listening)).comment == "listening"
 
     async def ring() -> None:
@@ -63,6 +64,12 @@ def test_a_burst_is_told_once_each_and_within_bounds() -> None:
     assert len(heard) == len(set(heard)) == live._HELD
 
 
+def test_a_burst_of_one_kind_hides_no_change_of_another() -> None:
+    changes = [Change("alert", f"secret-{number}") for number in range(1_000)]
+    others = [Change("case", "c"), Change("notice", "n")]
+    assert run(told([*changes, *others], 2)) == [("case", "c"), ("notice", "n")]
+
+
 def test_topics_that_no_page_needs_are_not_told() -> None:
     assert run(told([Change("job_dead", "1"), Change("worker", "w")], 1)) == [("worker", "w")]
 
@@ -72,12 +79,28 @@ def test_listeners_are_limited_and_leave_their_place(monkeypatch: pytest.MonkeyP
 
     async def try_it() -> None:
         here = Live(Changes(), not_secret, asyncio.Event())
-        listening = here.listen(lambda: ANA)
+        listening = here.listen(ANA, lambda: ANA)
         await anext(listening)
         with pytest.raises(RateLimited):
-            here.check_room()
+            here.check_room(EVA)
         await listening.aclose()  # type: ignore[attr-defined]
-        here.check_room()
+        here.check_room(EVA)
+
+    run(try_it())
+
+
+def test_nobody_takes_the_place_of_all_others() -> None:
+    async def try_it() -> None:
+        here = Live(Changes(), not_secret, asyncio.Event())
+        lines = [here.listen(ANA, lambda: ANA) for _ in range(live._LISTENERS_EACH)]
+        for line in lines:
+            await anext(line)
+        with pytest.raises(RateLimited):
+            here.check_room(ANA)
+        here.check_room(EVA)
+        for line in lines:
+            await line.aclose()  # type: ignore[attr-defined]
+        here.check_room(ANA)
 
     run(try_it())
 
@@ -99,7 +122,7 @@ def test_nothing_is_told_once_the_listener_s_rights_have_ended() -> None:
 
     async def go() -> None:
         bell, rights = Changes(), Rights()
-        listening = Live(bell, not_secret, asyncio.Event()).listen(rights.now)
+        listening = Live(bell, not_secret, asyncio.Event()).listen(ANA, rights.now)
         await anext(listening)
         bell.publish(Change("case", "first"))
         assert (await asyncio.wait_for(anext(listening), 10)).data == "first"
@@ -116,7 +139,7 @@ def test_a_silent_stream_ends_with_the_listener_s_rights_too(monkeypatch: pytest
 
     async def go() -> None:
         rights = Rights()
-        listening = Live(Changes(), not_secret, asyncio.Event()).listen(rights.now)
+        listening = Live(Changes(), not_secret, asyncio.Event()).listen(ANA, rights.now)
         await anext(listening)
         assert (await asyncio.wait_for(anext(listening), 10)).comment == "still here"
         rights.are_good = False

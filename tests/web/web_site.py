@@ -37,15 +37,22 @@ HOST = "http://127.0.0.1:8443"
 PASSWORD = "cuatro lanchas azules 47"
 
 
+NOTHING: dict[str, Any] = {
+    "message": "", "remedy": "", "reference": "", "kept": [], "sign_in": "", "back": ""
+}  # fmt: skip
+"""What the page of an error says, where it says nothing."""
+
+
 @get("/", opt=PEOPLE, sync_to_thread=True)
 def home(request: Request[Any, Any, Any], asker: Asker) -> Response[str]:
-    return page(request, "kit/error.html", message=f"hola {asker.principal.name}", remedy="", reference="")
+    return page(request, "kit/error.html", **NOTHING | {"message": f"hola {asker.principal.name}"})
 
 
 @get("/echo", opt=PUBLIC, sync_to_thread=True)
 def echo(request: Request[Any, Any, Any]) -> Response[str]:
     text = request.query_params.get("text", "")
-    return page(request, "kit/error.html", message=text, remedy=text, reference=text)
+    shown = dict.fromkeys(("message", "remedy", "reference"), text)
+    return page(request, "kit/error.html", **NOTHING | shown)
 
 
 @post("/write", opt=PEOPLE, sync_to_thread=True)

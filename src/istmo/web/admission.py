@@ -32,6 +32,9 @@ from istmo.policy.principals import Anonymous, Operator, Peer, Person, Principal
 
 SESSION: Final = "session"
 VISIT: Final = "visit"
+WATCHING: Final = "istmo-watching"
+"""The header of what a page asks for by itself."""
+LIVE: Final = "/api/v1/changes"
 LANGUAGE: Final = "language"
 ZONE: Final = "zone"
 SCHEME: Final = "scheme"
@@ -146,7 +149,9 @@ class Door:
             return "", False, await self._signed(request, handler), None
         token = request.cookies.get(self._faces.cookie(SESSION), "")
         if token:
-            person = await sync_to_thread(self._keepers.session, token, True)
+            # What a page asks for by itself while nobody is there keeps no session from ending.
+            is_used = WATCHING not in request.headers and request.scope["path"] != LIVE
+            person = await sync_to_thread(self._keepers.session, token, is_used)
             if person is not None:
                 return token, True, person, _again(self._keepers.session, token, "web.sign_in_first")
         visit = request.cookies.get(self._faces.cookie(VISIT), "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import secrets
 import traceback
 from collections.abc import Awaitable, Callable
@@ -12,7 +14,7 @@ import structlog
 from litestar import Request, Response
 from litestar.background_tasks import BackgroundTask
 from litestar.concurrency import sync_to_thread
-from litestar.enums import MediaType
+from litestar.enums import MediaType, RequestEncodingType
 from litestar.exceptions import HTTPException
 from litestar.response.base import ASGIResponse
 
@@ -21,6 +23,8 @@ from istmo.kit import signed
 from istmo.kit.asking import Asker
 from istmo.kit.pages import Faces, back_to
 from istmo.policy.principals import Anonymous
+from istmo.web.bodies import SMALL_FORM
+from istmo.web.routes import page_above
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +41,10 @@ _NO_DENIALS = frozenset({signed.STALE})
 """A signed request's first answer: the challenge to sign anew with."""
 
 _MACHINE = ("/api/", "/federation/")
+_NOT_TYPED = re.compile("password|secret|^(csrf|version|next|back|do|id|pick|change|upto)$")
+"""Fields that nobody wrote, or that nobody is to read."""
+_MOST_KEPT = 50
+_BODY_SECONDS = 5.0
 
 
 class Problems:
@@ -54,10 +62,12 @@ class Problems:
         """An IstmoError: its words, its remedy, its status; a page asks nobody in particular to sign in."""
         asker = self._asker(request)
         is_page = self._is_page(request)
-        if error.code == "web.sign_in_first" and is_page and request.method == "GET":
-            return back_to(request, "/sign-in?" + urlencode({"next": asker.path}))
-        if error.code == "web.password_first" and is_page and request.method == "GET":
-            return back_to(request, "/account")
+        # A part of a page that asks for itself anew is to show nothing else in its place.
+        if is_page and request.method == "GET" and "hx-request" not in request.headers:
+            if error.code == "web.sign_in_first":
+                return back_to(request, _sign_in(asker.path))
+            if error.code == "web.password_first":
+                return back_to(request, "/account")
         background = None
         is_denial = isinstance(error, (NotAllowed, Unauthenticated))
         if is_denial and error.code not in _ON_RECORD | _NO_DENIALS:
@@ -72,6 +82,9 @@ class Problems:
         if status == 404:
             told: IstmoError = NotFound("web.no_page")
         elif status == 405:
+            above = page_above(request.app, request.scope["path"])
+            if request.method == "GET" and self._is_page(request) and above:
+                return back_to(request, above)  # the address of a form's answer, asked for or loaded anew
             told = IstmoError("web.wrong_method")
         elif status == 413:
             told = TooLarge("web.body_too_large")
@@ -103,7 +116,16 @@ class Problems:
                 await self._recognise(request)
             except Exception:  # what went wrong may be the very thing that would tell who asks
                 log.exception("asker_not_recognised")
-        return await sync_to_thread(self._faces.render, self._asker(request), "kit/error.html", told)
+        asker, context = self._asker(request), {"kept": [], "sign_in": "", "back": ""}
+        if request.method == "POST":
+            above = page_above(request.app, request.scope["path"])
+            is_known = not isinstance(asker.principal, Anonymous)
+            context = {
+                "kept": await _typed(request),
+                "sign_in": "" if is_known else _sign_in(above),
+                "back": above if is_known else "",
+            }
+        return await sync_to_thread(self._faces.render, asker, "kit/error.html", {**told, **context})
 
     def _is_page(self, request: Request[Any, Any, Any]) -> bool:
         return not request.scope["path"].startswith(_MACHINE)
@@ -142,6 +164,29 @@ class Problems:
         return Response(
             body, status_code=status, media_type=MediaType.JSON, headers=headers, background=background
         )
+
+
+def _sign_in(path: str) -> str:
+    return "/sign-in?" + urlencode({"next": path})
+
+
+async def _typed(request: Request[Any, Any, Any]) -> list[str]:
+    """What a person wrote into the form that was not taken: it stands in the answer, so that nothing is lost.
+
+    Only of small forms without files: whoever sends may be anybody.
+    """
+    size = request.headers.get("content-length", "")
+    if request.content_type[0] != RequestEncodingType.URL_ENCODED or not size.isdecimal():
+        return []
+    if int(size) > SMALL_FORM:
+        return []
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            sent = await request.form()
+    except Exception:  # what cannot be read was told as such, or is no reason to tell nothing else
+        return []
+    fields = ((name, value) for name, value in sent.multi_items() if isinstance(value, str))
+    return [value for name, value in fields if value.strip() and not _NOT_TYPED.search(name)][:_MOST_KEPT]
 
 
 class _Page(Response[Any]):

@@ -19,13 +19,24 @@
   // Before htmx or the browser collects the form.
   document.addEventListener("submit", (event) => {
     if (event.target.id !== "triage") return;
-    const ticked = boxes().filter((box) => box.checked);
+    const ticked = boxes().filter((box) => box.checked && box.dataset.meant === undefined);
     const row = isGone ? null : current ? document.getElementById(current) : rows()[0];
     isGone = false;
+    letGo();
     const box = !ticked.length && row && row.querySelector('input[name="pick"]');
     if (box) { box.checked = true; box.dataset.meant = ""; }
     worked = { order: rows().map((one) => one.id), at: row ? row.id : "" };
   }, true);
+
+  // A row that a failed request was about is meant by nothing that is pressed later.
+  const letGo = () => {
+    for (const box of boxes()) if (box.dataset.meant !== undefined) { box.checked = false; delete box.dataset.meant; }
+  };
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.successful || [409, 422].includes(event.detail.xhr.status)) return;
+    letGo();
+    worked = null;
+  });
 
   // One menu at a time; Escape closes it and goes back to its row.
   const menus = () => [...document.querySelectorAll("details[data-menu]")];
