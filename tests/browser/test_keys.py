@@ -28,7 +28,8 @@ def test_each_place_is_jumped_to_searched_from_and_lists_its_keys(open_page: Any
         told = set(page.locator("#keys [data-own-keys] kbd").all_inner_texts())
         has = page.evaluate("[...document.querySelectorAll('main [data-key]')].map((one) => one.dataset.key)")
         names = page.locator("#keys [data-own-keys] dd").all_inner_texts()
-        assert told == set(has), path
+        digits = sorted(one for one in has if one.isdigit())
+        assert told == {one for one in has if not one.isdigit()} | {*digits[:1], *digits[-1:]}, path
         assert all(name.strip() for name in names), path
         listed[path] = told
         page.keyboard.press("Escape")

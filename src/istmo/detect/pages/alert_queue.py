@@ -88,7 +88,7 @@ def show_queue(
         chosen=chosen,
         grouping=str(grouping),
         is_filtered=any(chosen[name] for name in FILTERS if name not in ("status", "snoozed"))
-        or chosen["snoozed"] != Snoozed.NO,
+        or (chosen["status"], chosen["snoozed"]) != (Status.OPEN, Snoozed.NO),
         is_first=not cursor,
         address=address,
         with_query=lambda **changes: with_query(address, **changes),

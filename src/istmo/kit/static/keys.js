@@ -34,11 +34,19 @@
       const name = one.dataset.keyName || one.textContent.trim() || one.getAttribute("aria-label") || "";
       if (name && !told.has(one.dataset.key)) told.set(one.dataset.key, name);
     }
-    list.replaceChildren(...[...told].flatMap(([key, name]) => {
-      const term = document.createElement("dt"), meaning = document.createElement("dd"), cap = document.createElement("kbd");
-      cap.textContent = key; term.append(cap); meaning.textContent = name;
+    // Keys that mean the same, as the digits of a menu do, are one line: the first and the last of them.
+    const keys = Map.groupBy ? Map.groupBy([...told.keys()], (key) => told.get(key)) : new Map([...told].map(([key, name]) => [name, [key]]));
+    list.replaceChildren(...[...keys].flatMap(([name, some]) => {
+      const term = document.createElement("dt"), meaning = document.createElement("dd");
+      for (const key of some.length > 2 ? [some[0], some.at(-1)] : some) {
+        const cap = document.createElement("kbd");
+        if (term.childNodes.length) term.append(some.length > 2 ? " … " : " ");
+        cap.textContent = key; term.append(cap);
+      }
+      meaning.textContent = name;
       return [term, meaning];
     }));
+    help.querySelector("[data-own-keys-title]").hidden = list.hidden = !keys.size;
   };
 
   const showHelp = () => {
