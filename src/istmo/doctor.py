@@ -24,6 +24,8 @@ from istmo.settings import Settings
 from istmo.store.health import database_problem, is_empty, is_missing, needs_upgrade
 
 LOW_DISK_GB = 2.0
+FULL_DISK_BYTES = 64 << 20
+"""From here on, whatever is written may be refused at any moment."""
 FEW_DAYS = 14
 """Until the disk is full with events, at the present rate: time enough to do something about it."""
 MOST_NAMED = 5
@@ -110,9 +112,14 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "ok", "database.ok")
 
 
+def free_disk(settings: Settings) -> int:
+    """Bytes that may still be written beside the node's folder."""
+    return shutil.disk_usage(settings.data).free
+
+
 def check_disk(settings: Settings) -> Iterator[Finding]:
     """Whether there is room for the logs of the coming days."""
-    free = shutil.disk_usage(settings.data).free / 1e9
+    free = free_disk(settings) / 1e9
     low = free < LOW_DISK_GB
     yield Finding("disk", "bad" if low else "ok", "disk.low" if low else "disk.ok", {"free": f"{free:.1f}"})
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from istmo.detect.service import Detect
-from istmo.doctor import LOW_DISK_GB, check_keys, check_sealing, check_settings
+from istmo.doctor import LOW_DISK_GB, check_keys, check_sealing, check_settings, free_disk
 from istmo.federation.service import Federation
 from istmo.identity.objects import Account
 from istmo.model.markings import Tlp
@@ -93,7 +92,7 @@ class Amiss:
             heard = max(link.contact or self._begun, self._begun)
             if link.state != "connected" and now - heard >= longest:
                 yield Kind.PEER, member.id
-        if shutil.disk_usage(self._settings.data).free / 1e9 < LOW_DISK_GB:
+        if free_disk(self._settings) / 1e9 < LOW_DISK_GB:
             yield Kind.DISK, "disk"
         for check in (check_settings, check_keys, check_sealing):
             for finding in check(self._settings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,12 @@ from web_site import Site, make_site
 
 from istmo.clock import ManualClock
 from istmo.detect.attack import said_by, tactics_of
+from istmo.detect.objects import WorkerState
+from istmo.detect.objects_triage import Deed
+from istmo.detect.service.alert_work import Work
+from istmo.detect.service.alerts import alert_filter
 from istmo.detect.sigma.lints import TACTICS
+from istmo.policy.principals import Operator
 from istmo.web.pages.situation_looks import SAME, Looks
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -66,6 +72,59 @@ class TestWhatIsNew:
     )
     def test_a_cookie_that_says_nothing_true_counts_as_never(self, cookie: str) -> None:
         assert Looks.read(cookie, NOON).before is None
+
+
+class TestWhetherAllIsWell:
+    """What somebody reads who has one minute: it must not say so of a node that sees nothing."""
+
+    @pytest.fixture
+    def site(self, whole: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+        self.watch(whole, monkeypatch)
+        monkeypatch.setattr(whole.node.federation, "peers", lambda _: [])
+        return whole
+
+    def watch(self, site: Site, monkeypatch: pytest.MonkeyPatch, **told: Any) -> None:
+        usual = {"rules": 3, "indicators": 2, "stored": 10}
+        state = WorkerState("ready", **(usual | told))
+        monkeypatch.setattr(site.node.detect, "worker", lambda _: state)
+
+    def test_it_says_so_where_there_is_nothing_to_do(self, site: Site) -> None:
+        html = read(site)
+        assert "Todo está en orden" in html and "miembros responden" not in html, "there is no member"
+
+    def test_not_where_nothing_is_watched(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.watch(site, monkeypatch, rules=0, indicators=0)
+        html = read(site)
+        assert "Todo está en orden" not in html and "todavía no vigila nada" in html
+        self.watch(site, monkeypatch, rules=0, indicators=None)
+        assert "Todo está en orden" in read(site), "whoever may not know of all cannot tell"
+
+    def test_not_where_no_event_ever_came(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.watch(site, monkeypatch, stored=0)
+        html = read(site)
+        assert "Todo está en orden" not in html and "Todavía no llega ningún evento" in html
+
+    def test_not_while_a_grave_case_is_under_way(self, site: Site) -> None:
+        case = site.node.respond.open_case(Operator(), "Un banco cifrado", severity="critical")
+        html = read(site)
+        assert "Todo está en orden" not in html and "un caso grave en curso" in html
+        site.node.respond.set_status(Operator(), case.id, "closed")
+        assert "Todo está en orden" in read(site)
+
+    def test_not_while_the_disk_is_full(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("istmo.web.pages.situation.free_disk", lambda _: 0)
+        html = read(site)
+        assert "Todo está en orden" not in html and "El disco del nodo está lleno" in html
+
+    def test_alerts_that_are_put_off_wait_for_nobody_and_are_told_apart(self, site: Site) -> None:
+        fill(site.node)
+        ana = next(one.person for one in site.node.identity.accounts(Operator()) if one.name == "ana")
+        found = site.node.detect.list_alerts(ana, alert_filter(status="open")).items
+        before = len(found)
+        until = site.clock.now() + timedelta(hours=8)
+        site.node.detect.work(ana, found[0].id, Work(Deed.SNOOZE, until=until))
+        html = read(site)
+        assert f"Las {before - 1} alertas abiertas" in html and "una pospuesta" in html
 
 
 def test_alerts_over_time_are_drawn_by_level_and_stand_in_a_table(whole: Site, clock: ManualClock) -> None:

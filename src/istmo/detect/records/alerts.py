@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    case,
     func,
     insert,
     or_,
@@ -77,7 +79,7 @@ alerts = Table(
     Index("ix_alerts_updated_row", "updated", "row"),
     # What one look at the situation counts, from the index alone: the rows are wide.
     Index("ix_alerts_created", "created", "level", "tlp", "owner", "detector", "subject"),
-    Index("ix_alerts_status", "status", "level", "tlp", "owner"),
+    Index("ix_alerts_status", "status", "level", "tlp", "owner", "snoozed_until"),
     Index("ix_alerts_queue", "status", "rank", "last_seen", "row"),
     Index("ix_alerts_rank", "rank", "last_seen", "row"),
     # All that the lines of the queue are counted from, and one line's alerts in their order: the index alone.
@@ -190,15 +192,16 @@ def alerts_about(
 
 
 def count_alerts(
-    connection: Connection, *, reads: Tlp, owners: Sequence[str]
-) -> dict[tuple[Status, Level], int]:
-    """How many alerts one may read, by status and level."""
+    connection: Connection, now: datetime, *, reads: Tlp, owners: Sequence[str]
+) -> dict[tuple[Status, Level, bool], int]:
+    """How many alerts one may read, by status, level, and whether they are put off."""
+    is_off = case((alerts.c.snoozed_until > now, 1), else_=0).label("is_off")
     rows = connection.execute(
-        select(alerts.c.status, alerts.c.level, func.count().label("number"))
+        select(alerts.c.status, alerts.c.level, is_off, func.count().label("number"))
         .where(or_(alerts.c.tlp <= int(reads), alerts.c.owner.in_(owners)))
-        .group_by(alerts.c.status, alerts.c.level)
+        .group_by(alerts.c.status, alerts.c.level, is_off)
     )
-    return {(Status(row.status), Level(row.level)): row.number for row in rows}
+    return {(Status(row.status), Level(row.level), bool(row.is_off)): row.number for row in rows}
 
 
 def alert_of(row: Any) -> Alert:

@@ -174,11 +174,11 @@ class Alerts(Asking):
             )
         return tuple(one for one in found if self._can_read(principal, one))
 
-    def count_alerts(self, principal: Principal) -> dict[tuple[Status, Level], int]:
-        """How many alerts the asker may read, by status and level."""
-        reads = self._reading(principal)
+    def count_alerts(self, principal: Principal) -> dict[tuple[Status, Level, bool], int]:
+        """How many alerts the asker may read, by status, level, and whether they are put off."""
+        reads, owners = self._reading(principal), owner_names(principal)
         with self._store.read() as connection:
-            return alert_records.count_alerts(connection, reads=reads, owners=owner_names(principal))
+            return alert_records.count_alerts(connection, self._clock.now(), reads=reads, owners=owners)
 
     def read_alert(self, principal: Principal, alert: str) -> Story:
         """One alert with its evidence and timeline. Raises NotFound where there is none for this asker."""

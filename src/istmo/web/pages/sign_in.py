@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 
-from istmo.errors import IstmoError
+from istmo.errors import IstmoError, Unavailable
 from istmo.identity.objects import Account
 from istmo.identity.service import Identity
 from istmo.kit.access import PUBLIC
@@ -41,6 +41,8 @@ def sign_in(request: Request[Any, Any, Any], data: Sent, asker: Asker, identity:
             previous=request.cookies.get(cookie, ""),
         )
     except IstmoError as error:
+        if error.code == "store.disk_full":  # its own words are for those who are in
+            error = Unavailable("web.no_room_to_sign_in")
         general, remedy = told(request, error)
         form = Form({"name": name, "next": following}, general=general, remedy=remedy)
         return page(request, "web/sign_in.html", form=form, status=error.status)

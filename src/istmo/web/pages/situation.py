@@ -12,6 +12,7 @@ from litestar import Request, Response, get
 from istmo.clock import Clock
 from istmo.detect.objects import AlertFilter, Level, Snoozed, Status, WorkerNotice, WorkerState
 from istmo.detect.service import Detect
+from istmo.doctor import FULL_DISK_BYTES, free_disk
 from istmo.federation.service import Federation
 from istmo.intel.objects import State
 from istmo.intel.service import Intel
@@ -20,6 +21,7 @@ from istmo.kit.asking import Asker
 from istmo.kit.pages import faces_of, page
 from istmo.respond.records import Filter
 from istmo.respond.service import Respond
+from istmo.settings import Settings
 from istmo.web.pages.situation_drawn import Trouble, Words, alerts_over_time, draw_region, taken_in
 from istmo.web.pages.situation_looks import Looks
 
@@ -31,6 +33,7 @@ _MONTH_SECONDS = 30 * 86_400
 
 WAITING = AlertFilter(status=Status.OPEN, snoozed=Snoozed.NO)
 """What the queue shows first: open, and not put off."""
+_GRAVE = ("critical", "high")
 _NOTICES_LAST = timedelta(days=1)
 """What the worker wanted known is history after that: the service's log has it."""
 
@@ -49,26 +52,33 @@ def situation(
     faces, now = faces_of(request), clock.now()
     words = Words(faces.catalogue, asker.language)
     counts = detect.count_alerts(asker.principal)
-    levels = [(str(level), counts.get((Status.OPEN, level), 0)) for level in reversed(Level)]
+    levels = [(str(level), counts.get((Status.OPEN, level, False), 0)) for level in reversed(Level)]
     peers = federation.peers(asker.principal)
     worker = detect.worker(asker.principal)
     looks = Looks.read(request.cookies.get(faces.cookie(LOOKED), ""), now)
     looked = looks.before
     recent = intel.search(asker.principal, state=State.LIVE, limit=_ROWS).items
     away = [one for one in peers if one.state != "connected"]
+    cases = [
+        one
+        for status in ("working", "contained", "open")
+        for one in respond.list_cases(asker.principal, Filter(status=status), limit=_ROWS).items
+    ]
     answer = page(
         request,
         "web/situation.html",
         json_path="/api/v1/node",
         levels=levels,
         open_alerts=sum(count for _, count in levels),
-        acknowledged=sum(counts.get((Status.ACKNOWLEDGED, level), 0) for level in Level),
+        put_off=sum(n for (status, _, is_off), n in counts.items() if is_off and status is not Status.CLOSED),
+        acknowledged=sum(counts.get((Status.ACKNOWLEDGED, level, False), 0) for level in Level),
         lines=detect.list_groups(asker.principal, WAITING, limit=_ROWS).items,
         chart=alerts_over_time(words, detect, asker, request.query_params.get("span", ""), now),
         techniques=detect.techniques_since(asker.principal, now - _WEEK, 5),
         changed=_changed(intel, detect, respond, asker, looked) if looked else None,
-        cases=respond.list_cases(asker.principal, Filter(status="working"), limit=_ROWS).items
-        + respond.list_cases(asker.principal, Filter(status="open"), limit=_ROWS).items,
+        cases=cases,
+        grave=sum(one.severity in _GRAVE for one in cases),
+        blind=_blind(worker),
         objects=recent,
         fresh={one.id for one in recent if looked and one.received > looked},
         looked=looked,
@@ -76,7 +86,7 @@ def situation(
         region=draw_region(words, peers, faces.settings),
         worker=worker,
         intake=taken_in(words, detect, asker, now),
-        troubles=_troubles(words, worker, len(away), len(peers), now),
+        troubles=_troubles(words, worker, faces.settings, len(away), len(peers), now),
         names=intel.names(),
     )
     if "hx-request" not in request.headers:
@@ -105,8 +115,21 @@ def _changed(intel: Intel, detect: Detect, respond: Respond, asker: Asker, since
     )
 
 
-def _troubles(words: Words, worker: WorkerState, away: int, peers: int, now: datetime) -> list[Trouble]:
+def _blind(worker: WorkerState) -> str:
+    """What keeps a node from seeing anything though all of it runs; empty where nothing does."""
+    if worker.state != "ready":
+        return ""  # that is told as a trouble
+    if not worker.rules and worker.indicators == 0:
+        return "unwatched"
+    return "" if worker.stored or worker.rate else "silent"
+
+
+def _troubles(
+    words: Words, worker: WorkerState, settings: Settings, away: int, peers: int, now: datetime
+) -> list[Trouble]:
     found = []
+    if free_disk(settings) < FULL_DISK_BYTES and worker.intake_problem != "detect.disk_full":
+        found.append(words.trouble("web.trouble.disk"))
     if worker.state != "ready":
         found.append(words.trouble("web.trouble.worker"))
     if worker.intake_problem:

@@ -170,7 +170,9 @@ def upgrade() -> None:
         )
         batch_op.create_index("ix_alerts_queue", ["status", "rank", "last_seen", "row"], unique=False)
         batch_op.create_index("ix_alerts_rank", ["rank", "last_seen", "row"], unique=False)
-        batch_op.create_index("ix_alerts_status", ["status", "level", "tlp", "owner"], unique=False)
+        batch_op.create_index(
+            "ix_alerts_status", ["status", "level", "tlp", "owner", "snoozed_until"], unique=False
+        )
         batch_op.create_index("ix_alerts_updated_row", ["updated", "row"], unique=False)
 
     op.create_table(
