@@ -112,6 +112,16 @@ def test_the_address_of_a_form_s_answer_leads_to_the_page_of_the_form(real_site:
         assert client.get("/api/v1/rules/import").status_code == 405
 
 
+def test_what_a_form_was_answered_with_offers_no_way_to_lose_it(real_site: Site) -> None:
+    """A change of language asks for the page anew, and such a page is in no address."""
+    with real_site.client() as client:
+        real_site.sign_in(client)
+        token = csrf_in(client.get("/cases/new").text)
+        answer = client.post("/cases", data={"csrf": token, "title": ""})
+        assert answer.status_code == 422 and 'action="/preferences"' not in answer.text
+        assert 'action="/preferences"' in client.get("/cases/new").text
+
+
 def test_a_part_of_a_page_is_not_replaced_by_the_page_to_sign_in(real_site: Site) -> None:
     with real_site.client() as client:
         assert client.get("/alerts", headers={"HX-Request": "true"}).status_code == 401

@@ -50,7 +50,7 @@ def test_two_at_once_are_both_shown_and_the_first_is_not_written_over(site: Site
     assert send(one, "/value-lists", values="dc-1\ndc-2\ndc-3", **typed).status_code == 303
     late = send(other, "/value-lists", values="dc-1\ndc-9", **typed)
     assert late.status_code == 409 and values_of(site, "servidores") == ("dc-1", "dc-2", "dc-3")
-    both = late.text.split('role="alert"')[1].split("</table>")[0]
+    both = late.text.split('class="notice warn" role="alert"')[1].split("</table>")[0]
     assert "dc-3" in both and "dc-9" in both and "dc-1" not in both, "only what differs"
     assert "dc-1\ndc-9" in late.text, "what was typed is still there"
     typed["version"] = version_in(late.text)

@@ -163,9 +163,14 @@ class Faces:
                 "notice": "",
                 "undo": None,
                 "json_path": "",
+                "is_answer": False,
                 **context,
             }
         )
+
+
+_LONGEST_AGE: Final = 60
+"""Days that are told as such."""
 
 
 @dataclass(frozen=True)
@@ -201,8 +206,10 @@ class Speaker:
         return times.machine(_instant(instant))
 
     def ago(self, instant: datetime | str) -> str:
-        """How long ago, in words."""
+        """How long ago, in words; of what is long past, the day."""
         unit, n = times.age(_instant(instant), self.clock.now())
+        if unit == "day" and n > _LONGEST_AGE:
+            return times.day(_instant(instant), self.zone)
         return self.text(f"kit.ago.{unit}", n=n)
 
     def number(self, value: float) -> str:
@@ -236,6 +243,8 @@ def page(
     ``json_path``, where given, is the address of the same data in the API.
     """
     asker, faces = asker_of(request), faces_of(request)
+    # What a form was answered with is in no address: whoever left it for a moment would not find it again.
+    context["is_answer"] = request.method == "POST"
     if form is not None:
         context["form"] = form
         if status == 200 and (form.problems or form.general):

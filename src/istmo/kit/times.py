@@ -56,6 +56,11 @@ def shifted(instant: datetime, zone: tzinfo) -> datetime:
         return instant.astimezone(UTC)
 
 
+def day(instant: datetime, name: str) -> str:
+    """``2026-03-02``: the day of an instant in the zone ``name``."""
+    return f"{shifted(instant, zone(name) or UTC):%Y-%m-%d}"
+
+
 def machine(instant: datetime) -> str:
     """RFC 3339 in UTC, for the ``datetime`` attribute."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

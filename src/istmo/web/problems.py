@@ -116,7 +116,7 @@ class Problems:
                 await self._recognise(request)
             except Exception:  # what went wrong may be the very thing that would tell who asks
                 log.exception("asker_not_recognised")
-        asker, context = self._asker(request), {"kept": [], "sign_in": "", "back": ""}
+        asker, context = self._asker(request), {"kept": [], "sign_in": "", "back": "", "is_answer": False}
         if request.method == "POST":
             above = page_above(request.app, request.scope["path"])
             is_known = not isinstance(asker.principal, Anonymous)
@@ -124,6 +124,7 @@ class Problems:
                 "kept": await _typed(request),
                 "sign_in": "" if is_known else _sign_in(above),
                 "back": above if is_known else "",
+                "is_answer": True,
             }
         return await sync_to_thread(self._faces.render, asker, "kit/error.html", {**told, **context})
 
