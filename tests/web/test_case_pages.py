@@ -73,7 +73,9 @@ def test_two_analysts_change_one_case_at_once_and_both_versions_are_shown(
     now = site.node.respond.read(Operator(), case)
     assert (now.status.value, now.severity.value) == ("working", "medium"), "nothing was overwritten"
     shown = late.text
-    assert ("luis" in shown and "En trabajo" in shown.split("</table>")[0]) or "luis" in shown
+    both = shown[shown.index("Otra persona guardó antes") :].partition("</table>")[0]
+    assert "Lo cambió luis." in both
+    assert "En curso" in both and "Cerrado" in both, "as it is now, and as she wanted it"
     again = state_form(shown)
     assert (again["status"], again["severity"]) == ("closed", "low"), "what was chosen stays in the form"
     assert send(ana, f"{at}/state", **again).status_code == 303, "knowing both, she decides"
