@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from istmo.intel.composing import key_of, part_of, pattern_of, read_links, report_of
+from istmo.intel.composing import key_of, part_of, pattern_of, read_labels, read_links, report_of
 from istmo.intel.pasting import read_pasted
 from istmo.model.stix import parse_bundle
 from istmo.settings import Limits
@@ -23,7 +23,7 @@ text = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size
 def test_for_all_words_a_report_is_valid_and_about_its_values(title: str, body: str, labels: str) -> None:
     linked = malware()["id"]
     pasted = read_pasted("evil[.]example 198.51.100.7")
-    made = report_of(title, body, links=[linked], labels=labels, pasted=pasted, now=NOW)
+    made = report_of(title, body, links=[linked], labels=read_labels(labels), pasted=pasted, now=NOW)
     found = parse_bundle(made)
     assert found.problems == ()
     [*indicators, report] = found.objects

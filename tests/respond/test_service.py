@@ -480,6 +480,7 @@ def test_input_that_cannot_be_used_is_told(gt: Nation) -> None:
     case = gt.respond.open_case(gt.analyst, "Caso")
     attempts: list[Callable[[], object]] = [
         lambda: gt.respond.open_case(gt.analyst, ""),
+        lambda: gt.respond.open_case(gt.analyst, "x" * 201),
         lambda: gt.respond.open_case(gt.analyst, "x", severity="awful"),
         lambda: gt.respond.add_note(gt.analyst, case.id, "  "),
         lambda: gt.respond.add_note(gt.analyst, case.id, "x" * 20_001),

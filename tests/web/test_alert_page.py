@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from scenes import Scene, fill
-from web_site import Site, make_site
+from web_site import Site, csrf_in, make_site
 
 from istmo.clock import ManualClock
 from istmo.intel.objects import RetractionReason
@@ -44,3 +44,18 @@ def test_that_the_indicator_was_taken_back_stands_on_the_alert(
     assert text("console.retract.false-positive") in shown
     assert "era nuestro &lt;b&gt;proxy&lt;/b&gt;" in shown
     assert text("console.alert.retracted.next") in shown
+
+
+def test_a_note_that_is_too_long_is_refused_and_stays_as_it_was_typed(whole: tuple[Site, Scene]) -> None:
+    site, scene = whole
+    note = "principio " + "x" * 6_000 + " fin"
+    with site.client() as client:
+        site.sign_in(client)
+        csrf = csrf_in(client.get("/alerts").text)
+        sent = {"csrf": csrf, "do": "close", "reason": "resolved", "note": note}
+        alone = client.post(f"/alerts/{scene.alert}/work", data=sent)
+        in_queue = client.post("/alerts/work", data=sent | {"pick": f"alert:{scene.alert}:1"})
+    for refused in (alone, in_queue):
+        assert refused.status_code == 422
+        assert "La nota pasa de 2000 caracteres." in refused.text and note in refused.text
+    assert site.node.detect.read_alert(Operator(), scene.alert).alert.status == "open"

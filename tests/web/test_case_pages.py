@@ -82,6 +82,35 @@ def test_two_analysts_change_one_case_at_once_and_both_versions_are_shown(
     assert site.node.respond.read(Operator(), case).status.value == "closed"
 
 
+@pytest.mark.parametrize("kind", ["note", "task"])
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("a " + "x" * 20_001 + " fin", "El texto tiene 20007 caracteres"), ("   ", "No hay nada escrito.")],
+)
+def test_a_text_that_cannot_be_kept_is_refused_in_words_and_stays_in_the_form(
+    whole: tuple[Site, Scene], case: str, kind: str, typed: str, said: str
+) -> None:
+    site, at = whole[0], f"/cases/{case}"
+    refused = send(enter(site), f"{at}/entries", kind=kind, value=typed)
+    assert refused.status_code == 422
+    assert said in refused.text and typed.strip() in refused.text
+    assert len(site.node.respond.read(Operator(), case).timeline) == 1
+
+
+@pytest.mark.parametrize(
+    "typed", [{"title": "t" * 201, "note": "n"}, {"title": "t", "note": "n" * 20_001 + " fin"}]
+)
+def test_a_case_with_a_text_that_is_too_long_is_not_opened_and_all_stays_in_the_form(
+    whole: tuple[Site, Scene], typed: dict[str, str]
+) -> None:
+    site = whole[0]
+    known = [one.id for one in site.node.respond.list_cases(Operator()).items]
+    refused = send(enter(site), "/cases", severity="high", tlp="AMBER", **typed)
+    assert refused.status_code == 422
+    assert f'value="{typed["title"]}"' in refused.text and f"\n{typed['note']}</textarea>" in refused.text
+    assert [one.id for one in site.node.respond.list_cases(Operator()).items] == known
+
+
 def test_notes_written_at_once_are_both_there(whole: tuple[Site, Scene], case: str) -> None:
     site, at = whole[0], f"/cases/{case}"
     ana, luis = enter(site, "ana"), enter(site, "luis")

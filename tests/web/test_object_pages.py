@@ -24,6 +24,8 @@ from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
 from istmo.policy.principals import Operator
 
+LINKS = [f"malware--00000000-0000-4000-8000-{number:012x}" for number in range(501)]
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
@@ -109,6 +111,12 @@ def test_a_report_is_published_with_its_values_and_read_back(whole: Site, desk: 
         ("pattern", {"pattern": "", "name": "Nombre", "text": "Por qué"}),
         ("file", {"stix": '{"type": "bundle"'}),
         ("file", {"stix": ""}),
+        ("values", {"values": "evil.example", "name": "n" * 201}),
+        ("report", {"title": "t" * 301, "values": "evil.example"}),
+        ("report", {"title": "T", "values": "evil.example", "labels": "a, " + "b" * 101}),
+        ("report", {"title": "T", "values": "evil.example", "labels": ",".join("abcdefghijklmnopqrstu")}),
+        ("report", {"title": "T", "links": "\n".join(LINKS)}),
+        ("pattern", {"pattern": "[ipv4-addr:value = '198.51.100.7']", "name": "n" * 201}),
     ],
 )
 def test_nothing_typed_is_lost_when_it_cannot_be_published(

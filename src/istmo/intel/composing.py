@@ -15,6 +15,7 @@ from istmo.settings import Limits
 
 MOST_LINKED: Final = 500
 MOST_LABELS: Final = 20
+LONGEST_LABEL: Final = 100
 _BETWEEN: Final = re.compile(r"[\s,;]+")
 
 
@@ -22,7 +23,7 @@ def read_links(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The ids of objects between spaces, commas or line ends, as addresses of pages too; and what is none."""
     ids: dict[str, None] = {}
     others: list[str] = []
-    for word in _BETWEEN.split(text.strip())[:MOST_LINKED]:
+    for word in _BETWEEN.split(text.strip()):
         id = word.rstrip("/").rpartition("/")[2]
         if is_id(id):
             ids[id] = None
@@ -31,8 +32,13 @@ def read_links(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(ids), tuple(others)
 
 
+def read_labels(text: str) -> tuple[str, ...]:
+    """The labels between commas or line ends."""
+    return tuple(label for one in re.split(r"[,\n]", text) if (label := one.strip()))
+
+
 def report_of(
-    title: str, text: str, *, links: Sequence[str], labels: str, pasted: Pasted, now: datetime
+    title: str, text: str, *, links: Sequence[str], labels: Sequence[str], pasted: Pasted, now: datetime
 ) -> bytes:
     """A bundle with a report, and an indicator for each value that belongs to it."""
     instant = instants.format(now)
@@ -49,9 +55,8 @@ def report_of(
     }
     if text:
         report["description"] = text
-    named = [one.strip()[:100] for one in re.split(r"[,\n]", labels) if one.strip()][:MOST_LABELS]
-    if named:
-        report["labels"] = named
+    if labels:
+        report["labels"] = list(labels)
     return bundle_with([*made, report])
 
 

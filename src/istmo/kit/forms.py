@@ -10,6 +10,8 @@ from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
 from litestar.params import Body
 
+from istmo.errors import InvalidInput
+
 Sent = Annotated[dict[str, Any], Body(media_type=RequestEncodingType.URL_ENCODED)]
 """The fields of a form, as a handler's ``data``."""
 
@@ -30,13 +32,20 @@ class Form:
     remedy: str = ""
 
 
-def one(sent: Mapping[str, Any], name: str, *, longest: int = 2_000) -> str:
-    """One field as text: trimmed, line ends as ``\\n``, no NUL; empty when absent. Cut at ``longest``."""
+def one(sent: Mapping[str, Any], name: str, *, longest: int | None = None) -> str:
+    """One field as text, whole: trimmed, line ends as ``\\n``, no NUL; empty when absent.
+
+    ``longest`` is for what no person types: raises InvalidInput("kit.field_too_long") past it. What a
+    person typed is read without it, so that the service refuses it and the form keeps it.
+    """
     value = sent.get(name, "")
     if isinstance(value, list):
         value = value[0] if value else ""
     text = value if isinstance(value, str) else ""
-    return text.replace("\r\n", "\n").replace("\x00", "")[:longest].strip()
+    text = text.replace("\r\n", "\n").replace("\x00", "").strip()
+    if longest is not None and len(text) > longest:
+        raise InvalidInput("kit.field_too_long", field=name, limit=longest)
+    return text
 
 
 def several(sent: Mapping[str, Any], name: str) -> list[str]:

@@ -25,8 +25,9 @@ ENTRIES_AHEAD = 500
 """How many entries of one node are kept for a case whose opening has not come."""
 
 LONGEST_TITLE: Final = 200
+LONGEST_TEXT: Final = 20_000
 Title = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_TITLE)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=20_000)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_TEXT)]
 Name = Annotated[str, msgspec.Meta(max_length=128)]
 Member = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]

@@ -20,6 +20,7 @@ from istmo.respond import entries, records
 from istmo.respond.fold import Folded, admitted_by
 from istmo.respond.inbox import Inbox
 from istmo.respond.objects import (
+    LONGEST_TEXT,
     LONGEST_TITLE,
     Alert,
     AlertSource,
@@ -88,7 +89,7 @@ class Respond(Reading):
         resource = Resource("case", self._me, frozenset({self._me}), tlp, self._space, told(principal))
         self._may(principal, Action.CASE_WORK, resource)
         quoted = self._alert(principal, alert) if alert else None
-        title = title.strip()[:LONGEST_TITLE]
+        title = title.strip()
         if (title or quoted is None) and not is_name(title, LONGEST_TITLE):
             raise InvalidInput("respond.bad_title", longest=LONGEST_TITLE)
         title = title or (quoted.title if quoted else "")
@@ -133,7 +134,7 @@ class Respond(Reading):
 
     def add_task(self, principal: Principal, case_id: str, text: str) -> CaseEntry:
         """Something to be done."""
-        return self._add_to(principal, case_id, self._body(Task, principal, text=text.strip()))
+        return self._add_to(principal, case_id, self._body(Task, principal, text=_checked(text)))
 
     def finish_task(self, principal: Principal, case_id: str, task: str) -> CaseEntry:
         """A task is done. Raises NotFound for one that is not in the case."""
@@ -340,7 +341,7 @@ class Respond(Reading):
         return entries.decode_body(entries.encode_body(body))
 
     def _note(self, principal: Principal, text: str) -> Note:
-        found: Note = self._body(Note, principal, text=text.strip())
+        found: Note = self._body(Note, principal, text=_checked(text))
         return found
 
     def _alert(self, principal: Principal, alert_id: str) -> Alert:
@@ -363,6 +364,16 @@ class Respond(Reading):
 
     def _record(self, tx: Transaction, principal: Principal, action: Action, subject: str) -> None:
         audit.record(tx, principal, action, subject, audit.DONE, (), self._clock.now())
+
+
+def _checked(text: str) -> str:
+    """What somebody wrote, without what surrounds it."""
+    text = text.strip()
+    if not text:
+        raise InvalidInput("respond.no_text")
+    if len(text) > LONGEST_TEXT:
+        raise InvalidInput("respond.text_too_long", length=len(text), limit=LONGEST_TEXT)
+    return text
 
 
 def _one_of(kind: type[Status] | type[Severity], text: str, field: str) -> Any:

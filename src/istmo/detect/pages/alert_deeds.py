@@ -29,8 +29,8 @@ MOST_IN_CASE: Final = 50
 
 def read_work(sent: Mapping[str, Any], asker: Asker, now: datetime) -> Work | None:
     """The work that ``do`` names: ``acknowledge``, ``close:resolved``, ``snooze:day`` …; None: no such."""
-    deed, _, more = one(sent, "do", longest=80).partition(":")
-    note = one(sent, "note", longest=5_000)
+    deed, _, more = one(sent, "do").partition(":")
+    note = one(sent, "note")
     match deed:
         case Deed.ACKNOWLEDGE | Deed.OPEN:
             return Work(Deed(deed), note=note)
@@ -90,5 +90,5 @@ def read_picked(sent: Mapping[str, Any]) -> Picked:
             lines.append((first, second[:200]))
         elif kind == "host" and rest:
             hosts.append(rest[:255])
-    seen = one(sent, "seen", longest=40)
+    seen = one(sent, "seen")
     return Picked(alerts, tuple(lines), tuple(hosts), instants.parse(seen) if seen else None)

@@ -125,7 +125,7 @@ def alert_bulk(
     try:
         picked = read_picked(data)
         wanted = read_filter(detect, asker, read_chosen(dict(parse_qsl(urlsplit(address).query))))
-        deed, _, case = one(data, "do", longest=200).partition(":")
+        deed, _, case = one(data, "do").partition(":")
         if deed == CASE:
             return _into_case(request, asker, detect, neighbours, picked, wanted, case, address)
         work = read_work(data, asker, clock.now())
@@ -135,7 +135,7 @@ def alert_bulk(
     except IstmoError as error:
         if error.status == 401 or error.code.endswith("not_allowed"):
             raise
-        form = Form({"note": one(data, "note", longest=5_000)})
+        form = Form({"note": one(data, "note")})
         form.general, form.remedy = told(request, error)
         return show_queue(request, address, detect, clock, neighbours, form, picked)
     undo = Undo("/alerts/undo", {"change": done.change, "next": address}) if done.change else None
@@ -177,7 +177,7 @@ def alert_undo(
     """Take one's own change back, wherever nobody changed anything since."""
     address = local_path(one(data, "next"), QUEUE)
     try:
-        done = detect.undo(asker.principal, one(data, "change", longest=80))
+        done = detect.undo(asker.principal, one(data, "change"))
     except IstmoError as error:
         if error.status in (401, 403):
             raise

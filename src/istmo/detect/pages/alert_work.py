@@ -35,9 +35,7 @@ def alert_work(
     neighbours: Asked,
 ) -> Response[Any]:
     """Do what ``do`` names. When somebody else was first, both versions are shown and nothing is lost."""
-    values = {
-        name: one(data, name, longest=5_000) for name in ("do", "reason", "note", "assignee", "version")
-    }
+    values = {name: one(data, name) for name in SENT}
     form, yours = Form(values), None
     path = f"/alerts/{id}"
     deed, _, case = values["do"].partition(":")

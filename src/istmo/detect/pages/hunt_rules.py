@@ -40,7 +40,6 @@ SHOWN: Final = 200
 STREAMED: Final = 1_000
 PATIENCE: Final = 30
 """Seconds that a page without scripts waits for a hunt that may take minutes."""
-LONGEST: Final = 256 << 10
 MOST_LINES: Final = 2_000
 """Of a text that are shown again with their numbers."""
 MOST_SUMS: Final = 50
@@ -265,9 +264,9 @@ def _events(ids: Sequence[str]) -> str:
 
 def _values(data: dict[str, Any]) -> dict[str, Any]:
     return {
-        "text": one(data, "text", longest=LONGEST),
-        "which": one(data, "which", longest=10) or PASTED,
-        "from": one(data, "from", longest=100) or USUAL,
+        "text": one(data, "text"),
+        "which": one(data, "which") or PASTED,
+        "from": one(data, "from") or USUAL,
     }
 
 

@@ -24,7 +24,6 @@ from istmo.model import instants
 
 LARGEST_BODY: Final = 256 << 20
 """Outer bound in bytes of an upload of rules; the node's own limit is checked behind it."""
-LONGEST_PASTED: Final = 1 << 20
 PROBLEMS_SHOWN: Final = 200
 FIELDS: Final = {
     "detect.exception_name": "name",
@@ -153,7 +152,7 @@ def exception_made(
 ) -> Response[Any]:
     """First tried on stored events; then, once that was seen, kept."""
     names = ("name", "field", "operator", "values", "reason", "days")
-    form = Form({name: one(data, name, longest=120_000) for name in names})
+    form = Form({name: one(data, name) for name in names})
     given = _given(form.values)
     try:
         if one(data, "do", longest=10) == "keep":
@@ -229,7 +228,7 @@ def import_sent(
     request: Request[Any, Any, Any], data: SentWithFile, asker: Asker, detect: Detect, catalogue: Catalogue
 ) -> Response[Any]:
     """What was kept, and each problem by file and line; what was pasted stays in the form."""
-    form = Form({"text": one(data, "text", longest=LONGEST_PASTED)})
+    form = Form({"text": one(data, "text")})
     sent = upload(data, "file") or form.values["text"].encode()
     try:
         done = detect.import_rules(asker.principal, sent)

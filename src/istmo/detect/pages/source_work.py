@@ -23,7 +23,6 @@ SETTINGS = {
     "silent_after": "silent_after",
 }
 """Settings by the form's fields; ``zone`` is the field in which a person chooses their own."""
-LONGEST = 20_000
 FIELDS = {
     "detect.source_network": "networks",
     "detect.source_certificate": "certificate",
@@ -40,7 +39,7 @@ FIELDS = {
 @post("/sources", opt=PEOPLE, sync_to_thread=True)
 def make_source(request: Request[Any, Any, Any], data: Sent, asker: Asker, detect: Detect) -> Response[Any]:
     """A new source. The answer itself shows the token: no other page ever could."""
-    values = {"name": one(data, "name", longest=200), **_settings(data)}
+    values = {"name": one(data, "name"), **_settings(data)}
     try:
         source, secret = detect.create_source(asker.principal, values["name"], settings=_given(values))
     except IstmoError as error:
@@ -110,7 +109,7 @@ def _paused(
 
 
 def _settings(data: Sent) -> dict[str, str]:
-    return {name: one(data, name, longest=LONGEST) for name in SETTINGS}
+    return {name: one(data, name) for name in SETTINGS}
 
 
 def _given(values: dict[str, str]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from litestar import Request, Response, get, post
 from istmo.detect.objects import ValueList
 from istmo.detect.pages.alert_deeds import namer
 from istmo.detect.service import Detect
-from istmo.detect.service.value_lists import MOST_CHARACTERS
 from istmo.errors import IstmoError
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
@@ -18,8 +17,6 @@ from istmo.kit.forms import Form, Sent, one
 from istmo.kit.pages import Undo, back_to, faces_of, page, told
 from istmo.policy.actions import Action
 
-LONGEST = MOST_CHARACTERS * 2
-"""Characters of a form's values; the list's own bound is checked behind it."""
 MOST_SHOWN = 50
 """Values by which two versions differ."""
 UNDONE = 600
@@ -43,9 +40,9 @@ def list_page(request: Request[Any, Any, Any], asker: Asker, detect: Detect) -> 
 def keep_list(request: Request[Any, Any, Any], data: Sent, asker: Asker, detect: Detect) -> Response[Any]:
     """A new list, or the new values of one."""
     values = {
-        "name": one(data, "name", longest=200).strip("%"),
-        "values": one(data, "values", longest=LONGEST),
-        "version": one(data, "version", longest=64),
+        "name": one(data, "name").strip("%"),
+        "values": one(data, "values"),
+        "version": one(data, "version"),
     }
     lines, version = values["values"].split("\n"), values["version"]
     try:
@@ -64,7 +61,7 @@ def keep_list(request: Request[Any, Any, Any], data: Sent, asker: Asker, detect:
 @post("/value-lists/delete", opt=PEOPLE, sync_to_thread=True)
 def delete_list(request: Request[Any, Any, Any], data: Sent, asker: Asker, detect: Detect) -> Response[Any]:
     """Forget a list."""
-    name = one(data, "name", longest=200)
+    name = one(data, "name")
     text = "\n".join(detect.read_value_list(asker.principal, name).values)
     detect.drop_value_list(asker.principal, name)
     # The way back travels in a cookie: a long list has none, and the page asked before it went.
@@ -75,7 +72,7 @@ def delete_list(request: Request[Any, Any, Any], data: Sent, asker: Asker, detec
 @post("/value-lists/undo", opt=PEOPLE, sync_to_thread=True)
 def put_back(request: Request[Any, Any, Any], data: Sent, asker: Asker, detect: Detect) -> Response[Any]:
     """A list that was forgotten a moment ago, as it was."""
-    name, text = one(data, "name", longest=200), one(data, "values", longest=LONGEST)
+    name, text = one(data, "name"), one(data, "values")
     detect.put_value_list(asker.principal, name, text.split("\n"), version="")
     return back_to(request, "/value-lists", notice="console.notice.list.kept", name=name)
 

@@ -15,7 +15,6 @@ from istmo.kit.pages import Undo, asker_of, back_to, faces_of, page, told
 from istmo.policy.actions import Action
 
 LARGEST_BODY: Final = 64 << 20
-LONGEST_PASTED: Final = 1 << 20
 LONGEST_VALUE: Final = 2_000
 
 
@@ -30,7 +29,7 @@ def keep_list(
     request: Request[Any, Any, Any], data: SentWithFile, asker: Asker, detect: Detect
 ) -> Response[Any]:
     """A new list in MISP's format, or a new version of one; what was pasted stays when it is no good."""
-    form = Form({"text": one(data, "text", longest=LONGEST_PASTED)})
+    form = Form({"text": one(data, "text")})
     sent = upload(data, "file") or form.values["text"].encode()
     try:
         kept = detect.put_warning_list(asker.principal, sent)

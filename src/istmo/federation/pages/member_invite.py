@@ -26,7 +26,7 @@ def found(request: Request[Any, Any, Any], data: Sent, asker: Asker, federation:
         data,
         asker,
         federation,
-        lambda: federation.found(asker.principal, one(data, "region", longest=200)),
+        lambda: federation.found(asker.principal, one(data, "region")),
         "console.notice.region_founded",
     )
 
@@ -36,7 +36,7 @@ def invite(
     request: Request[Any, Any, Any], data: Sent, asker: Asker, federation: Federation
 ) -> Response[Any]:
     """Make an invitation. Its code is on this page alone: only a public key of it is kept."""
-    name, fingerprint = one(data, "name", longest=200), one(data, "fingerprint", longest=60)
+    name, fingerprint = one(data, "name"), one(data, "fingerprint")
     try:
         _, code = federation.invite(asker.principal, name, fingerprint)
     except IstmoError as error:
@@ -54,7 +54,7 @@ def accept(
         data,
         asker,
         federation,
-        lambda: federation.accept(asker.principal, one(data, "code", longest=4_000)),
+        lambda: federation.accept(asker.principal, one(data, "code")),
         "console.notice.join_asked",
     )
 
@@ -69,7 +69,7 @@ def confirm(
         data,
         asker,
         federation,
-        lambda: federation.confirm(asker.principal, id, one(data, "confirm_fingerprint", longest=60)),
+        lambda: federation.confirm(asker.principal, id, one(data, "confirm_fingerprint")),
         "console.notice.member_confirmed",
     )
 
@@ -114,7 +114,7 @@ def _again(
     if error.status in (401, 403):
         raise error
     general, remedy = told(request, error)
-    values = {name: one(data, name, longest=4_000) for name in FIELDS}
+    values = {name: one(data, name) for name in FIELDS}
     return show_region(request, asker, federation, Form(values, general=general, remedy=remedy))
 
 

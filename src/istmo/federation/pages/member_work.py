@@ -29,7 +29,7 @@ def remove(
 ) -> Response[Any]:
     """Nothing further is meant for a member. Its name is typed: nobody removes a nation by a slip."""
     report = federation.reconciliation(asker.principal, id)
-    form = Form({"name": one(data, "name", longest=200)})
+    form = Form({"name": one(data, "name")})
     if form.values["name"].casefold() != report.member.name.strip().casefold():
         form.problems["name"] = catalogue.text(asker.language, "region.remove.other_name")
         return show_peer(request, id, asker, federation, catalogue, form)

@@ -172,7 +172,7 @@ def publish(
 
 def _left_out(data: dict[str, Any]) -> frozenset[str]:
     """What was listed with a box that is not ticked. What was not listed goes."""
-    listed = one(data, "listed", longest=_BODY).splitlines()
+    listed = one(data, "listed").splitlines()
     return frozenset(listed) - frozenset(several(data, "go"))
 
 

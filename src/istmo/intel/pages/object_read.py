@@ -96,7 +96,7 @@ def object_retract(
     watching: Watching,
 ) -> Response[Any]:
     """Take an own object back; the form comes again with what was typed when that cannot be."""
-    form = Form({"reason": one(data, "reason"), "note": one(data, "note", longest=20_000)})
+    form = Form({"reason": one(data, "reason"), "note": one(data, "note")})
     faces = faces_of(request)
     if form.values["reason"] not in set(RetractionReason):
         form.problems["reason"] = faces.catalogue.text(asker.language, "console.retract.choose_reason")

@@ -11,7 +11,15 @@ from typing import Any, Final
 from litestar import Request
 
 from istmo.errors import TooLarge
-from istmo.intel.composing import pattern_of, read_links, report_of
+from istmo.intel.composing import (
+    LONGEST_LABEL,
+    MOST_LABELS,
+    MOST_LINKED,
+    pattern_of,
+    read_labels,
+    read_links,
+    report_of,
+)
 from istmo.intel.pasting import bundle_with, indicators_of, read_pasted
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form, one, several, upload
@@ -31,8 +39,8 @@ PATHS: Final = {
 LEVELS: Final = tuple(level.label.removeprefix("TLP:") for level in Tlp)
 KEPT: Final = ("values", "name", "until", "title", "text", "links", "labels", "stix", "pattern", "file_name")
 """Fields that go through the preview and come back from it."""
-_BODY: Final = 2 * LIMIT
-_LONGEST: Final = {"name": 200, "title": 300, "labels": 2_000, "until": 10, "file_name": 200}
+_LONGEST: Final = {"name": 200, "title": 300}
+"""Characters of what an object is called."""
 _SHOWN: Final = 5
 
 Requested = Request[Any, Any, Any]
@@ -41,16 +49,14 @@ Requested = Request[Any, Any, Any]
 def typed(data: Mapping[str, Any]) -> Form:
     """The form as it was sent. ``sent`` is the bundle that an earlier step made, in Base64."""
     what = one(data, "what")
-    values: dict[str, Any] = {name: one(data, name, longest=LIMIT) for name in KEPT}
-    for name, longest in _LONGEST.items():
-        values[name] = values[name][:longest]
+    values: dict[str, Any] = {name: one(data, name) for name in KEPT}
     return Form(
         {
             **values,
             "what": what if what in PATHS else "file" if what == "stix" else "values",
             "tlp": one(data, "tlp"),
             "audience": several(data, "audience"),
-            "sent": one(data, "sent", longest=_BODY),
+            "sent": one(data, "sent"),
         }
     )
 
@@ -72,6 +78,9 @@ def bundle_of_form(
     request: Requested, form: Form, data: Mapping[str, Any], asker: Asker, now: datetime
 ) -> bytes:
     """The bundle that was listed, written or uploaded; problems stand beside their fields otherwise."""
+    for name, longest in _LONGEST.items():
+        if len(form.values[name]) > longest:
+            form.problems[name] = say(request, asker, "publish.too_long", limit=longest)
     match form.values["what"]:
         case "report":
             return _report(request, form, asker, now)
@@ -115,6 +124,13 @@ def _report(request: Requested, form: Form, asker: Asker, now: datetime) -> byte
         form.problems["links"] = say(
             request, asker, "publish.no_ids", n=len(others), words=", ".join(others[:_SHOWN])
         )
+    elif len(links) > MOST_LINKED:
+        form.problems["links"] = say(request, asker, "publish.too_many_links", limit=MOST_LINKED)
+    labels = read_labels(form.values["labels"])
+    if len(labels) > MOST_LABELS or any(len(label) > LONGEST_LABEL for label in labels):
+        form.problems["labels"] = say(
+            request, asker, "publish.labels_wrong", most=MOST_LABELS, limit=LONGEST_LABEL
+        )
     if not form.values["title"]:
         form.problems["title"] = say(request, asker, "publish.no_title")
     if not links and not pasted.values and not form.problems:
@@ -123,7 +139,7 @@ def _report(request: Requested, form: Form, asker: Asker, now: datetime) -> byte
         form.values["title"],
         form.values["text"],
         links=links,
-        labels=form.values["labels"],
+        labels=labels,
         pasted=pasted,
         now=now,
     )

@@ -20,7 +20,6 @@ from istmo.respond.objects import Alert, Case, CaseEntry, Object
 from istmo.respond.pages.case_read import SEVERITIES, STATUSES, owner_text, show_case
 from istmo.respond.service import Respond
 
-LONGEST = 20_000
 MOST_FOUND: Final = 20
 LEVELS = tuple(level.label.removeprefix("TLP:") for level in Tlp)
 
@@ -35,9 +34,7 @@ def case_new(request: Request[Any, Any, Any]) -> Response[Any]:
 @post("/cases", opt=PEOPLE, sync_to_thread=True)
 def case_open(request: Request[Any, Any, Any], data: Sent, asker: Asker, respond: Respond) -> Response[Any]:
     """Open a case, from an alert or from nothing."""
-    form = Form(
-        {name: one(data, name, longest=LONGEST) for name in ("title", "severity", "tlp", "note", "alert")}
-    )
+    form = Form({name: one(data, name) for name in ("title", "severity", "tlp", "note", "alert")})
     values = form.values
     try:
         case = respond.open_case(
@@ -67,7 +64,7 @@ def case_add(
     own_member: str,
 ) -> Response[Any]:
     """Add one entry; which one, the field ``kind`` says. What was typed stays when it cannot be added."""
-    kind, value = one(data, "kind"), one(data, "value", longest=LONGEST)
+    kind, value = one(data, "kind"), one(data, "value")
     only_to = several(data, "only_to")[:512] or None
     adding: dict[str, Callable[[], object]] = {
         "note": lambda: respond.add_note(asker.principal, id, value),

@@ -56,7 +56,7 @@ def make_person(
     request: Request[Any, Any, Any], data: Sent, asker: Asker, identity: Identity
 ) -> Response[Any]:
     """A new account. The answer itself shows the password: no other page ever could."""
-    values = {"name": one(data, "name", longest=200), "role": one(data, "role")}
+    values = {"name": one(data, "name"), "role": one(data, "role")}
     try:
         account, password = identity.create_account(asker.principal, values["name"], values["role"])
     except IstmoError as error:

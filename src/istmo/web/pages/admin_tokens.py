@@ -63,7 +63,7 @@ def make_token(
     request: Request[Any, Any, Any], data: Sent, asker: Asker, identity: Identity, clock: Clock
 ) -> Response[Any]:
     """A new token. The answer itself shows the secret: no other page ever could."""
-    values: dict[str, Any] = {name: one(data, name, longest=200) for name in ("name", "account", "days")}
+    values: dict[str, Any] = {name: one(data, name) for name in ("name", "account", "days")}
     values["scopes"] = several(data, "scopes")
     try:
         token, secret = identity.create_token(

@@ -31,7 +31,7 @@ def sign_in_page(request: Request[Any, Any, Any], asker: Asker) -> Response[Any]
 @post("/sign-in", opt=PUBLIC, sync_to_thread=True, request_max_body_size=SMALL_FORM)
 def sign_in(request: Request[Any, Any, Any], data: Sent, asker: Asker, identity: Identity) -> Response[Any]:
     """Check name and password; the answer is the same whether the account exists or not."""
-    name, following = one(data, "name", longest=200), local_path(one(data, "next"))
+    name, following = one(data, "name"), local_path(one(data, "next"))
     cookie = faces_of(request).cookie(SESSION)
     try:
         session = identity.sign_in(
