@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
+from web_site import PASSWORD, make_site
 
+from istmo.clock import ManualClock
 from istmo.errors import RateLimited, Unauthenticated
-from istmo.policy.principals import Person, Principal, Role
+from istmo.model.markings import Tlp
+from istmo.policy.principals import Operator, Person, Principal, Role
 from istmo.store.changes import Change, Changes
 from istmo.web import live
+from istmo.web.keeping import Keeping
 from istmo.web.live import Live
 
 ANA = Person("1", "ana", Role.OBSERVER)
@@ -56,6 +61,31 @@ def test_what_the_asker_may_not_know_of_is_not_told() -> None:
         ("alert", "open-1"),
         ("object", "open-2"),
     ]
+
+
+def test_a_case_that_the_listener_may_not_read_is_not_told_and_listening_is_no_denial(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    site = make_site(tmp_path, clock, rooms=None)
+    node = site.node
+    olga, _ = node.identity.create_account(Operator(), "olga", Role.OBSERVER, PASSWORD)
+
+    async def go() -> tuple[str, list[object]]:
+        stopping = asyncio.Event()
+        listening = Live(node.store.changes, Keeping(node).may_know, stopping).listen(
+            olga.person, lambda: olga.person
+        )
+        await anext(listening)
+        node.respond.open_case(Operator(), "Secreto", tlp=Tlp.RED)
+        seen = node.respond.open_case(Operator(), "Para todos")
+        heard = [(await anext(listening)).data]
+        stopping.set()
+        return seen.id, [*heard, *[message.data async for message in listening]]
+
+    seen, heard = run(go())
+    assert heard == [seen]
+    assert node.identity.audit_trail(Operator(), action="case.read") == []
+    node.store.close()
 
 
 def test_a_burst_is_told_once_each_and_within_bounds() -> None:

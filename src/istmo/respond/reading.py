@@ -79,6 +79,13 @@ class Reading:
         resource = self._resource(found)
         return found, [one for one in people if decide(one, Action.CASE_READ, resource, context)]
 
+    def may_know(self, principal: Principal, case_id: str) -> bool:
+        """Whether the asker may be told that a case changed: exactly whether they could read it.
+
+        Nothing is written down where not: nobody has asked for it.
+        """
+        return bool(self.case_for([principal], case_id)[1])
+
     def list_cases(
         self, principal: Principal, wanted: Filter | None = None, *, cursor: str = "", limit: int = 50
     ) -> Page:

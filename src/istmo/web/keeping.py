@@ -94,19 +94,12 @@ class Keeping:
     def _token(self, secret: str, is_used: bool) -> TokenHolder | None:
         return self._node.identity.token(secret, is_used=is_used)
 
-    def _may_know_case(self, principal: Principal, case: str) -> bool:
-        try:
-            self._node.respond.read(principal, case)
-        except NotFound:
-            return False
-        return True
-
     def _readers(self) -> dict[str, Callable[[Principal, str], bool]]:
         node = self._node
         return {
             "alert": node.detect.may_know,
             "object": node.intel.may_know,
-            "case": self._may_know_case,
+            "case": node.respond.may_know,
             "peer": lambda principal, _: self.may(principal, Action.PEER_READ),
             "worker": lambda principal, _: self.may(principal, Action.NODE_READ),
             "notice": lambda principal, account: isinstance(principal, Person) and principal.id == account,
