@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -37,6 +38,13 @@ detection:
   selection: {{CommandLine|contains: ' -enc '}}
   condition: selection
 level: critical
+"""
+
+
+WORDS = """
+Se revisó el correo que llegó a la oficina de compras y no hay otros equipos con ese adjunto;
+el banco confirma que bloqueó la cuenta a las nueve y pide copia del informe cuando esté firmado por quien
+coordina, mientras tanto queda aislado el servidor y se conservan los registros de la última semana
 """
 
 
@@ -83,6 +91,10 @@ def fill(node: Node, *, text: str = "", alerts: int = 6, many: int = 0) -> Scene
     node.respond.add_alert(operator, case.id, subject.id)
     node.respond.add_object(operator, case.id, indicator)
     node.respond.add_task(operator, case.id, text or "Avisar al proveedor")
+    for number in range(3 * many):
+        chance = random.Random(number)
+        words, digest = " ".join(chance.sample(WORDS.split(), 25)), chance.randbytes(32).hex()
+        node.respond.add_note(operator, case.id, f"{words}. SHA-256 {digest}. {text}")
     if many:
         crowd(node, text or "de muchas", many, indicator)
         _change(node, bundle)

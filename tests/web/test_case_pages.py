@@ -14,6 +14,7 @@ from web_site import PASSWORD, Site, csrf_in, make_site
 
 from istmo.clock import ManualClock, SystemClock
 from istmo.policy.principals import Operator, Role
+from istmo.respond.pages.case_read import ENTRIES, TASKS
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,11 @@ def state_form(page: str) -> dict[str, str]:
     }
     assert version
     return {**chosen, "version": version[1]}
+
+
+def notes(page: str) -> list[int]:
+    """The numbers of the notes that a page shows, in order."""
+    return [int(one) for one in re.findall(r'<p class="value">nota (\d+)', page)]
 
 
 def titles(page: str) -> list[str]:
@@ -109,6 +115,50 @@ def test_a_case_with_a_text_that_is_too_long_is_not_opened_and_all_stays_in_the_
     assert refused.status_code == 422
     assert f'value="{typed["title"]}"' in refused.text and f"\n{typed['note']}</textarea>" in refused.text
     assert [one.id for one in site.node.respond.list_cases(Operator()).items] == known
+
+
+def test_a_long_case_is_read_from_its_end_and_pages_lead_back_to_its_beginning(
+    whole: tuple[Site, Scene], case: str
+) -> None:
+    site, at = whole[0], f"/cases/{case}"
+    for number in range(ENTRIES + 20):
+        site.clock.advance(1)
+        site.node.respond.add_note(Operator(), case, f"nota {number:03}")
+    client = enter(site)
+    newest = client.get(at).text
+    assert notes(newest) == list(range(20, ENTRIES + 20)), "in the order in which they were written"
+    assert "100 de 121" in newest and "Más recientes" not in newest
+    path = html.unescape(re.search(r'rel="next" href="([^"#]+)', newest)[1])  # type: ignore[index]
+    older = client.get(path).text
+    assert notes(older) == list(range(20)) and "Cajero &lt;sin&gt; servicio" in older
+    assert 'rel="next"' not in older and f'href="{at}#timeline"' in older
+    assert f'hx-get="{path}"' in older, "what changes live is the part that one reads"
+    assert notes(client.get(f"{at}?cursor=nothing").text) == notes(newest)
+    assert notes(client.get(f"{at}/report").text) == list(range(ENTRIES + 20)), "on paper it is whole"
+    refused = send(client, f"{at}/entries", kind="note", value=" ").text
+    assert path in html.unescape(refused), "the way back leads there also from a form that was refused"
+
+
+def test_fewer_entries_stand_on_a_page_where_they_are_long(whole: tuple[Site, Scene], case: str) -> None:
+    site, at = whole[0], f"/cases/{case}"
+    for number in range(8):
+        site.clock.advance(1)
+        site.node.respond.add_note(Operator(), case, f"nota {number:03} {'x' * 19_000}")
+    assert notes(enter(site).get(at).text) == [3, 4, 5, 6, 7]
+
+
+def test_tasks_to_be_done_come_first_and_past_a_number_they_are_in_the_report(
+    whole: tuple[Site, Scene], case: str
+) -> None:
+    site, at = whole[0], f"/cases/{case}"
+    first = site.node.respond.add_task(Operator(), case, "la primera, hecha")
+    site.node.respond.finish_task(Operator(), case, first.id)
+    for number in range(TASKS):
+        site.node.respond.add_task(Operator(), case, f"tarea {number:03}")
+    page = enter(site).get(at).text
+    beside = page[page.index("<aside>") :]
+    assert "tarea 049" in beside and "la primera" not in beside and "Otra tarea está en el informe" in beside
+    assert "la primera, hecha" in enter(site).get(f"{at}/report").text
 
 
 def test_notes_written_at_once_are_both_there(whole: tuple[Site, Scene], case: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from litestar import Request, Response, get
@@ -17,13 +17,28 @@ from istmo.kit.forms import Form
 from istmo.kit.pages import faces_of, page
 from istmo.model import instants
 from istmo.policy.actions import Action
-from istmo.respond.objects import Case, Severity, Status
+from istmo.respond.objects import Case, CaseEntry, Severity, Status
 from istmo.respond.records import Filter
 from istmo.respond.service import Respond
 
 FILTERS = ("q", "status", "severity", "mine", "owner", "member", "opener", "since")
 STATUSES = [str(status) for status in Status]
 SEVERITIES = [str(severity) for severity in reversed(Severity)]
+ENTRIES: Final = 100
+ENTRY_BYTES: Final = 100_000
+"""Of a timeline on one page: so many entries, and fewer where they are long."""
+TASKS: Final = 50
+
+
+@dataclass(frozen=True)
+class Part:
+    """The entries of a timeline that one page shows, in order."""
+
+    entries: Sequence[CaseEntry]
+    before: str
+    """The entry that they go before; empty: they are the newest."""
+    older: str
+    """The entry before which there are more; empty: there are none."""
 
 
 @get("/cases", opt=PEOPLE, sync_to_thread=True)
@@ -102,6 +117,7 @@ def show_case(
     may = faces_of(request).may
     standing = {"status": case.status.value, "severity": case.severity.value, "owner": case.owner.value}
     form.values = {**standing, **form.values}
+    part = _part(case.timeline, request.query_params.get("cursor", ""))
     return page(
         request,
         "respond/case.html",
@@ -109,6 +125,8 @@ def show_case(
         status=status,
         form=form,
         case=case,
+        part=part,
+        tasks=sorted(case.tasks, key=lambda one: one.is_done)[:TASKS],
         both=both,
         names=names,
         own_member=own_member,
@@ -116,7 +134,7 @@ def show_case(
         severities=SEVERITIES,
         owners=_owners(case, names, respond.owner_name(asker.principal), form.values["owner"]),
         owner=owner_text(case.owner.value, names),
-        unseen=_unseen(case, names),
+        unseen=_unseen(case, part.entries, names),
         others=[(one, name) for one, name in sorted(names.items(), key=_by_name) if one not in case.members],
         may_work=may(asker.principal, Action.CASE_WORK) and not case.is_invitation,
         may_share=may(asker.principal, Action.CASE_SHARE) and not case.is_invitation,
@@ -137,11 +155,24 @@ def _owners(case: Case, names: Mapping[str, str], me: str, chosen: str) -> list[
     return [(one, owner_text(one, names)) for one in known]
 
 
-def _unseen(case: Case, names: Mapping[str, str]) -> dict[str, list[str]]:
+def _part(timeline: Sequence[CaseEntry], before: str) -> Part:
+    """The newest entries before the one that is named, or of all where there is none of that name."""
+    end = next((place for place, one in enumerate(timeline) if one.id == before), 0)
+    before = before if end else ""
+    start = end = end or len(timeline)
+    size = 0
+    while start and end - start < ENTRIES:
+        size += len(timeline[start - 1].raw)
+        if size > ENTRY_BYTES and start < end:
+            break
+        start -= 1
+    return Part(timeline[start:end], before, timeline[start].id if start else "")
+
+
+def _unseen(case: Case, entries: Sequence[CaseEntry], names: Mapping[str, str]) -> dict[str, list[str]]:
     """By entry: the members on the case to whom it did not go, as far as is known here."""
     found = {
-        entry.id: sorted(names.get(one, one) for one in case.members - entry.readers)
-        for entry in case.timeline
+        entry.id: sorted(names.get(one, one) for one in case.members - entry.readers) for entry in entries
     }
     return {id: members for id, members in found.items() if members}
 
