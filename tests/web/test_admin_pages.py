@@ -20,6 +20,7 @@ from istmo.clock import ManualClock
 from istmo.policy.actions import ROLE_MAY, Action
 from istmo.policy.principals import Operator, Role
 from istmo.store.jobs import JobRunner, dead_jobs, enqueue
+from istmo.web.pages.admin_jobs import ROWS
 
 PAGES = {
     "/administration": "",
@@ -258,6 +259,33 @@ def test_a_job_that_failed_is_told_in_words_tried_again_or_let_go_of(site: Site)
     number = bury(site)
     assert send(client, at, f"{at}/{number}/discard").status_code == 303
     assert send(client, at, f"{at}/{number}/discard").status_code == 404
+
+
+def test_jobs_that_gave_up_are_read_page_by_page(site: Site) -> None:
+    client = enter(site, "raiz")
+    for _ in range(ROWS + 3):
+        bury(site)
+    with site.node.store.read() as connection:
+        numbers = [one.id for one in dead_jobs(connection)]
+
+    def shown(page: str) -> list[int]:
+        return [int(one) for one in re.findall(r'<tr id="job-(\d+)" data-row', page)]
+
+    first = client.get("/administration/jobs").text
+    assert shown(first) == numbers[:ROWS] and f"{ROWS} de {len(numbers)}" in first
+    path = html.unescape(re.search(r'rel="next" href="([^"]+)', first)[1])  # type: ignore[index]
+    rest = client.get(path).text
+    assert shown(rest) == numbers[ROWS:] and 'rel="next"' not in rest
+    assert 'href="/administration/jobs"' in rest
+    assert shown(client.get("/administration/jobs?cursor=no").text) == numbers[:ROWS]
+
+
+@pytest.mark.parametrize("path", ["/administration/audit", "/api/v1/audit", "/api/v1/audit/export"])
+def test_who_may_not_read_the_trail_is_refused_whatever_they_ask_of_it(site: Site, path: str) -> None:
+    client = enter(site, "ana")
+    assert client.get(f"{path}?since=basura").status_code == 403
+    denied = site.node.identity.audit_trail(Operator(), name="ana", outcome="denied")
+    assert denied[0].subject == f"GET {path}"
 
 
 @pytest.mark.parametrize("language", ["es", "en"])

@@ -398,13 +398,17 @@ class Identity:
 
     # The audit trail
 
+    def require_audit(self, by: Principal) -> None:
+        """Raises NotAllowed where the asker may not read the audit trail, whatever they ask of it."""
+        self._may(by, Action.AUDIT_READ)
+
     def audit_trail(
         self, by: Principal, *, before: int | None = None, limit: int = 100, **filters: object
     ) -> list[AuditLine]:
         """Newest first; by ``principal``, ``name``, ``action``, ``outcome``, ``subject``, ``since``,
         ``until``.
         """
-        self._may(by, Action.AUDIT_READ)
+        self.require_audit(by)
         with self._store.read() as connection:
             return audit.lines(connection, before=before, limit=limit, **filters)
 

@@ -136,10 +136,10 @@ def _ask_again(
     return True
 
 
-def dead_jobs(connection: Connection) -> list[Job]:
-    """Jobs that ran out of attempts, oldest first."""
-    rows = connection.execute(select(jobs).where(jobs.c.state == "dead").order_by(jobs.c.id))
-    return [_job(row) for row in rows]
+def dead_jobs(connection: Connection, *, after: int = 0, limit: int | None = None) -> list[Job]:
+    """Jobs that ran out of attempts, oldest first, past the job of this number."""
+    asked = select(jobs).where(jobs.c.state == "dead", jobs.c.id > after).order_by(jobs.c.id)
+    return [_job(row) for row in connection.execute(asked.limit(limit))]
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ def audit_trail(
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
 ) -> AuditList:
     """The audit trail, newest first. ``since`` and ``until``: RFC 3339, or a day of the asker's zone."""
+    identity.require_audit(asker.principal)
     wanted = read_audit_filter(
         principal=principal,
         name=name,
@@ -80,6 +81,7 @@ def export_audit(
     form: Annotated[str, QueryParameter(pattern="^(jsonl|csv)$")] = "jsonl",
 ) -> Stream:
     """Every line that fits, newest first: JSON lines, or with ``form=csv`` a table for a spreadsheet."""
+    identity.require_audit(asker.principal)
     wanted = read_audit_filter(
         principal=principal,
         name=name,

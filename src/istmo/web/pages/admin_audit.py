@@ -36,6 +36,7 @@ def audit_page(
     request: Request[Any, Any, Any], asker: Asker, identity: Identity, catalogue: Catalogue
 ) -> Response[Any]:
     """The newest first, in portions; all filters stand in the address."""
+    identity.require_audit(asker.principal)  # also where what is asked for cannot be read
     asked = {name: request.query_params.get(name, "").strip()[:256] for name in NAMES}
     cursor = request.query_params.get("cursor", "")
     form, found = Form(dict(asked)), []

@@ -52,14 +52,18 @@ def jobs_page(
     """What gave up first, then what runs and waits."""
     require(asker.principal, Action.JOB_MANAGE, federation.context())
     running = jobs.running | notices.jobs.running
+    cursor = request.query_params.get("cursor", "")
+    after = int(cursor) if cursor.isascii() and cursor.isdigit() and len(cursor) <= 18 else 0
     with store.read() as connection:
-        counts, dead = count_jobs(connection), dead_jobs(connection)
+        counts, dead = count_jobs(connection), dead_jobs(connection, after=after, limit=ROWS + 1)
         waiting = waiting_jobs(connection, ROWS)
     return page(
         request,
         "web/admin_jobs.html",
         counts=counts,
         running=len(running),
+        cursor=cursor,
+        next=str(dead[ROWS - 1].id) if len(dead) > ROWS else "",
         dead=[row_of(one, "dead", catalogue, asker.language) for one in dead[:ROWS]],
         rows=[
             row_of(one, "running" if one.id in running else "waiting", catalogue, asker.language)
