@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from istmo.detect.objects import Alert
 from istmo.detect.service import Detect
 from istmo.doctor import LOW_DISK_GB, check_keys, check_sealing, check_settings, free_disk
 from istmo.federation.service import Federation
@@ -15,6 +16,7 @@ from istmo.notices.objects import Heading, Kind
 from istmo.policy.actions import Action
 from istmo.policy.decisions import Resource, decide
 from istmo.policy.principals import Person
+from istmo.respond.objects import CaseSummary
 from istmo.respond.service import Respond
 from istmo.settings import Settings
 from istmo.store.engine import Store
@@ -29,51 +31,59 @@ class Told:
     def __init__(self, detect: Detect, respond: Respond, federation: Federation, store: Store) -> None:
         self._detect, self._respond, self._federation, self._store = detect, respond, federation, store
 
-    def headings(self, people: Iterable[Account], kind: Kind, subject: str) -> Mapping[str, Heading]:
-        """By account id, for those of ``people`` who may know of it at this moment."""
+    def headings(
+        self, people: Iterable[Account], kind: Kind, subjects: Iterable[str]
+    ) -> Mapping[str, Mapping[str, Heading]]:
+        """By subject and then by account id, for those of ``people`` who may know of it at this moment."""
         by_person = {one.person: one.id for one in people if not one.is_disabled}
+        return {
+            subject: {by_person[one]: heading for one in readers}
+            for subject, heading, readers in self._told(by_person, kind, list(subjects))
+        }
+
+    def _told(
+        self, people: Iterable[Person], kind: Kind, subjects: list[str]
+    ) -> Iterator[tuple[str, Heading, Sequence[Any]]]:
+        """Each subject that there is, what is said of it, and who may know of it."""
+        readers: Sequence[Any]
         match kind:
             case Kind.ALERT | Kind.ASSIGNED | Kind.SOURCE:
-                readers, heading = self._alert(by_person, subject)
+                for alert, readers in self._detect.alerts_for(people, subjects):
+                    yield alert.id, _of_alert(alert), readers
             case Kind.CASE:
-                readers, heading = self._case(by_person, subject)
+                for case, readers in self._respond.cases_for(people, subjects):
+                    yield case.id, _of_case(case), readers
             case Kind.PEER:
-                readers, heading = self._peer(by_person, subject)
+                readers = self._who_may(people, Action.PEER_READ)
+                for subject in subjects:
+                    name = self._federation.name_of(subject)
+                    yield subject, Heading(name[:300], NODE_TLP, f"/peers/{subject}"), readers
             case Kind.JOB:
-                readers = self._who_may(by_person, Action.JOB_MANAGE)
-                heading = Heading("", NODE_TLP, "/administration/jobs", words="notices.title.job")
+                readers = self._who_may(people, Action.JOB_MANAGE)
+                for subject in subjects:
+                    words = "notices.title.job"
+                    yield subject, Heading("", NODE_TLP, "/administration/jobs", words=words), readers
             case Kind.DOCTOR | Kind.DISK:
-                readers = self._who_may(by_person, Action.NODE_MANAGE)
-                words = "cli.doctor.disk" if kind is Kind.DISK else f"cli.doctor.{subject}"
-                heading = Heading("", NODE_TLP, "/administration/doctor", words=words)
-            case _:
-                return {}
-        return {by_person[one]: heading for one in readers} if heading is not None else {}
-
-    def _alert(self, people: Mapping[Person, str], subject: str) -> tuple[list[Any], Heading | None]:
-        alert, readers = self._detect.alert_for(people, subject)
-        if alert is None:
-            return [], None
-        title = " · ".join(part for part in (alert.title or alert.subject, alert.entity) if part)
-        return readers, Heading(title[:300], alert.tlp, f"/alerts/{alert.id}", str(alert.level))
-
-    def _case(self, people: Mapping[Person, str], subject: str) -> tuple[list[Any], Heading | None]:
-        case, readers = self._respond.case_for(people, subject)
-        if case is None:
-            return [], None
-        words = "" if case.title else "console.case.invitation"
-        return readers, Heading(case.title[:300], case.tlp, f"/cases/{case.id}", words=words)
-
-    def _peer(self, people: Mapping[Person, str], subject: str) -> tuple[list[Any], Heading | None]:
-        name = self._federation.name_of(subject)
-        readers = self._who_may(people, Action.PEER_READ)
-        return readers, Heading(name[:300], NODE_TLP, f"/peers/{subject}")
+                readers = self._who_may(people, Action.NODE_MANAGE)
+                for subject in subjects:
+                    words = "cli.doctor.disk" if kind is Kind.DISK else f"cli.doctor.{subject}"
+                    yield subject, Heading("", NODE_TLP, "/administration/doctor", words=words), readers
 
     def _who_may(self, people: Iterable[Person], action: Action) -> list[Person]:
         context = self._federation.context()
         me = context.member
         own = Resource("node", me, frozenset({me}), Tlp.CLEAR, context.space)
         return [one for one in people if decide(one, action, own, context)]
+
+
+def _of_alert(alert: Alert) -> Heading:
+    title = " · ".join(part for part in (alert.title or alert.subject, alert.entity) if part)
+    return Heading(title[:300], alert.tlp, f"/alerts/{alert.id}", str(alert.level))
+
+
+def _of_case(case: CaseSummary) -> Heading:
+    words = "" if case.title else "console.case.invitation"
+    return Heading(case.title[:300], case.tlp, f"/cases/{case.id}", words=words)
 
 
 class Amiss:

@@ -22,6 +22,7 @@ from istmo.identity import records
 from istmo.store.engine import Transaction
 
 LONGEST_WAIT = 900.0
+_KEY = "lockout"
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,13 @@ def unlock(tx: Transaction, name: str) -> None:
     records.drop_failures(tx.connection, _key(tx, "name", name))
 
 
-def locked_until(tx: Transaction, name: str, now: datetime) -> datetime | None:
-    """Until when an account must wait by its own failures; None where it need not."""
-    found = records.failures(tx.connection, _key(tx, "name", name), now)
-    return found[1] if found and found[1] > now else None
+def locked_until(connection: Connection, names: Iterable[str], now: datetime) -> dict[str, datetime]:
+    """Until when accounts must wait by their own failures; those that need not wait are left out."""
+    secret = records.known_secret(connection, _KEY)
+    if secret is None:
+        return {}
+    by_key = {_hashed(secret, "name", name): name for name in names}
+    return {by_key[key]: until for key, until in records.locked(connection, by_key, now).items()}
 
 
 def _wait(connection: Connection, one: Guard, now: datetime) -> float:
@@ -85,7 +89,11 @@ def _wait(connection: Connection, one: Guard, now: datetime) -> float:
 
 
 def _key(tx: Transaction, kind: str, value: str) -> bytes:
-    secret = records.secret(tx.connection, "lockout", lambda: secrets.token_bytes(32))
+    secret = records.secret(tx.connection, _KEY, lambda: secrets.token_bytes(32))
+    return _hashed(secret, kind, value)
+
+
+def _hashed(secret: bytes, kind: str, value: str) -> bytes:
     return hmac.digest(secret, f"{kind}\0{value}".encode(), hashlib.sha256)
 
 

@@ -309,6 +309,16 @@ def failures(connection: Connection, key: bytes, now: datetime) -> tuple[int, da
     return (row.failures, row.locked_until) if row else None
 
 
+def locked(connection: Connection, keys: Iterable[bytes], now: datetime) -> dict[bytes, datetime]:
+    """Until when each of these keys is locked, of those that are."""
+    asked = select(sign_in_failures.c.key, sign_in_failures.c.locked_until).where(
+        sign_in_failures.c.key.in_(list(keys)),
+        sign_in_failures.c.forgotten > now,
+        sign_in_failures.c.locked_until > now,
+    )
+    return {bytes(row.key): row.locked_until for row in connection.execute(asked)}
+
+
 def set_failures(
     connection: Connection, key: bytes, count: int, locked_until: datetime, forgotten: datetime
 ) -> None:
@@ -330,13 +340,19 @@ def drop_forgotten_failures(connection: Connection, now: datetime) -> None:
 
 def secret(connection: Connection, name: str, make: Callable[[], bytes]) -> bytes:
     """A random value of this database, made when it is first needed."""
-    found: bytes | None = connection.execute(
-        select(identity_secrets.c.value).where(identity_secrets.c.name == name)
-    ).scalar()
+    found = known_secret(connection, name)
     if found is None:
         found = make()
         connection.execute(insert(identity_secrets).values(name=name, value=found))
-    return bytes(found)
+    return found
+
+
+def known_secret(connection: Connection, name: str) -> bytes | None:
+    """The same, where it has been made already."""
+    found: bytes | None = connection.execute(
+        select(identity_secrets.c.value).where(identity_secrets.c.name == name)
+    ).scalar()
+    return None if found is None else bytes(found)
 
 
 # Audit trail: lines are added and read, never changed or removed

@@ -89,16 +89,16 @@ class Identity:
     def standing(self, by: Principal) -> dict[str, tuple[datetime | None, datetime | None]]:
         """Of each account, by id: when it was seen last, and until when it is locked out."""
         self._may(by, Action.ACCOUNT_MANAGE)
-        now = self._clock.now()
-        with self._store.write() as tx:  # the key of the lockout may have to be made
-            seen = records.last_seen(tx.connection)
-            return {
-                one.id: (
-                    max((at for at in (seen.get(one.id), one.last_sign_in) if at), default=None),
-                    lockout.locked_until(tx, fold(one.name), now),
-                )
-                for one in records.all_accounts(tx.connection)
-            }
+        with self._store.read() as connection:
+            seen, found = records.last_seen(connection), records.all_accounts(connection)
+            locked = lockout.locked_until(connection, [fold(one.name) for one in found], self._clock.now())
+        return {
+            one.id: (
+                max((at for at in (seen.get(one.id), one.last_sign_in) if at), default=None),
+                locked.get(fold(one.name)),
+            )
+            for one in found
+        }
 
     def known_people(self) -> list[Account]:
         """Everybody who may sign in: for parts of the node that tell people something, never for an asker."""

@@ -82,14 +82,13 @@ class Exploring(Reading):
         """
         page, left, told = first, MOST_EXPORTED, set()
         while page.items and left > 0:
+            wanted = [one for one in page.items[:left] if one.retraction is None]
             with self._store.read() as connection:
-                found = [
-                    (one, self._ledger.entry(connection, one.origin, one.sequence).payload)
-                    for one in page.items[:left]
-                    if one.retraction is None
-                ]
+                found = self._ledger.entries_named(connection, [(one.origin, one.sequence) for one in wanted])
             left -= len(page.items)
-            for one, payload in found:
+            for one in wanted:
+                entry = found.get((one.origin, one.sequence))
+                payload = entry.payload if entry else None
                 if payload is not None and (one.id, one.version) not in told:
                     told.add((one.id, one.version))
                     yield one, payload

@@ -346,6 +346,13 @@ class Ledger:
             raise NotFound("ledger.no_entry", origin=origin, sequence=sequence)
         return entry_of(row, self.keys)
 
+    def entries_named(
+        self, connection: Connection, named: Iterable[tuple[str, int]]
+    ) -> dict[tuple[str, int], Entry]:
+        """Of these (origin, sequence) the entries that there are, with a statement an origin."""
+        rows = records.find_entries(connection, named)
+        return {(row.origin, row.sequence): entry_of(row, self.keys) for row in rows}
+
     def entries(
         self,
         connection: Connection,

@@ -184,6 +184,20 @@ def find_entry(connection: Connection, origin: str, sequence: int) -> Row[Any] |
     return connection.execute(_FIND_ENTRY, {"origin": origin, "sequence": sequence}).first()
 
 
+def find_entries(connection: Connection, named: Iterable[tuple[str, int]]) -> list[Row[Any]]:
+    """The rows of those of these entries (origin, sequence) that there are, in no particular order."""
+    by_origin: dict[str, list[int]] = {}
+    for origin, sequence in named:
+        by_origin.setdefault(origin, []).append(sequence)
+    return [
+        row
+        for origin, sequences in by_origin.items()
+        for row in connection.execute(
+            select(log_entries).where(log_entries.c.origin == origin, log_entries.c.sequence.in_(sequences))
+        )
+    ]
+
+
 def set_state(
     connection: Connection,
     origin: str,

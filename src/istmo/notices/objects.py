@@ -59,8 +59,11 @@ class Heading:
 class Subjects(Protocol):
     """What the other rooms say of the subject of a notice."""
 
-    def headings(self, people: Iterable[Account], kind: Kind, subject: str) -> Mapping[str, Heading]:
-        """By account id, for those of ``people`` who may know of it at this moment: policy is asked."""
+    def headings(
+        self, people: Iterable[Account], kind: Kind, subjects: Iterable[str]
+    ) -> Mapping[str, Mapping[str, Heading]]:
+        """By subject and then by account id, for those of ``people`` who may know of it at this moment:
+        policy is asked."""
         ...
 
 

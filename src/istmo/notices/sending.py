@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
 from istmo.notices import records, timing
 from istmo.notices.leaving import line_of
-from istmo.notices.objects import Heading, Kind, Letter, Line, Parcel, Say, Subjects, Way
+from istmo.notices.objects import Heading, Kind, Letter, Line, Notice, Parcel, Say, Subjects, Way
 from istmo.notices.ways import notifier_named
 from istmo.settings import Settings
 from istmo.store.engine import Store, Transaction
@@ -37,6 +37,22 @@ SEND: Final = "notices.send"
 MOST_TOGETHER: Final = 100
 """Things in one message; the rest is told as a number, and follows."""
 REAL: Final = "real"
+
+
+def headings_for(
+    subjects: Subjects, account: Account, told: Iterable[Notice | Letter]
+) -> dict[tuple[Kind, str], Heading]:
+    """What each of these is about now, as far as somebody may know of it now: rights may have changed
+    since it happened. Asked for once a kind."""
+    by_kind: dict[Kind, set[str]] = {}
+    for one in told:
+        by_kind.setdefault(one.kind, set()).add(one.subject)
+    return {
+        (kind, subject): headings[account.id]
+        for kind, wanted in by_kind.items()
+        for subject, headings in subjects.headings([account], kind, sorted(wanted)).items()
+        if account.id in headings
+    }
 
 
 class Sending:
@@ -83,8 +99,8 @@ class Sending:
         way, account, batch, letters = self._begin(id)
         if way is None or account is None or not letters:
             return
-        headings = {(letter.kind, letter.subject): self._heading(account, letter) for letter in letters}
-        known = [letter for letter in letters if headings[letter.kind, letter.subject] is not None]
+        headings = headings_for(self._subjects, account, letters)
+        known = [letter for letter in letters if (letter.kind, letter.subject) in headings]
         if known:
             say = self._speaker(account)
             lines = tuple(self._line(letter, headings[letter.kind, letter.subject], say) for letter in known)
@@ -180,15 +196,10 @@ class Sending:
         with self._store.read() as connection:
             return len(records.waiting(connection, way.id, MOST_TOGETHER))
 
-    def _line(self, letter: Letter, heading: Heading | None, say: Say) -> Line:
-        assert heading is not None
+    def _line(self, letter: Letter, heading: Heading, say: Say) -> Line:
         title = say(heading.words, **heading.params) if heading.words else heading.title
         ceiling = Tlp.read(self._settings.notices.outward) or Tlp.CLEAR
         return line_of(letter, heading, title, self._settings.url, ceiling)
-
-    def _heading(self, account: Account, letter: Letter) -> Heading | None:
-        """What it is now, for somebody who may know of it now: rights may have changed since it happened."""
-        return self._subjects.headings([account], letter.kind, letter.subject).get(account.id)
 
     def _due(self, way: Way, now: datetime, is_urgent: bool) -> datetime:
         account = self._account(way)

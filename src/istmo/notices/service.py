@@ -16,8 +16,8 @@ from istmo.kit.i18n import Catalogue
 from istmo.ledger.keys import NodeKeys
 from istmo.model.ids import new_id
 from istmo.notices import records, timing
-from istmo.notices.objects import CONSOLE, KINDS, LEVELS, Heading, Kind, Notice, Plan, Shown, Subjects, Way
-from istmo.notices.sending import SEND, Sending
+from istmo.notices.objects import CONSOLE, KINDS, LEVELS, Kind, Plan, Shown, Subjects, Way
+from istmo.notices.sending import SEND, Sending, headings_for
 from istmo.notices.telling import CHANGED, TELL, USUAL, Telling
 from istmo.notices.watching import Troubles, Watching
 from istmo.notices.ways import notifier_named, notifiers
@@ -88,7 +88,8 @@ class Notices:
             found = records.list_notices(
                 connection, account.id, unread=unread, before=before, limit=max(1, min(limit, 200))
             )
-        return [Shown(one, self._heading(account, one)) for one in found]
+        headings = headings_for(self._subjects, account, found)
+        return [Shown(one, headings.get((one.kind, one.subject))) for one in found]
 
     def mark_read(self, by: Principal, *, id: int | None = None, upto: int | None = None) -> int:
         """One of one's own, or all up to one; how many were unread. Raises NotAllowed."""
@@ -240,9 +241,6 @@ class Notices:
         if found is None:
             raise NotFound("identity.no_account", name=person[:80])
         return found
-
-    def _heading(self, account: Account, one: Notice) -> Heading | None:
-        return self._subjects.headings([account], one.kind, one.subject).get(account.id)
 
     def _own(self, by: Principal) -> Account:
         if not isinstance(by, Person):

@@ -84,7 +84,7 @@ class Telling:
             if cause.person in ("", one.id)
             and any(cause.kind in plan.kinds for plan in self._plans(plans.get(one.id, [])))
         ]
-        headings = self._subjects.headings(wanting, cause.kind, cause.subject)
+        headings = self._subjects.headings(wanting, cause.kind, [cause.subject]).get(cause.subject, {})
         for account in wanting:
             heading = headings.get(account.id)
             if heading is None:

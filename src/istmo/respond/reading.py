@@ -67,24 +67,25 @@ class Reading:
         with self._denials(principal), self._store.read() as connection:
             return self._readable(connection, principal, case_id)[1]
 
-    def case_for(
-        self, people: Iterable[Principal], case_id: str
-    ) -> tuple[CaseSummary | None, list[Principal]]:
-        """A case, and who of ``people`` may read it: for the part that tells people of changes."""
-        context = self._context()
+    def cases_for(
+        self, people: Iterable[Principal], ids: Iterable[str]
+    ) -> list[tuple[CaseSummary, list[Principal]]]:
+        """Of these cases each that there is, and who of ``people`` may read it: for the part that tells
+        people of changes."""
+        people, context = list(people), self._context()
         with self._store.read() as connection:
-            found = records.summary(connection, case_id)
-        if found is None:
-            return None, []
-        resource = self._resource(found)
-        return found, [one for one in people if decide(one, Action.CASE_READ, resource, context)]
+            found = records.summaries_of(connection, ids)
+        return [
+            (case, [one for one in people if decide(one, Action.CASE_READ, self._resource(case), context)])
+            for case in found
+        ]
 
     def may_know(self, principal: Principal, case_id: str) -> bool:
         """Whether the asker may be told that a case changed: exactly whether they could read it.
 
         Nothing is written down where not: nobody has asked for it.
         """
-        return bool(self.case_for([principal], case_id)[1])
+        return any(readers for _, readers in self.cases_for([principal], [case_id]))
 
     def list_cases(
         self, principal: Principal, wanted: Filter | None = None, *, cursor: str = "", limit: int = 50

@@ -211,6 +211,11 @@ def summary(connection: Connection, id: str) -> CaseSummary | None:
     return _summary(row) if row else None
 
 
+def summaries_of(connection: Connection, ids: Iterable[str]) -> list[CaseSummary]:
+    """Those of these ids that there are, in no particular order."""
+    return [_summary(row) for row in connection.execute(select(cases).where(cases.c.id.in_(list(ids))))]
+
+
 def summaries(
     connection: Connection, wanted: Filter, after: tuple[datetime, str] | None, limit: int
 ) -> list[CaseSummary]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -167,6 +167,12 @@ def _ranked(values: Mapping[str, Any]) -> dict[str, Any]:
 def find_alert(connection: Connection, id: str) -> Alert | None:
     row = connection.execute(select(alerts, HOSTS).where(alerts.c.id == id)).first()
     return None if row is None else alert_of(row)
+
+
+def find_alerts(connection: Connection, ids: Iterable[str]) -> list[Alert]:
+    """Those of these ids that there are, in no particular order."""
+    rows = connection.execute(select(alerts, HOSTS).where(alerts.c.id.in_(list(ids))))
+    return [alert_of(row) for row in rows]
 
 
 _ABOUT = (

@@ -197,11 +197,15 @@ class Alerts(Asking):
             found = alert_records.find_alert(connection, alert)
         return found is not None and self._can_read(principal, found)
 
-    def alert_for(self, people: Iterable[Principal], alert: str) -> tuple[Alert | None, list[Principal]]:
-        """An alert, and who of ``people`` may read it: for the part that tells people of new ones."""
+    def alerts_for(
+        self, people: Iterable[Principal], alerts: Iterable[str]
+    ) -> list[tuple[Alert, list[Principal]]]:
+        """Of these alerts each that there is, and who of ``people`` may read it: for the part that tells
+        people of new ones."""
+        people = list(people)
         with self._store.read() as connection:
-            found = alert_records.find_alert(connection, alert)
-        return found, [one for one in people if found is not None and self._can_read(one, found)]
+            found = alert_records.find_alerts(connection, alerts)
+        return [(alert, [one for one in people if self._can_read(one, alert)]) for alert in found]
 
     def alert_quote(self, principal: Principal, alert: str) -> AlertQuote:
         """An alert as a case quotes it. Raises NotFound as ``read_alert`` does."""
