@@ -216,6 +216,13 @@ def test_without_a_worker_a_statement_is_kept_and_its_first_run_tells_what_is_wr
     assert hunt.plan.kind is HuntKind.SQL
 
 
+def test_that_a_hunt_was_forgotten_is_told_like_any_change_of_it(room: Room) -> None:
+    hunt, heard = room.detect.save_hunt(ANALYST, PLAN), []
+    room.store.changes.subscribe(lambda change: heard.append(change.subject), "hunt")
+    room.detect.delete_hunt(ANALYST, hunt.id)
+    assert heard == [hunt.id]
+
+
 def test_the_rows_of_the_last_run_take_the_place_of_those_before(room: Room) -> None:
     hunt, other = (room.detect.save_hunt(ANALYST, replace(PLAN, name=name)) for name in ("a", "b"))
     many = {bytes([n // 256, n % 256]) * 8 for n in range(1_200)}

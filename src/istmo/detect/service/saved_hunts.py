@@ -155,6 +155,7 @@ class SavedHunts(HuntRuns):
         self._require(principal, action, self._of(found.owner), found.id)
         with self._store.write() as tx:
             records.drop_hunt(tx.connection, found.row)
+            tx.notify("hunt", found.id)
             self._record(tx, principal, action, f"{found.id} delete {_said(found.plan)}")
 
     # --- who may, and what can be asked ----------------------------------------------------------
