@@ -78,7 +78,7 @@ def reasons_told(line: AuditLine, catalogue: Catalogue, language: str) -> tuple[
     found = []
     for one in line.reasons:
         code, params = str(one["code"]), dict(one["params"])
-        keys = (f"web.audit.reason.{code}", f"policy.{code}", f"error.{code}")
+        keys = (f"policy.{code}", f"error.{code}")
         key = next((key for key in keys if catalogue.has(language, key)), "")
         if line.outcome == "done" and code == "role":
             role = f"identity.role.{params.get('role', '')}"
