@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -17,10 +18,12 @@ from litestar.testing import TestClient
 from web_site import PASSWORD, Site, csrf_in, make_site
 
 from istmo.clock import ManualClock
+from istmo.notices.objects import Kind, Plan
 from istmo.policy.actions import ROLE_MAY, Action
 from istmo.policy.principals import Operator, Role
 from istmo.store.jobs import JobRunner, dead_jobs, enqueue
 from istmo.web.pages.admin_jobs import ROWS
+from istmo.web.pages.admin_node import settings_told
 
 PAGES = {
     "/administration": "",
@@ -48,6 +51,9 @@ PEOPLE = {
     "rosa": Role.COORDINATOR,
     "olga": Role.OBSERVER,
 }
+
+
+PLAN = Plan(frozenset({Kind.ALERT, Kind.CASE}), "high", "webhook", "https://soc.example/a")
 
 
 @pytest.fixture(scope="module")
@@ -220,14 +226,43 @@ def test_the_table_of_roles_is_policy_s_own(site: Site) -> None:
 
 
 def test_settings_are_told_without_their_secrets(site: Site) -> None:
-    from dataclasses import replace
-
-    from istmo.web.pages.admin_node import settings_told
-
     secret = replace(site.node.settings, database="postgresql+psycopg://istmo:clave-secreta@db/istmo")
     assert "clave-secreta" not in str(settings_told(secret))
     shown = enter(site, "raiz").get("/administration/settings").text
     assert "istmo.toml" in shown and "intake_port" in shown and "search_seconds" in shown
+
+
+def test_the_name_of_the_node_and_its_country_are_no_usual_values(site: Site) -> None:
+    told = {name: is_usual for name, _, is_usual in settings_told(site.node.settings)[0][1]}
+    assert (told["name"], told["country"]) == (False, False)
+
+
+def way_made(site: Site) -> str:
+    return f"/administration/notices/{site.node.notices.add_way(Operator(), 'ana', PLAN).id}"
+
+
+@pytest.mark.parametrize("version", ["1", "no es una"])
+def test_what_was_typed_of_a_way_out_stays_beside_what_it_is_by_now_in_words(
+    site: Site, version: str
+) -> None:
+    at = way_made(site)
+    site.node.notices.change_way(Operator(), at.rpartition("/")[2], replace(PLAN, level="low"))
+    typed = {"address": "https://soc.example/b", "kinds": ["alert", "job"], "level": "critical", "every": "7"}
+    late = send(enter(site, "raiz"), at, at, version=version, **typed)
+    assert late.status_code == 409
+    shown = html.unescape(late.text)
+    both = shown[shown.index("Otra persona guardó antes") :].partition("</table>")[0]
+    cells = [re.sub("<[^>]+>", "", one) for one in re.findall("<td.*?</td>", both)]
+    assert "Alerta nueva, Caso compartido o actualizado" in cells
+    assert len([one for one in cells if one.startswith("Alerta nueva, ")]) == 2
+    assert "Bajo" in cells and "Crítico" in cells and "Sí" in cells and "No" in cells
+    assert not {"alert, case", "critical", "on"} & set(cells)
+    assert 'value="https://soc.example/b"' in late.text and 'value="7"' in late.text
+
+
+def test_what_tokens_were_searched_for_stays_as_it_was_typed(site: Site) -> None:
+    page = enter(site, "raiz").get("/administration/tokens?q=Copias+de+LUIS").text
+    assert 'value="Copias de LUIS"' in page
 
 
 def bury(site: Site) -> int:

@@ -97,7 +97,7 @@ def keys_page(
 
 def settings_told(settings: Settings) -> list[tuple[str, list[tuple[str, str, bool]]]]:
     """Tables of the settings file: (name, value as written there, whether it is the usual one) each."""
-    usual = Settings(settings.data, settings.name, settings.country)
+    usual = Settings(settings.data, name="", country="")  # of these two nothing is usual: each node's own
     tables: list[tuple[str, list[tuple[str, str, bool]]]] = [("", [])]
     for one in fields(settings):
         value, standard = getattr(settings, one.name), getattr(usual, one.name)

@@ -72,11 +72,11 @@ def change_way(
     request: Request[Any, Any, Any], way_id: str, data: Sent, asker: Asker, notices: Notices
 ) -> Response[Any]:
     """Give it another plan; where somebody else was faster, both versions are shown."""
-    values = _values(data)
+    values, seen = _values(data), one(data, "version")
+    # A version that is none is none of this way's: what was typed is shown beside what is.
+    version = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else 0
     try:
-        notices.change_way(asker.principal, way_id, _plan(values), int(one(data, "version") or "0"))
-    except ValueError:
-        return _show(request, notices, way_id)
+        notices.change_way(asker.principal, way_id, _plan(values), version)
     except Conflict:
         return _show(request, notices, way_id, Form(values), is_late=True)
     except IstmoError as error:
@@ -185,7 +185,12 @@ def _show(
         way=way,
         name=name,
         problem=problem_of(request, way),
-        late=[(field, _said(now[field]), _said(yours.get(field, ""))) for field in now] if is_late else [],
+        late=[
+            (field, _said(request, field, now[field]), _said(request, field, yours.get(field, "")))
+            for field in now
+        ]
+        if is_late
+        else [],
         json_path="/api/v1/notice-ways",
         **_choices(),
     )
@@ -207,8 +212,17 @@ def values_of(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _said(value: object) -> str:
-    return ", ".join(str(one) for one in value) if isinstance(value, list) else str(value)
+def _said(request: Request[Any, Any, Any], field: str, value: Any) -> str:
+    """A field of a plan as people read it."""
+    language, catalogue = asker_of(request).language, faces_of(request).catalogue
+    match field:
+        case "kinds":
+            return ", ".join(catalogue.text(language, f"notices.kind.{one}") for one in KINDS if one in value)
+        case "level":
+            return catalogue.text(language, f"kit.level.{value}") if value in LEVELS else ""
+        case "wakes":
+            return catalogue.text(language, "kit.yes" if value == "on" else "kit.no")
+    return str(value)
 
 
 def _values(data: Sent) -> dict[str, Any]:

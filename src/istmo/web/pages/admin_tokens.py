@@ -31,7 +31,8 @@ FIELDS = {
 @get("/administration/tokens", opt=PEOPLE, sync_to_thread=True)
 def tokens(request: Request[Any, Any, Any], asker: Asker, identity: Identity, clock: Clock) -> Response[Any]:
     """Tokens, the newest first; narrowed by ``q`` (name or account) and ``state`` of the address."""
-    query = request.query_params.get("q", "")[:80].casefold()
+    asked = request.query_params.get("q", "")[:80]
+    query = asked.casefold()
     state = request.query_params.get("state", "valid")
     found = [(one, state_of(one, clock)) for one in identity.tokens(asker.principal)]
     shown = [
@@ -44,7 +45,7 @@ def tokens(request: Request[Any, Any, Any], asker: Asker, identity: Identity, cl
         "web/admin_tokens.html",
         rows=shown,
         total=len(found),
-        asked={"q": query, "state": state},
+        asked={"q": asked, "state": state},
         states=STATES,
         is_all=faces_of(request).may(asker.principal, Action.ACCOUNT_MANAGE),
         json_path="/api/v1/tokens",
