@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from litestar import Litestar
@@ -14,6 +15,7 @@ from web_site import PASSWORD, Site, csrf_in, make_site
 
 from istmo.clock import ManualClock, SystemClock
 from istmo.policy.principals import Operator, Role
+from istmo.respond.objects import Author, Claim, Refusal, Register, SharePlan
 from istmo.respond.pages.case_read import ENTRIES, TASKS
 
 
@@ -159,6 +161,51 @@ def test_tasks_to_be_done_come_first_and_past_a_number_they_are_in_the_report(
     beside = page[page.index("<aside>") :]
     assert "tarea 049" in beside and "la primera" not in beside and "Otra tarea está en el informe" in beside
     assert "la primera, hecha" in enter(site).get(f"{at}/report").text
+
+
+def test_where_a_case_stands_is_not_changed_past_what_others_saw_of_it(
+    whole: tuple[Site, Scene], case: str
+) -> None:
+    site, at = whole[0], f"/cases/{case}"
+    refused = send(enter(site), f"{at}/entries", kind="status", value="closed")
+    assert refused.status_code == 422
+    found = site.node.respond.read(Operator(), case)
+    assert found.status.value == "open" and len(found.timeline) == 1
+
+
+def test_what_is_disputed_is_told_in_words(
+    whole: tuple[Site, Scene], case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = whole[0]
+    found = site.node.respond.read(Operator(), case)
+    me = found.opener
+
+    def disputed(*values: str) -> Register:
+        return Register(values[0], tuple(Claim(one, str(n), Author(me)) for n, one in enumerate(values)))
+
+    case_of_two = replace(
+        found,
+        status=disputed("working", "closed"),
+        severity=disputed("high", "low"),
+        owner=disputed(f"{me}/ana", ""),
+    )
+    monkeypatch.setattr(site.node.respond, "read", lambda *_: case_of_two)
+    page = html.unescape(enter(site).get(f"/cases/{case}").text)
+    heads = re.sub("<[^>]+>", "", re.findall("<ul>(<li>.*?</li>)</ul>", page)[0])
+    for words in ("En curso", "Cerrado", "Alto", "Bajo", "CSIRT de prueba · ana", "nadie"):
+        assert words in heads
+    assert "working" not in heads and me not in heads
+
+
+def test_what_cannot_be_shared_is_told_in_words_also_where_it_has_no_name(
+    whole: tuple[Site, Scene], case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = whole[0]
+    refused = (Refusal("0" * 64, "object", "", "m", ()),)
+    plan = SharePlan(member="m", allowed=True, reasons=(), sends=(), refused=refused)
+    monkeypatch.setattr(site.node.respond, "plan_share", lambda *_: plan)
+    page = enter(site, "rosa").get(f"/cases/{case}/share?member=m").text
+    assert "<strong" in page and ">Objeto sin nombre</strong>" in page
 
 
 def test_notes_written_at_once_are_both_there(whole: tuple[Site, Scene], case: str) -> None:

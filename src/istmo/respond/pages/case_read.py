@@ -134,6 +134,7 @@ def show_case(
         severities=SEVERITIES,
         owners=_owners(case, names, respond.owner_name(asker.principal), form.values["owner"]),
         owner=owner_text(case.owner.value, names),
+        shown_owner=lambda owner: owner_text(owner, names),
         unseen=_unseen(case, part.entries, names),
         others=[(one, name) for one, name in sorted(names.items(), key=_by_name) if one not in case.members],
         may_work=may(asker.principal, Action.CASE_WORK) and not case.is_invitation,

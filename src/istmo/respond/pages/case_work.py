@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from litestar import Request, Response, get, post
 
-from istmo.errors import IstmoError
+from istmo.errors import InvalidInput, IstmoError
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form, Sent, one, several
@@ -72,13 +72,12 @@ def case_add(
         "done": lambda: respond.finish_task(asker.principal, id, value),
         "object": lambda: respond.add_object(asker.principal, id, value, only_to=only_to),
         "alert": lambda: respond.add_alert(asker.principal, id, value, only_to=only_to),
-        "status": lambda: respond.set_status(asker.principal, id, value),
-        "severity": lambda: respond.set_severity(asker.principal, id, value),
-        "owner": lambda: respond.set_owner(asker.principal, id, value),
     }
     form = Form({kind: value})
     try:
-        adding.get(kind, adding["note"])()
+        if kind not in adding:
+            raise InvalidInput("respond.unknown_value", field="kind", value=kind[:80], known=list(adding))
+        adding[kind]()
     except IstmoError as error:
         if error.status in (401, 404) or error.code == "respond.not_allowed":
             raise
@@ -135,20 +134,18 @@ def case_state(
     own_member: str,
 ) -> Response[Any]:
     """Status, severity and owner in one. Where somebody was faster, both versions are shown."""
-    values = {name: one(data, name, longest=300) for name in ("status", "severity", "owner")}
+    values = _stands(data)
     before = respond.read(asker.principal, id)
     try:
         after = respond.set_state(asker.principal, id, **values, version=one(data, "version", longest=40))
     except IstmoError as error:
+        if error.code == "respond.state_moved":
+            return _show_both(request, id, asker, respond, names, own_member, values)
         if error.status in (401, 404) or error.code == "respond.not_allowed":
             raise
-        form, both = Form(dict(values)), None
-        if error.code == "respond.state_moved":
-            both = _both(request, respond.read(asker.principal, id), values, names)
-        else:
-            form.general, form.remedy = told(request, error)
-        status = 409 if both else 422
-        return show_case(request, id, asker, respond, names, own_member, form, status=status, both=both)
+        form = Form(dict(values))
+        form.general, form.remedy = told(request, error)
+        return show_case(request, id, asker, respond, names, own_member, form)
     undo = Undo(
         f"/cases/{id}/undo",
         {
@@ -172,16 +169,34 @@ def case_back(
     own_member: str,
 ) -> Response[Any]:
     """Take a change of where the case stands back; what somebody changed since then stays, and is shown."""
-    values = {name: one(data, name, longest=300) for name in ("status", "severity", "owner")}
+    values = _stands(data)
     try:
         respond.set_state(asker.principal, id, **values, version=one(data, "version", longest=40))
     except IstmoError as error:
         if error.code != "respond.state_moved":
             raise
-        both = _both(request, respond.read(asker.principal, id), values, names)
-        form = Form(dict(values))
-        return show_case(request, id, asker, respond, names, own_member, form, status=409, both=both)
+        return _show_both(request, id, asker, respond, names, own_member, values)
     return back_to(request, f"/cases/{id}", notice="console.notice.case_back")
+
+
+def _stands(data: dict[str, Any]) -> dict[str, str]:
+    """Where the case is to stand."""
+    return {name: one(data, name, longest=300) for name in ("status", "severity", "owner")}
+
+
+def _show_both(
+    request: Request[Any, Any, Any],
+    id: str,
+    asker: Asker,
+    respond: Respond,
+    names: dict[str, str],
+    own_member: str,
+    values: dict[str, str],
+) -> Response[Any]:
+    """The case as somebody else has changed it meanwhile, beside how it was to stand."""
+    both = _both(request, respond.read(asker.principal, id), values, names)
+    form = Form(dict(values))
+    return show_case(request, id, asker, respond, names, own_member, form, status=409, both=both)
 
 
 def _both(
