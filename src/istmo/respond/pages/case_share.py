@@ -43,7 +43,7 @@ def share(
     names: dict[str, str],
 ) -> Response[Any]:
     """Share the case with one member, leaving out what was said to be left out."""
-    member = one(data, "member", longest=64)
+    member = one(data, "member")
     respond.share(asker.principal, id, member, several(data, "leave_out"))
     return back_to(
         request, f"/cases/{id}", notice="console.notice.case_shared", member=names.get(member, member)

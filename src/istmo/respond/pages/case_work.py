@@ -137,7 +137,7 @@ def case_state(
     values = _stands(data)
     before = respond.read(asker.principal, id)
     try:
-        after = respond.set_state(asker.principal, id, **values, version=one(data, "version", longest=40))
+        after = respond.set_state(asker.principal, id, **values, version=one(data, "version"))
     except IstmoError as error:
         if error.code == "respond.state_moved":
             return _show_both(request, id, asker, respond, names, own_member, values)
@@ -171,7 +171,7 @@ def case_back(
     """Take a change of where the case stands back; what somebody changed since then stays, and is shown."""
     values = _stands(data)
     try:
-        respond.set_state(asker.principal, id, **values, version=one(data, "version", longest=40))
+        respond.set_state(asker.principal, id, **values, version=one(data, "version"))
     except IstmoError as error:
         if error.code != "respond.state_moved":
             raise
@@ -181,7 +181,7 @@ def case_back(
 
 def _stands(data: dict[str, Any]) -> dict[str, str]:
     """Where the case is to stand."""
-    return {name: one(data, name, longest=300) for name in ("status", "severity", "owner")}
+    return {name: one(data, name) for name in ("status", "severity", "owner")}
 
 
 def _show_both(
