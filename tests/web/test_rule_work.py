@@ -123,6 +123,19 @@ def test_a_switch_can_be_taken_back(whole: tuple[Site, Scene]) -> None:
     assert site.node.detect.read_rule(Operator(), scene.rule).is_enabled
 
 
+def test_a_switch_is_not_taken_back_once_somebody_else_has_decided(whole: tuple[Site, Scene]) -> None:
+    site, scene = whole
+    client, detect = enter(site), site.node.detect
+    done = send(client, f"/rules/{scene.rule}/switch", enabled="off")
+    detect.enable_rule(Operator(), scene.rule, True)
+    detect.enable_rule(Operator(), scene.rule, False)
+    refused = press_undo(client, done.headers["location"])
+    assert refused.status_code == 409 and "no se deshizo nada" in refused.text
+    assert not detect.read_rule(Operator(), scene.rule).is_enabled, "the other's decision stands"
+    assert send(client, f"/rules/{scene.rule}/undo", enabled="on", at="ayer").status_code == 409
+    detect.enable_rule(Operator(), scene.rule, True)
+
+
 def test_many_are_switched_after_saying_how_many_and_back_again(whole: tuple[Site, Scene]) -> None:
     site, _ = whole
     client, detect = enter(site), site.node.detect
@@ -166,6 +179,19 @@ def test_an_exception_is_made_of_a_match_and_kept_though_no_worker_can_try_it(
     assert press_undo(client, at).headers["location"] == at
     assert site.node.detect.read_rule(Operator(), made.id).is_enabled
     site.node.detect.enable_rule(Operator(), made.id, False)
+
+
+def test_an_exception_that_somebody_else_has_put_in_force_again_is_not_taken_back(
+    whole: tuple[Site, Scene],
+) -> None:
+    site, scene = whole
+    client, detect = enter(site), site.node.detect
+    kept = send(client, f"/rules/{scene.rule}/exception", **{**EXCEPTION, "name": "Dos"}, do="keep")
+    (made,) = (one for one in detect.exceptions_of(Operator(), scene.rule) if one.title == "Dos")
+    detect.enable_rule(Operator(), made.id, True)
+    assert press_undo(client, kept.headers["location"]).status_code == 409
+    assert detect.read_rule(Operator(), made.id).is_enabled
+    detect.enable_rule(Operator(), made.id, False)
 
 
 @pytest.mark.parametrize("language", ["es", "en"])

@@ -38,6 +38,14 @@ def send(client: TestClient[Litestar], path: str, **values: str):  # type: ignor
     return client.post(path, data={**values, "csrf": csrf}, follow_redirects=False)
 
 
+def press_undo(client: TestClient[Litestar], page: str):  # type: ignore[no-untyped-def]
+    """What the button of a page's notice does."""
+    form = re.search(r'action="([^"]+/undo)">(.*?)</form>', page, re.DOTALL)
+    assert form, page
+    fields = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', form[2]))
+    return client.post(form[1], data=fields, follow_redirects=False)
+
+
 def digest_of(site: Site, source: str) -> bytes:
     with site.node.store.read() as connection:
         known = sources.valid_digests(connection, site.clock.now())
@@ -80,13 +88,31 @@ def test_a_source_is_paused_and_taken_again(whole: tuple[Site, Scene]) -> None:
     client, at = enter(site), f"/sources/{scene.source}"
     assert send(client, f"{at}/pause", paused="on").status_code == 303
     page = client.get(at).text
-    assert "no se recibe nada" in page and f'action="{at}/undo"' in page
+    assert "no se recibe nada" in page
     assert client.get(f"/api/v1{at}").json()["state"] == "paused"
     with site.node.store.read() as connection:
         watched = [one.id for one in sources.watched_for_silence(connection) if one.silence is None]
     assert scene.source not in watched, "nobody is told of a silence that was asked for"
-    assert send(client, f"{at}/undo", paused="off").status_code == 303
+    assert press_undo(client, page).status_code == 303
     assert client.get(f"/api/v1{at}").json()["paused"] is None
+
+
+@pytest.mark.parametrize("is_paused", [True, False])
+def test_a_pause_or_its_end_is_not_taken_back_once_somebody_else_has_decided(
+    whole: tuple[Site, Scene], is_paused: bool
+) -> None:
+    site, scene = whole
+    client, at, detect = enter(site), f"/sources/{scene.source}", site.node.detect
+    detect.pause_source(Operator(), scene.source, not is_paused)
+    send(client, f"{at}/pause", paused="on" if is_paused else "off")
+    page = client.get(at).text
+    for once_more in (not is_paused, is_paused):
+        site.clock.advance(1)
+        detect.pause_source(Operator(), scene.source, once_more)
+    refused = press_undo(client, page)
+    assert refused.status_code == 409 and "no se deshizo nada" in refused.text
+    assert (detect.read_source(Operator(), scene.source).paused is not None) is is_paused
+    detect.pause_source(Operator(), scene.source, False)
 
 
 @pytest.mark.parametrize("language", ["es", "en"])

@@ -50,6 +50,16 @@ def bring(client: TestClient[Litestar], text: str):  # type: ignore[no-untyped-d
     return client.post("/warning-lists", data=data, files={"file": ("", b"")}, follow_redirects=False)
 
 
+def press_undo(client: TestClient[Litestar]):  # type: ignore[no-untyped-def]
+    """What the button of the notice does."""
+    shown = client.get("/warning-lists").text
+    form = re.search(r'action="/warning-lists/undo">(.*?)</form>', shown, re.DOTALL)
+    assert form, shown
+    fields = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', form[1]))
+    told = {name: html.unescape(value) for name, value in fields.items()}
+    return client.post("/warning-lists/undo", data=told, follow_redirects=False)
+
+
 @pytest.mark.parametrize("language", ["es", "en"])
 def test_a_list_is_brought_in_and_a_defanged_value_is_found_on_it(site: Site, language: str) -> None:
     client = enter(site, language=language)
@@ -69,13 +79,20 @@ def test_a_list_that_is_off_does_not_count_until_it_is_on_again(site: Site) -> N
     bring(client, json.dumps({**LIST, "version": 4}))
     assert site.node.detect.lists_with(Operator(), "cdn.example")[2] == (), "a new version stays off"
     send(client, "/warning-lists/switch", name=name, enabled="off")
-    shown = client.get("/warning-lists").text
-    undo = re.search(
-        r'action="/warning-lists/undo">.*?value="([0-9a-f]+)".*?value="([^"]+)".*?value="on"', shown
-    )
-    assert undo and html.unescape(undo[2]) == name
-    send(client, "/warning-lists/undo", name=name, enabled="on")
+    assert press_undo(client).status_code == 303
     assert site.node.detect.lists_with(Operator(), "cdn.example")[2] == (name,)
+
+
+def test_a_switch_is_not_taken_back_once_somebody_else_has_decided(site: Site) -> None:
+    client, name = enter(site), str(LIST["name"])
+    bring(client, json.dumps(LIST))
+    send(client, "/warning-lists/switch", name=name, enabled="off")
+    for is_enabled in (True, False):
+        site.node.detect.switch_warning_list(Operator(), name, is_enabled)
+    refused = press_undo(client)
+    assert refused.status_code == 409 and "no se deshizo nada" in refused.text
+    assert site.node.detect.lists_with(Operator(), "cdn.example")[2] == ()
+    site.node.detect.switch_warning_list(Operator(), name, True)
 
 
 def test_a_list_that_cannot_be_read_is_refused_in_words_and_stays_in_the_form(site: Site) -> None:

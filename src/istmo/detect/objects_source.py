@@ -101,6 +101,8 @@ class Source:
     recent: Recent = Recent()
     paused: datetime | None = None
     """Since when nothing is taken of it for now."""
+    switched: datetime | None = None
+    """When it was paused last, or taken again."""
 
     @property
     def unreadable_share(self) -> float:

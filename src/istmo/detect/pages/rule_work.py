@@ -13,6 +13,7 @@ from istmo.detect.answers import problem_json
 from istmo.detect.exceptions import OPERATORS, Unusable
 from istmo.detect.objects_rule import Exempted, Kept
 from istmo.detect.pages.rule_read import DAYS, SWITCHED, chosen_of, days_of, filter_of
+from istmo.detect.pages.switching import Switch, read_switch, read_undo, switched, undo_of
 from istmo.detect.service import Detect
 from istmo.errors import IstmoError
 from istmo.kit.access import PEOPLE
@@ -40,26 +41,25 @@ def switch_rule(
     request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, detect: Detect
 ) -> Response[Any]:
     """Switch a rule on or off."""
-    return _switched(request, id, data, asker, detect, has_undo=True)
+    return _switched(request, id, data, asker, detect, read_switch(data, "enabled"))
 
 
 @post("/rules/{id:str}/undo", opt=PEOPLE, sync_to_thread=True)
 def switch_back(
     request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, detect: Detect
 ) -> Response[Any]:
-    """Take a switch back."""
-    return _switched(request, id, data, asker, detect, has_undo=False)
+    """Take a switch back, unless somebody has decided since."""
+    return _switched(request, id, data, asker, detect, read_undo(data, "enabled"))
 
 
 def _switched(
-    request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, detect: Detect, *, has_undo: bool
+    request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, detect: Detect, switch: Switch
 ) -> Response[Any]:
-    state = "off" if one(data, "enabled", longest=10) == "off" else "on"
-    rule = detect.enable_rule(asker.principal, id, SWITCHED[state])
-    back = local_path(one(data, "next", longest=500), f"/rules/{quote(rule.id, safe='')}")
-    other = {"enabled": "on" if state == "off" else "off", "next": back}
-    undo = Undo(f"/rules/{quote(rule.id, safe='')}/undo", other) if has_undo else None
-    return back_to(request, back, notice=f"console.notice.rule.{state}", undo=undo)
+    rule = detect.enable_rule(asker.principal, id, switch.is_on, undoing=switch.undoing)
+    path = f"/rules/{quote(rule.id, safe='')}"
+    back = local_path(one(data, "next", longest=500), path)
+    undo = Undo(f"{path}/undo", {"next": back})
+    return switched(request, back, switch, undo, at=rule.updated, notice=f"console.notice.rule.{switch.word}")
 
 
 # --- many at once ------------------------------------------------------------------------------
@@ -157,11 +157,10 @@ def exception_made(
     try:
         if one(data, "do", longest=10) == "keep":
             kept = detect.add_exception(asker.principal, id, given)
-            path = f"/rules/{quote(id, safe='')}"
-            undo = Undo(
-                f"/rules/{quote(kept.id, safe='')}/undo", {"enabled": "off", "next": f"{path}#exceptions"}
-            )
-            return back_to(request, f"{path}#exceptions", notice="console.notice.exception.kept", undo=undo)
+            back = f"/rules/{quote(id, safe='')}#exceptions"
+            way_back = Undo(f"/rules/{quote(kept.id, safe='')}/undo", {"next": back})
+            undo = undo_of(way_back, Switch("enabled", True), kept.updated)
+            return back_to(request, back, notice="console.notice.exception.kept", undo=undo)
         now = clock.now()
         tried = detect.try_exception(
             asker.principal, id, given, now - timedelta(days=days_of(form.values)), now

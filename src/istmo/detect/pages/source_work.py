@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Request, Response, post
 
 from istmo.detect.pages.source_read import show_made, show_new, show_source
+from istmo.detect.pages.switching import Switch, read_switch, read_undo, switched
 from istmo.detect.service import Detect
 from istmo.errors import IstmoError
 from istmo.kit.access import PEOPLE
@@ -87,25 +88,24 @@ def pause_source(
     request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, detect: Detect
 ) -> Response[Any]:
     """Take nothing of a source for now, or again."""
-    return _paused(request, id, data, asker, detect, has_undo=True)
+    return _paused(request, id, asker, detect, read_switch(data, "paused"))
 
 
 @post("/sources/{id:str}/undo", opt=PEOPLE, sync_to_thread=True)
 def resume_source(
     request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, detect: Detect
 ) -> Response[Any]:
-    """Take a pause back, or its end."""
-    return _paused(request, id, data, asker, detect, has_undo=False)
+    """Take a pause back, or its end, unless somebody has decided since."""
+    return _paused(request, id, asker, detect, read_undo(data, "paused"))
 
 
 def _paused(
-    request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, detect: Detect, *, has_undo: bool
+    request: Request[Any, Any, Any], id: str, asker: Asker, detect: Detect, switch: Switch
 ) -> Response[Any]:
-    state = "off" if one(data, "paused", longest=10) == "off" else "on"
-    detect.pause_source(asker.principal, id, state == "on")
-    other = {"paused": "off" if state == "on" else "on"}
-    undo = Undo(f"/sources/{id}/undo", other) if has_undo else None
-    return back_to(request, f"/sources/{id}", notice=f"console.notice.source.pause.{state}", undo=undo)
+    source = detect.pause_source(asker.principal, id, switch.is_on, undoing=switch.undoing)
+    path = f"/sources/{source.id}"
+    undo, notice = Undo(f"{path}/undo", {}), f"console.notice.source.pause.{switch.word}"
+    return switched(request, path, switch, undo, at=source.switched or source.created, notice=notice)
 
 
 def _settings(data: Sent) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from litestar import Request, Response, get, post
 
+from istmo.detect.pages.switching import Switch, read_switch, read_undo, switched
 from istmo.detect.service import Detect
 from istmo.errors import IstmoError
 from istmo.kit.access import PEOPLE
@@ -52,13 +53,13 @@ def keep_reserved(request: Request[Any, Any, Any], data: Sent, asker: Asker, det
 @post("/warning-lists/switch", opt=PEOPLE, sync_to_thread=True)
 def switch_list(request: Request[Any, Any, Any], data: Sent, asker: Asker, detect: Detect) -> Response[Any]:
     """Put a list in force, or out of it."""
-    return _switched(request, data, asker, detect, has_undo=True)
+    return _switched(request, data, asker, detect, read_switch(data, "enabled"))
 
 
 @post("/warning-lists/undo", opt=PEOPLE, sync_to_thread=True)
 def switch_back(request: Request[Any, Any, Any], data: Sent, asker: Asker, detect: Detect) -> Response[Any]:
-    """Take a switch back."""
-    return _switched(request, data, asker, detect, has_undo=False)
+    """Take a switch back, unless somebody has decided since."""
+    return _switched(request, data, asker, detect, read_undo(data, "enabled"))
 
 
 @post("/warning-lists/delete", opt=PEOPLE, sync_to_thread=True)
@@ -70,15 +71,12 @@ def delete_list(request: Request[Any, Any, Any], data: Sent, asker: Asker, detec
 
 
 def _switched(
-    request: Request[Any, Any, Any], data: Sent, asker: Asker, detect: Detect, *, has_undo: bool
+    request: Request[Any, Any, Any], data: Sent, asker: Asker, detect: Detect, switch: Switch
 ) -> Response[Any]:
     name = one(data, "name", longest=200)
-    state = "off" if one(data, "enabled", longest=10) == "off" else "on"
-    detect.switch_warning_list(asker.principal, name, state == "on")
-    other = {"name": name, "enabled": "on" if state == "off" else "off"}
-    undo = Undo("/warning-lists/undo", other) if has_undo else None
-    notice = f"console.notice.warning.{state}"
-    return back_to(request, "/warning-lists", notice=notice, undo=undo, name=name)
+    at = detect.switch_warning_list(asker.principal, name, switch.is_on, undoing=switch.undoing)
+    undo, notice = Undo("/warning-lists/undo", {"name": name}), f"console.notice.warning.{switch.word}"
+    return switched(request, "/warning-lists", switch, undo, at=at, notice=notice, name=name)
 
 
 def _show(request: Request[Any, Any, Any], detect: Detect, form: Form) -> Response[Any]:

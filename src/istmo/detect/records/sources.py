@@ -51,6 +51,7 @@ sources = Table(
     Column("lag", BigId, nullable=True),
     Column("silence", String(64), nullable=True),
     Column("paused", Instant, nullable=True),
+    Column("switched", Instant, nullable=True),
 )
 MOST_REASONS = 64
 """Different reasons that are counted apart for a source."""
@@ -132,12 +133,10 @@ def put_digest(connection: Connection, id: str, digest: bytes) -> bool:
     return done.rowcount == 1
 
 
-def set_paused(connection: Connection, id: str, since: datetime | None) -> bool:
-    """Take nothing of a source for now, or again; False where there is no source that may send."""
-    done = connection.execute(
-        update(sources).where(sources.c.id == id, sources.c.revoked.is_(None)).values(paused=since)
-    )
-    return done.rowcount == 1
+def set_paused(connection: Connection, id: str, is_paused: bool, now: datetime) -> None:
+    """Take nothing of a source for now, or again."""
+    values = {"paused": now if is_paused else None, "switched": now}
+    connection.execute(update(sources).where(sources.c.id == id).values(**values))
 
 
 def find_source(connection: Connection, id: str) -> Source | None:
@@ -244,4 +243,5 @@ def _source(row: Any) -> Source:
         lag=row.lag,
         silence=row.silence,
         paused=row.paused,
+        switched=row.switched,
     )

@@ -84,16 +84,21 @@ def put_list(
     )
 
 
-def switch_list(connection: Connection, name: str, is_enabled: bool, by: str, now: datetime) -> bool:
-    """Put a list in force, or out of it; False where there is none."""
+def switch_list(connection: Connection, name: str, is_enabled: bool, by: str, now: datetime) -> None:
+    """Put a list in force, or out of it."""
     values = {"enabled": is_enabled, "changed": now, "changed_by": by}
-    where = warning_lists.c.name == name
-    return connection.execute(update(warning_lists).where(where).values(**values)).rowcount == 1
+    connection.execute(update(warning_lists).where(warning_lists.c.name == name).values(**values))
 
 
 def drop_list(connection: Connection, name: str) -> bool:
     """Forget a list; False where there is none."""
     return connection.execute(delete(warning_lists).where(warning_lists.c.name == name)).rowcount == 1
+
+
+def find_list(connection: Connection, name: str) -> KeptWarningList | None:
+    """A list without its entries."""
+    row = connection.execute(select(*_SHOWN).where(warning_lists.c.name == name)).first()
+    return None if row is None else _kept(row)
 
 
 def all_lists(connection: Connection) -> list[KeptWarningList]:

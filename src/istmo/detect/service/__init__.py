@@ -125,9 +125,11 @@ class Detect(
         self._link.wait_sources(_TOLD_SECONDS)
         return made
 
-    def pause_source(self, principal: Principal, source: str, is_paused: bool) -> Source:
+    def pause_source(
+        self, principal: Principal, source: str, is_paused: bool, *, undoing: datetime | None = None
+    ) -> Source:
         """``Sources.pause_source``; when it answers, the intake goes by it."""
-        found = super().pause_source(principal, source, is_paused)
+        found = super().pause_source(principal, source, is_paused, undoing=undoing)
         self._link.wait_sources(_TOLD_SECONDS)
         return found
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Final
 
 from istmo.clock import Clock
-from istmo.errors import NotAllowed
+from istmo.errors import Conflict, NotAllowed
 from istmo.identity import audit
 from istmo.model.markings import Tlp
 from istmo.policy import Action, Context, Principal, Resource, decide
@@ -48,6 +49,16 @@ class Asking:
 
     def _record(self, tx: Transaction, principal: Principal, action: Action, subject: str) -> None:
         audit.record(tx, principal, action, subject, audit.DONE, (), self._clock.now())
+
+
+def require_last(undoing: datetime | None, last: datetime | None, name: str) -> None:
+    """Raise Conflict("detect.switched_since") where a switch is to be taken back that is not the last.
+
+    ``undoing``: when that switch was made, None where nothing is taken back; ``last``: when the asker made
+    the last, None where somebody else did.
+    """
+    if undoing is not None and undoing != last:
+        raise Conflict("detect.switched_since", name=name)
 
 
 def words_of(query: str) -> tuple[str, ...]:

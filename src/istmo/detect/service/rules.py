@@ -13,7 +13,7 @@ from istmo.detect.objects import Rule, RuleImport, RulePage, RuleProblem
 from istmo.detect.objects_rule import RuleFilter
 from istmo.detect.records import rules as rule_records
 from istmo.detect.records import value_lists as list_records
-from istmo.detect.service.asking import LONGEST_PAGE, Asking, words_of
+from istmo.detect.service.asking import LONGEST_PAGE, Asking, require_last, words_of
 from istmo.errors import InvalidInput, NotFound, TooLarge
 from istmo.model.markings import Tlp
 from istmo.policy import Action, Principal, decide, reading_limit, told
@@ -116,12 +116,20 @@ class Rules(Asking):
         with self._store.read() as connection:
             return rule_records.correlations_of(connection, rule)
 
-    def enable_rule(self, principal: Principal, rule: str, is_enabled: bool) -> Rule:
-        """Switch a rule on or off; it counts from the next event on. Raises NotFound, NotAllowed."""
+    def enable_rule(
+        self, principal: Principal, rule: str, is_enabled: bool, *, undoing: datetime | None = None
+    ) -> Rule:
+        """Switch a rule on or off; it counts from the next event on.
+
+        ``undoing``: when the asker switched what is taken back by this. Raises NotFound, NotAllowed, and
+        Conflict("detect.switched_since") where the rule was changed since.
+        """
         self._require(principal, Action.RULE_WRITE, self._own("rule"))
         with self._store.write() as tx:
-            if rule not in rule_records.find_rules(tx.connection, [rule]):
+            found = rule_records.find_rules(tx.connection, [rule]).get(rule)
+            if found is None:
                 raise NotFound("detect.no_rule", rule=rule[:128])
+            require_last(undoing, found.updated if found.changed_by == told(principal) else None, found.title)
             rule_records.set_enabled(tx.connection, rule, is_enabled, told(principal), self._clock.now())
             tx.notify("rule", rule)
             self._record(tx, principal, Action.RULE_WRITE, f"{rule} {'on' if is_enabled else 'off'}")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from istmo.detect.objects_source import Source, SourceSettings
 from istmo.detect.records import sources as source_records
-from istmo.detect.service.asking import Asking
+from istmo.detect.service.asking import Asking, require_last
 from istmo.detect.service.source_settings import changed
 from istmo.errors import Conflict, InvalidInput, NotFound
 from istmo.model.ids import new_id
@@ -100,13 +100,21 @@ class Sources(Asking):
             self._record(tx, principal, Action.SOURCE_MANAGE, f"{source} rotate")
         return self.read_source(principal, source), secret
 
-    def pause_source(self, principal: Principal, source: str, is_paused: bool) -> Source:
-        """Take nothing of a source for now, or again. Raises NotAllowed, NotFound("detect.no_source")."""
+    def pause_source(
+        self, principal: Principal, source: str, is_paused: bool, *, undoing: datetime | None = None
+    ) -> Source:
+        """Take nothing of a source for now, or again.
+
+        ``undoing``: when that was switched which is taken back by this. Raises NotAllowed,
+        NotFound("detect.no_source"), and Conflict("detect.switched_since") where it was switched since.
+        """
         self._require(principal, Action.SOURCE_MANAGE, self._own("source"))
         with self._store.write() as tx:
-            since = self._clock.now() if is_paused else None
-            if not source_records.set_paused(tx.connection, source, since):
+            found = source_records.find_source(tx.connection, source)
+            if found is None or found.revoked is not None:
                 raise NotFound("detect.no_source", source=source[:80])
+            require_last(undoing, found.switched, found.name)
+            source_records.set_paused(tx.connection, source, is_paused, self._clock.now())
             tx.notify("source", source)
             word = "pause" if is_paused else "resume"
             self._record(tx, principal, Action.SOURCE_MANAGE, f"{source} {word}")

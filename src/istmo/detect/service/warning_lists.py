@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from istmo.detect.objects import KeptWarningList
 from istmo.detect.records import warning_lists as records
-from istmo.detect.service.asking import Asking
+from istmo.detect.service.asking import Asking, require_last
 from istmo.detect.warned import Warned
 from istmo.detect.warnings import WarningList, prepare, read_warning_list, reserved_lists
 from istmo.errors import Conflict, InvalidInput, NotFound, TooLarge
@@ -44,16 +45,26 @@ class WarningLists(Asking):
         self._require(principal, Action.RULE_WRITE, self._own("warning-list"))
         return self._put(principal, reserved_lists())
 
-    def switch_warning_list(self, principal: Principal, name: str, is_enabled: bool) -> None:
-        """Put a list in force, or out of it; so it is when it answers. Raises NotFound, NotAllowed."""
+    def switch_warning_list(
+        self, principal: Principal, name: str, is_enabled: bool, *, undoing: datetime | None = None
+    ) -> datetime:
+        """Put a list in force, or out of it; so it is when it answers. The moment of the switch.
+
+        ``undoing``: when the asker switched what is taken back by this. Raises NotFound, NotAllowed, and
+        Conflict("detect.switched_since") where the list was changed since.
+        """
         self._require(principal, Action.RULE_WRITE, self._own("warning-list"))
         with self._store.write() as tx:
-            now = self._clock.now()
-            if not records.switch_list(tx.connection, name, is_enabled, told(principal), now):
+            found = records.find_list(tx.connection, name)
+            if found is None:
                 raise NotFound("detect.no_warning_list", name=name[:100])
+            require_last(undoing, found.changed if found.changed_by == told(principal) else None, name)
+            now = self._clock.now()
+            records.switch_list(tx.connection, name, is_enabled, told(principal), now)
             word = "on" if is_enabled else "off"
             self._record(tx, principal, Action.RULE_WRITE, f"warning-list {name} {word}")
         self.warned.refresh()
+        return now
 
     def lists_with(self, principal: Principal, value: str) -> tuple[str, str, tuple[str, ...]]:
         """What a value is (kind and normal form), and the lists in force on which it stands."""

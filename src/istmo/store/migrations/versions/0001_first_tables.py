@@ -895,6 +895,7 @@ def upgrade() -> None:
         sa.Column("lag", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("silence", sa.String(length=64), nullable=True),
         sa.Column("paused", istmo.store.columns.Instant(), nullable=True),
+        sa.Column("switched", istmo.store.columns.Instant(), nullable=True),
         sa.PrimaryKeyConstraint("row", name=op.f("pk_sources")),
         sa.UniqueConstraint("digest", name=op.f("uq_sources_digest")),
         sa.UniqueConstraint("id", name=op.f("uq_sources_id")),
