@@ -22,6 +22,8 @@ SHOWN: Final = 160
 """Characters of a value in its row."""
 SHOWN_BYTES: Final = 64 << 10
 """Of an event on its own page."""
+LONGEST_CELL: Final = 1_000
+"""Characters of a value of SQL."""
 USUAL_COLUMNS: Final = 4
 PREFERRED: Final = (
     "EventID",
@@ -134,6 +136,12 @@ def value_of(name: str, text: str) -> Value:
     line = " ".join(text.split())
     shown = line if len(line) <= SHOWN else line[: SHOWN - 1] + "…"
     return Value(name, shown, text if len(text) <= LONGEST_VALUE else "")
+
+
+def cell_of(value: object) -> str:
+    """A value of a row of SQL as text, cut at a bound; nothing is empty."""
+    text = "" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
 
 
 def raw_text(raw: bytes, most: int = SHOWN_BYTES) -> str:

@@ -18,6 +18,7 @@ from istmo.detect.objects_rule import RuleFilter
 from istmo.detect.pages.hunt_asked import STRETCHES, USUAL, Asked
 from istmo.detect.pages.hunt_read import NEW, show_hunts
 from istmo.detect.pages.hunt_stream import (
+    LONG_PATIENCE,
     Piece,
     error_words,
     patient,
@@ -38,8 +39,6 @@ from istmo.policy.actions import Action
 
 SHOWN: Final = 200
 STREAMED: Final = 1_000
-PATIENCE: Final = 30
-"""Seconds that a page without scripts waits for a hunt that may take minutes."""
 MOST_LINES: Final = 2_000
 """Of a text that are shown again with their numbers."""
 MOST_SUMS: Final = 50
@@ -135,8 +134,8 @@ def hunt_by_rules(
         if not usable:
             form.problems["text"] = _text(request, "console.hunting.no_usable_rule")
             return _show(request, detect, form, lines=lines, hunted=hunted)
-        late = RuleHits(0, True, problem=Problem("", "detect.search_cut_short", {"seconds": PATIENCE}))
-        for part in patient(_parts(request, detect, values, clock, SHOWN), clock, late, PATIENCE):
+        late = RuleHits(0, True, problem=Problem("", "detect.search_cut_short", {"seconds": LONG_PATIENCE}))
+        for part in patient(_parts(request, detect, values, clock, SHOWN), clock, late, LONG_PATIENCE):
             hunted.take(part)
             hunted.left_out += _left_out(request, part, values)
             matches += hunted.matches

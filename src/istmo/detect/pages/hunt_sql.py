@@ -14,6 +14,7 @@ from litestar.response import Stream
 from istmo.clock import Clock
 from istmo.detect.objects_hunt import HuntKind
 from istmo.detect.pages.hunt_asked import STRETCHES, Asked, read_asked
+from istmo.detect.pages.hunt_rows import cell_of
 from istmo.detect.pages.hunt_stream import (
     PATIENCE,
     Piece,
@@ -33,7 +34,6 @@ from istmo.policy.actions import Action
 
 SHOWN: Final = 1_000
 LONGEST: Final = 16 << 10
-LONGEST_CELL: Final = 1_000
 MOST_FIELDS: Final = 400
 FIXED: Final = ("id", "time", "received", "source", "host", "event")
 """What every event has as a column, whatever its fields."""
@@ -55,7 +55,7 @@ class Rows:
         """A part of the answer; ``rows`` are those of this part."""
         if part.columns:
             self.columns = [(name, any(one in kind for one in NUMBERS)) for name, kind in part.columns]
-        rows = [[_cell(one) for one in orjson.loads(row)] for row in part.rows]
+        rows = [[cell_of(one) for one in orjson.loads(row)] for row in part.rows]
         self.has_more = self.has_more or len(rows) > SHOWN - self.shown
         self.rows = rows[: SHOWN - self.shown]
         self.shown += len(self.rows)
@@ -171,11 +171,6 @@ def _path(asked: Asked, sql: str, base: str) -> str:
 
 def _read(sql: str) -> str:
     return sql.replace("\r\n", "\n")[: LONGEST + 1].strip()
-
-
-def _cell(value: Any) -> str:
-    text = "" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
-    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
 
 
 routes = [hunt_by_sql, stream_by_sql]

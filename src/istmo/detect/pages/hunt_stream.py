@@ -24,6 +24,8 @@ from istmo.kit.pages import asker_of, faces_of
 
 PATIENCE: Final = 10
 """Seconds for which a page without scripts waits: what was found until then is shown, and that said."""
+LONG_PATIENCE: Final = 30
+"""The same where a hunt by rules is waited for, which may take minutes."""
 _Part = TypeVar("_Part")
 Piece = dict[str, str | int]
 Render = Callable[..., str]
@@ -68,11 +70,19 @@ def error_words(error: IstmoError, asker: Asker, request: Request[Any, Any, Any]
 
 
 def patient(parts: Generator[_Part], clock: Clock, late: _Part, seconds: int = PATIENCE) -> Generator[_Part]:
-    """The parts of an answer for as long as a page waits; then ``late``, which says so."""
+    """The parts of an answer for as long as a page waits; then ``late``, which says so.
+
+    An answer whose last part has come is whole, however late.
+    """
     end = clock.monotonic() + seconds
     with closing(parts):
         for part in parts:
             yield part
-            if clock.monotonic() > end:
+            if clock.monotonic() > end and not _is_last(part):
                 yield late
                 return
+
+
+def _is_last(part: object) -> bool:
+    """Whether a part is known to be the last: rows of a search do not tell, what ends one does."""
+    return bool(getattr(part, "done", isinstance(part, Problem)))

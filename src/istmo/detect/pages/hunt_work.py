@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+import orjson
 from litestar import Request, Response, post
 
 from istmo.clock import Clock
@@ -16,7 +16,8 @@ from istmo.detect.api_lines import problem_told
 from istmo.detect.api_saved_hunts import HuntRequest, plan_of
 from istmo.detect.objects_hunt import HuntKind, HuntPlan
 from istmo.detect.pages.hunt_read import show_hunt, show_hunts, values_of
-from istmo.detect.pages.hunt_rows import raw_text
+from istmo.detect.pages.hunt_rows import cell_of, raw_text
+from istmo.detect.pages.hunt_stream import LONG_PATIENCE, patient
 from istmo.detect.service import Detect
 from istmo.detect.stories import from_micros
 from istmo.detect.wire import Problem, RuleFound, RuleHits, SqlRows, WireRow
@@ -30,12 +31,8 @@ from istmo.model import durations
 
 SHOWN: Final = 200
 SHOWN_BYTES: Final = 20_000
-PATIENCE: Final = 30
-"""Seconds for which a page waits for a hunt by rules, which may take minutes: it is called off then."""
 LINE: Final = 160
 """Characters of an event in its row, until it is opened."""
-LONGEST_CELL: Final = 1_000
-"""Characters of a value of SQL."""
 FIELDS: Final = {
     "detect.hunt_name": "name",
     "detect.hunt_exists": "name",
@@ -166,7 +163,10 @@ def run_hunt(
     try:
         if hunt.plan.kind is HuntKind.RULES:
             parts = detect.run_rules(asker.principal, hunt, limit=SHOWN)
-            found = _found_by_rules(_patient(parts, clock), asker, catalogue)
+            late = RuleHits(
+                0, True, problem=Problem("", "detect.search_cut_short", {"seconds": LONG_PATIENCE})
+            )
+            found = _found_by_rules(patient(parts, clock, late, LONG_PATIENCE), asker, catalogue)
         elif hunt.plan.kind is HuntKind.SQL:
             found = _found_by_sql(detect.run_sql(asker.principal, hunt, limit=SHOWN), asker, catalogue)
         else:
@@ -221,30 +221,11 @@ def _found_by_sql(parts: Generator[SqlRows], asker: Asker, catalogue: Catalogue)
     with closing(parts):
         for part in parts:
             found.columns = found.columns or [name for name, _ in part.columns]
-            found.table += [[_cell(value) for value in json.loads(row)] for row in part.rows]
+            found.table += [[cell_of(value) for value in orjson.loads(row)] for row in part.rows]
             if part.problem is not None:
                 found.problem = _words(part.problem, asker, catalogue)
     found.number = len(found.table)
     return found
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "—"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
-
-
-def _patient(parts: Generator[RuleHits], clock: Clock) -> Generator[RuleHits]:
-    """The parts of a hunt, for as long as a page waits; then a last one that says so."""
-    end = clock.monotonic() + PATIENCE
-    with closing(parts):
-        for part in parts:
-            yield part
-            if not part.done and clock.monotonic() > end:
-                problem = Problem("", "detect.search_cut_short", {"seconds": PATIENCE})
-                yield RuleHits(part.request, True, problem=problem)
-                return
 
 
 def _words(problem: Problem, asker: Asker, catalogue: Catalogue) -> str:
