@@ -115,17 +115,29 @@ def test_a_crash_between_sending_and_remembering_loses_nothing_and_keeps_the_key
 def test_what_happens_between_two_messages_comes_together(telling: Telling) -> None:
     with hook() as heard:
         telling.way(address=heard.url, every=10)
-        for number in range(130):
+        for number in range(230):
             telling.alert(f"n{number}")
             if number == 0:
                 telling.run()
         telling.run()
         assert len(heard.got) == 1
-        for _ in range(30):
+        for _ in range(40):
             telling.clock.advance(60)
             telling.run()
         told = [json.loads(body) for _, body in heard.got]
-        assert [len(one["items"]) for one in told] == [1, 100, 29] and told[1]["more"] == 29
+        assert [len(one["items"]) for one in told] == [1, 100, 100, 29]
+        assert [one["more"] for one in told] == [0, 129, 29, 0]
+
+
+def test_a_test_message_tells_nothing_of_what_waits(telling: Telling) -> None:
+    with hook() as heard:
+        way = telling.way(address=heard.url, every=10)
+        for number in range(3):
+            telling.alert(f"n{number}")
+            telling.run()
+        telling.node.notices.test_way(Operator(), way.id)
+        told = json.loads(heard.got[-1][1])
+        assert (len(told["items"]), told["more"]) == (1, 0)
 
 
 def test_quiet_hours_hold_back_all_but_what_is_critical(telling: Telling) -> None:

@@ -249,6 +249,11 @@ def waiting(connection: Connection, way: str, limit: int) -> list[Letter]:
     return [_letter(row) for row in rows]
 
 
+def count_waiting(connection: Connection, way: str) -> int:
+    asked = select(func.count()).where(letters.c.way == way, letters.c.batch == "")
+    return connection.execute(asked).scalar_one()
+
+
 def has_waiting(connection: Connection, way: str, level: str = "") -> bool:
     asked = select(letters.c.id).where(letters.c.way == way, letters.c.batch == "").limit(1)
     if level:

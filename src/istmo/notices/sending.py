@@ -105,7 +105,7 @@ class Sending:
             say = self._speaker(account)
             lines = tuple(self._line(letter, headings[letter.kind, letter.subject], say) for letter in known)
             try:
-                self._hand_over(way, account, batch, lines, say)
+                self._hand_over(way, account, batch, lines, say, more=self._waiting(id))
             except IstmoError as error:
                 self._note(id, error)
                 raise
@@ -164,7 +164,9 @@ class Sending:
             problem = [error.code, dict(error.params)]
             records.change_way(tx.connection, id, tried=self._clock.now(), problem=problem)
 
-    def _hand_over(self, way: Way, account: Account, key: str, lines: tuple[Line, ...], say: Say) -> None:
+    def _hand_over(
+        self, way: Way, account: Account, key: str, lines: tuple[Line, ...], say: Say, *, more: int = 0
+    ) -> None:
         if self._settings.space != REAL:
             # An exercise tells its people in the console: nothing of it leaves.
             raise NotAllowed("notices.no_exit", space=self._settings.space)
@@ -178,7 +180,7 @@ class Sending:
             url=self._settings.url,
             at=self._clock.now(),
             lines=lines,
-            more=self._more(way),
+            more=more,
             language=self._language(account),
             when=lambda instant: times.local(instant, zone),
             say=say,
@@ -192,9 +194,9 @@ class Sending:
             log.error("notifier_failed", notifier=way.plan.notifier, error=type(error).__name__)
             raise Unavailable("notices.notifier_failed", name=way.plan.notifier) from None
 
-    def _more(self, way: Way) -> int:
+    def _waiting(self, id: str) -> int:
         with self._store.read() as connection:
-            return len(records.waiting(connection, way.id, MOST_TOGETHER))
+            return records.count_waiting(connection, id)
 
     def _line(self, letter: Letter, heading: Heading, say: Say) -> Line:
         title = say(heading.words, **heading.params) if heading.words else heading.title

@@ -77,33 +77,34 @@ class Examining:
             self._turn.release()
 
     def _look(self, asker: Asker) -> Iterable[Finding]:
-        wanted = {one.__name__.removeprefix("check_"): one for one in CHECKS if one is not check_running}
-        pool = ThreadPoolExecutor(len(wanted), thread_name_prefix="examining")
-        begun = {
-            name: pool.submit(self._all, check) for name, check in wanted.items() if name not in self._late
+        settings, answers = self._node.settings, self._answers(asker)
+        wanted: dict[str, Callable[[], Iterable[Finding]]] = {
+            "running": partial(look_at_running, settings, answers)
         }
-        found = list(look_at_running(self._node.settings, self._answers(asker)))
+        for one in CHECKS:
+            if one is not check_running:
+                wanted[one.__name__.removeprefix("check_")] = partial(one, settings)
+        pool = ThreadPoolExecutor(len(wanted), thread_name_prefix="examining")
+        begun = {name: pool.submit(_all, check) for name, check in wanted.items() if name not in self._late}
+        found: list[Finding] = []
         wait(begun.values(), timeout=self._seconds)
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=False)
         for name in wanted:
-            one = begun.get(name)
-            if one is None or not one.done():
+            answer = begun.get(name)
+            if answer is None or not answer.done():
                 self._late.add(name)
-                if one is not None:  # called at once where it has ended since
-                    one.add_done_callback(partial(self._came_late, name))
+                if answer is not None:  # called at once where it has ended since
+                    answer.add_done_callback(partial(self._came_late, name))
                 found.append(Finding(name, "late", "late"))
-            elif error := one.exception():
+            elif error := answer.exception():
                 log.error("check_failed", check=name, error=repr(error))
                 found.append(Finding(name, "bad", "failed"))
             else:
-                found += one.result()
+                found += answer.result()
         return found
 
     def _came_late(self, name: str, _: Future[list[Finding]]) -> None:
         self._late.discard(name)
-
-    def _all(self, check: Callable[[Any], Iterable[Finding]]) -> list[Finding]:
-        return list(check(self._node.settings))
 
     def _answers(self, asker: Asker) -> Callable[..., Any]:
         """What the node's own API answers to this asker, without a way over the network."""
@@ -121,3 +122,7 @@ class Examining:
             "/api/v1/jobs/dead": lambda: node_api.list_dead_jobs.fn(asker, node.store, node.federation),
         }
         return lambda path, **_: answers[path]()
+
+
+def _all(check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    return list(check())
