@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,6 +88,22 @@ def test_two_versions_are_compared_property_by_property(gt: Node) -> None:
     }
     with pytest.raises(NotFound, match=r"intel\.no_version"):
         gt.intel.compare(ANALYST, one["id"], "1", "99")
+
+
+def test_a_version_that_is_erased_meanwhile_is_compared_with_nothing(
+    gt: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, entry = indicator(name="before"), gt.intel._ledger.entry
+    gt.publish(one, tlp=Tlp.AMBER)
+    gt.publish(newer(one, name="after"), tlp=Tlp.AMBER)
+
+    def erased(connection: Any, origin: str, sequence: int) -> Any:
+        found = entry(connection, origin, sequence)
+        return replace(found, payload=None) if sequence == 1 else found
+
+    monkeypatch.setattr(gt.intel._ledger, "entry", erased)
+    with pytest.raises(NotFound, match=r"intel\.no_version"):
+        gt.intel.compare(ANALYST, one["id"], "1", "2")
 
 
 def exported(node: Node, who: Any = ANALYST, **sought: Any) -> dict[str, Any]:

@@ -214,6 +214,28 @@ def test_what_would_have_matched_is_told_with_hosts_and_examples(
     assert "1\u202f204 veces" in whole_page
 
 
+def test_only_what_is_to_go_is_looked_back_for(
+    whole: Site, desk: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def answer(indicators: list[WireIndicator], start: int, seconds: float) -> PastFound:
+        asked.append(len(indicators))
+        return PastFound(1, True, [])
+
+    monkeypatch.setattr(whole.node.link.ask, "past", answer)
+    watched = {"pattern_type": "stix", "valid_from": instants.format(whole.clock.now())}
+    both = [
+        made(whole, "indicator", name=f"n{at}", pattern=f"[ipv4-addr:value = '198.51.100.{at}']", **watched)
+        for at in (21, 22)
+    ]
+    file = json.dumps({"type": "bundle", "id": new_id("bundle"), "objects": both}).encode()
+    fields = fields_of(send(desk, "/publish/preview", what="file", file=file).text)
+    send(desk, "/publish/past", **fields)
+    send(desk, "/publish/past", **fields | {"go": fields["go"][:1]})
+    assert asked == [2, 1]
+
+
 def test_filters_stand_in_the_address_and_in_that_of_the_data(
     scene: Scene, desk: TestClient[Litestar]
 ) -> None:

@@ -62,16 +62,19 @@ class Exploring(Reading):
         """In what two versions of an object differ, each named by its entry: ``sequence@origin``, or the
         sequence alone in the log of the origin of the version that is shown first.
 
-        Raises NotFound as ``read`` does, and NotFound("intel.no_version").
+        Raises NotFound as ``read`` does, and NotFound("intel.no_version"), also of one that was erased.
         """
         versions = self.read(principal, object)
         one, other = _version(versions, before), _version(versions, after)
         with self._store.read() as connection:
-            left, right = (
-                _data(self._ledger.entry(connection, version.origin, version.sequence).payload or b"")
-                for version in (one, other)
-            )
+            left, right = (self._written(connection, version) for version in (one, other))
         return one, other, tuple(_differences(left, right))
+
+    def _written(self, connection: Connection, version: StoredObject) -> Mapping[str, Any]:
+        payload = self._ledger.entry(connection, version.origin, version.sequence).payload
+        if payload is None:  # erased since its versions were read
+            raise NotFound("intel.no_version", version=f"{version.sequence}@{version.origin}")
+        return _data(payload)
 
     def export(
         self, principal: Principal, first: ObjectPage, **sought: Any

@@ -134,6 +134,9 @@ def publish_past(
     bundle = sent_bundle(typed(data))
     if bundle is None:
         raise InvalidInput("console.publish_damaged")
+    left_out = _left_out(data)
+    if left_out:
+        bundle = part_of(bundle, settings.limits, lambda key: key not in left_out)
     looked = _look_back(request, asker, bundle, settings, past)
     names = {item.id: item.name for item in parse_bundle(bundle, settings.limits).objects}
     return page(request, "intel/publish_past.html", names=names, shown=_SHOWN, **looked)
