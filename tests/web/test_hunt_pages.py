@@ -90,8 +90,12 @@ def test_who_changed_it_meanwhile_is_not_written_over(site: Site, ana: Any) -> N
         )
         assert answer.status_code == status
     assert "mío" in answer.text and 'name="version" value="2"' in answer.text
-    answer = send(ana, f"/hunts/{hunt.id}", **{**FORM, "name": "a la vez", "text": "otro"}, version="1")
-    assert "Como está ahora" in answer.text and "<mark>otro</mark>" in answer.text
+    typed = {"name": "a la vez", "text": "[ipv4-addr:value = '203.0.113.7']", "kind": "pattern"}
+    typed |= {"level": "high", "alert": "on", "shared": "on"}
+    answer = send(ana, f"/hunts/{hunt.id}", **{**FORM, **typed}, version="1")
+    assert "Como está ahora" in answer.text
+    for words in ("Un patrón STIX", "Alto", "Sí"):
+        assert f"<mark>{words}</mark>" in answer.text
 
 
 def test_of_another_persons_hunt_one_sees_runs_and_copies_what_is_shared(
@@ -132,7 +136,7 @@ def test_a_run_shows_its_events_or_says_why_not(
     ]
     monkeypatch.setattr(link, "hunt_rules", lambda *_: (one for one in [*parts, RuleHits(1, True)]))
     found = send(ana, f"/hunts/{saved(site, 'regla').id}/run").text
-    assert "9 eventos" in found and "id:1-8" in found and "Una regla" in found
+    assert "9 eventos: Una regla (alto)" in found and "id:1-8" in found
 
 
 def test_a_run_by_sql_shows_its_rows_and_one_by_a_pattern_the_fields(

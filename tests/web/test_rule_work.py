@@ -142,6 +142,17 @@ def test_many_are_switched_after_saying_how_many_and_back_again(whole: tuple[Sit
     detect.enable_rule(Operator(), "5f5d0b8a-5a41-4f39-8d1e-1f5b6b9c0a12", False)
     asked = client.get("/rules/switch?to=off").text
     assert "2 reglas" in asked
+    narrowed = client.get(
+        "/rules/switch?to=off&level=low&enabled=on&hits=no&kind=rule&logsource=windows"
+    ).text
+    listed = re.findall(r"<li>([^<]+): <strong class=\"value\">([^<]+)</strong></li>", narrowed)
+    assert listed == [
+        ("Tipo", "Regla"),
+        ("Nivel", "Bajo"),
+        ("Estado", "Encendida"),
+        ("Fuente de eventos", "windows"),
+        ("Aciertos", "sin aciertos en 30 días"),
+    ]
     assert send(client, "/rules/switch", to="off", expected="3").status_code == 409
     assert detect.list_rules(Operator(), RuleFilter(is_enabled=True)).total == 2, "nothing was changed"
     site.clock.advance(1)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from istmo.detect.normalise.times import read_time
 from istmo.errors import InvalidInput, NotFound
-from istmo.kit.cli import Teller
+from istmo.kit.cli import Teller, say
 from istmo.model import instants
 
 IN_FORCE: Final = "all"
@@ -57,7 +57,8 @@ def asked_times(start: str, end: str) -> dict[str, str | None]:
 
 def _tell_sums(teller: Teller, last: dict[str, Any]) -> None:
     for one in last["rules"]:
-        teller.note("detect.rule_hunt.sum", n=one["count"], title=one["title"], level=one["level"] or "-")
+        level = say(f"kit.level.{one['level']}").lower() if one["level"] else "—"
+        teller.note("detect.rule_hunt.sum", n=one["count"], title=one["title"], level=level)
     for one in last["left_out"]:
         place = f"{one['rule']}:{one['line']}" if one["line"] else one["rule"]
         teller.note("detect.rule_hunt.left_out", place=place, message=one["text"])

@@ -82,7 +82,7 @@ def show_hunt(
 ) -> Response[Any]:
     """The page of a hunt, with what was typed into ``form`` when something stood against it.
 
-    ``both``: where it has changed meanwhile, what it is now and what was typed, by the catalogue's keys.
+    ``both``: where it has changed meanwhile, what it is now and what was typed, in words.
     """
     asker, faces = asker_of(request), faces_of(request)
     hunt = detect.read_hunt(asker.principal, id)

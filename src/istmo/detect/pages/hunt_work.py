@@ -26,7 +26,7 @@ from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form, Sent, one
 from istmo.kit.i18n import Catalogue
-from istmo.kit.pages import back_to, page, told
+from istmo.kit.pages import asker_of, back_to, faces_of, page, told
 from istmo.model import durations
 
 SHOWN: Final = 200
@@ -63,6 +63,8 @@ LABELS: Final = {
     "description": "console.hunt.description",
 }
 """What each field of the form is called."""
+TICKED: Final = ("alert", "shared")
+"""Those that are ticked or not."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,8 @@ def change_hunt(
         if error.code == "detect.hunt_changed":
             now = detect.read_hunt(asker.principal, id)
             form = Form(values | {"version": str(now.version)})
-            return show_hunt(request, id, detect, form, status=409, both=_both(values_of(now.plan), values))
+            both = _both(request, values_of(now.plan), values)
+            return show_hunt(request, id, detect, form, status=409, both=both)
         return show_hunt(request, id, detect, _wrong(request, values, error))
     return back_to(request, f"/hunts/{hunt.id}", notice="console.notice.hunt.saved", name=plan.name)
 
@@ -256,9 +259,23 @@ def _plan(values: dict[str, Any], *, is_on: bool = True) -> HuntPlan:
     )
 
 
-def _both(now: Mapping[str, Any], typed: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """What a hunt is now, and what was typed."""
-    return [(key, str(now.get(name) or ""), str(typed.get(name) or "")) for name, key in LABELS.items()]
+def _both(
+    request: Request[Any, Any, Any], now: Mapping[str, Any], typed: Mapping[str, Any]
+) -> list[tuple[str, str, str]]:
+    """What a hunt is now, and what was typed, in words."""
+    catalogue, language = faces_of(request).catalogue, asker_of(request).language
+
+    def words(name: str, value: str) -> str:
+        if name == "kind":
+            return catalogue.text(language, f"console.hunt.kind.{value}")
+        if name == "level":
+            return catalogue.text(language, f"kit.level.{value}")
+        return catalogue.text(language, "kit.yes") if name in TICKED and value else value
+
+    return [
+        (catalogue.text(language, key), words(name, str(now[name])), words(name, str(typed[name])))
+        for name, key in LABELS.items()
+    ]
 
 
 def _wrong(request: Request[Any, Any, Any], values: dict[str, Any], error: IstmoError) -> Form:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -11,10 +12,12 @@ from litestar import Request, Response, get, post
 from istmo.clock import Clock
 from istmo.detect.answers import problem_json
 from istmo.detect.exceptions import OPERATORS, Unusable
+from istmo.detect.objects import KINDS, LEVELS
 from istmo.detect.objects_rule import Exempted, Kept
-from istmo.detect.pages.rule_read import DAYS, SWITCHED, chosen_of, days_of, filter_of
+from istmo.detect.pages.rule_read import DAYS, HITS, SLOW, SWITCHED, chosen_of, days_of, filter_of
 from istmo.detect.pages.switching import Switch, read_switch, read_undo, switched, undo_of
 from istmo.detect.service import Detect
+from istmo.detect.service.rules import HIT_DAYS
 from istmo.errors import IstmoError
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
@@ -34,6 +37,24 @@ FIELDS: Final = {
     "detect.exception_reason": "reason",
 }
 """The field that an error is about."""
+LABELS: Final = {
+    "q": "console.filter.words",
+    "kind": "console.rule.kind",
+    "level": "console.alert.level",
+    "enabled": "console.filter.state",
+    "logsource": "console.rule.logsource",
+    "tag": "console.rulework.tag",
+    "author": "console.rulework.author",
+    "hits": "console.rulework.hits",
+}
+"""What each filter is called, as on the list of rules."""
+WORDS: Final[Mapping[str, tuple[str, Collection[str]]]] = {
+    "kind": ("console.rule.kind", KINDS),
+    "level": ("kit.level", LEVELS),
+    "enabled": ("console.rule.switched", (*SWITCHED, SLOW)),
+    "hits": ("console.rulework.hits", HITS),
+}
+"""Filters by a choice: the beginning of its words, and what there is to choose."""
 
 
 @post("/rules/{id:str}/switch", opt=PEOPLE, sync_to_thread=True)
@@ -119,10 +140,26 @@ def _show_switch(
         status=200 if form is None else 409,
         form=form or Form(),
         chosen=chosen,
+        narrowed=_narrowed(request, chosen),
         state=state,
         affected=number,
         back=_list(chosen),
     )
+
+
+def _narrowed(request: Request[Any, Any, Any], chosen: dict[str, str]) -> list[tuple[str, str]]:
+    """What rules are narrowed to, in the words of their list; what is not known of does not narrow."""
+    catalogue, language = faces_of(request).catalogue, asker_of(request).language
+    told = []
+    for name, label in LABELS.items():
+        value, (words, known) = chosen[name], WORDS.get(name, ("", ()))
+        if words and value in known:
+            value = catalogue.text(language, f"{words}.{value}", n=HIT_DAYS)
+        elif words:
+            continue
+        if value:
+            told.append((catalogue.text(language, label), value))
+    return told
 
 
 def _list(chosen: dict[str, str]) -> str:
