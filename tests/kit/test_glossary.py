@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+import istmo
 from istmo.kit.glossary import DOCUMENTS, PARTS, document
 from istmo.kit.i18n import LANGUAGES, Catalogue
 
+LOCALE = Path(istmo.__file__).parent / "kit" / "locale" / "es"
 DOCS = Path(__file__).parents[2] / "docs"
 TERMS = [id for _, terms in PARTS for id in terms]
 
@@ -32,3 +35,26 @@ def test_each_term_is_told_in_one_to_three_sentences(language: str) -> None:
 def test_no_term_of_the_catalogue_is_left_out() -> None:
     kept = {key.split(".")[2] for key in Catalogue().keys("es") if key.startswith("glossary.term.")}
     assert kept == set(TERMS)
+
+
+@pytest.mark.parametrize(
+    ("files", "words", "instead"),
+    [
+        (("web_admin", "notices"), r"\btareas?\b", "trabajo: a task is a case's"),
+        (("detect", "sigma"), r"\bregistro del nodo\b", "registro del servicio"),
+        (("detect", "sigma"), r"huella del archivo|ninguna huella", "hash: a fingerprint is a key's"),
+        (("federation",), r"\bRetirar\b", "dar de baja: what is taken back is an object"),
+        (("detect", "web"), r"\b[Rr]eglas (activas|vigentes)\b|desactive las reglas", "encendida, apagada"),
+    ],
+)
+def test_spanish_texts_keep_to_its_words(files: tuple[str, ...], words: str, instead: str) -> None:
+    texts = {
+        path.name: path.read_text("utf-8") for path in LOCALE.glob("*.po") if path.name.startswith(files)
+    }
+    said = [
+        (name, line)
+        for name, text in texts.items()
+        for line in text.splitlines()
+        if line.startswith("msgstr") and re.search(words, line)
+    ]
+    assert said == [], instead
