@@ -59,6 +59,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(site, scene, url)
 
 
+PATIENCE = 20_000
+"""Milliseconds: a machine may be busy with other things. What comes is not waited for longer."""
 Opener = Callable[..., Any]
 
 
@@ -92,7 +94,7 @@ def open_page(chromium: Any, served: Served) -> Iterator[Opener]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(5_000)
+        page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
         page.on("console", lambda said: _complain(said, path, complaints, refused))
         page.on("request", lambda asked: _stay(asked.url, served.url, complaints))

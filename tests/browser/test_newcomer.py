@@ -62,7 +62,7 @@ def test_a_newcomer_does_the_first_three_things_by_what_the_pages_say(
 
     context = chromium.new_context(viewport={"width": width, "height": 900}, locale=LANGUAGES[language])
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(20_000)
 
     def follow(key: str) -> None:
         page.get_by_role("link", name=text(key)).first.click()

@@ -91,4 +91,4 @@ def test_a_source_is_connected_and_its_first_event_is_seen_to_come(open_page: An
     with node.store.write() as tx:
         now = node.clock.now() - timedelta(seconds=1)
         sources.count_events(tx.connection, [Sent(source.id, 1, 0, now)])
-    page.locator("#first").get_by_text("Llegó el primer evento").wait_for(timeout=10_000)
+    page.locator("#first").get_by_text("Llegó el primer evento").wait_for()

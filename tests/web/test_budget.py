@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from reading import paths_of, peer_of
@@ -17,13 +18,14 @@ ON_PAPER = "/report"
 
 
 @pytest.fixture(scope="module")
-def paths_and_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Site]:
+def paths_and_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[str], Site]]:
     from datetime import UTC, datetime
 
     clock = ManualClock(datetime(2026, 3, 2, 9, tzinfo=UTC))
     site = make_site(tmp_path_factory.mktemp("node"), clock, rooms=None)
     scene = fill(site.node, alerts=40, many=120)
-    return paths_of(site.app, scene, peer_of(site.node)), site
+    yield paths_of(site.app, scene, peer_of(site.node)), site
+    site.node.store.close()
 
 
 def test_every_page_is_small_and_what_it_names_with_it(paths_and_site: tuple[list[str], Site]) -> None:
@@ -50,4 +52,3 @@ def test_every_page_is_small_and_what_it_names_with_it(paths_and_site: tuple[lis
             assert first <= FIRST, f"{path}: {first} bytes at the first load"
     assert {path for path, size in pages.items() if size > LATER and not path.endswith(ON_PAPER)} == set()
     assert len(named) > 6
-    site.node.store.close()
