@@ -18,8 +18,9 @@ from web_site import Site, csrf_in, make_site
 
 from istmo.clock import ManualClock
 from istmo.detect.wire import PastExample, PastFound, PastMatches, Problem, WireIndicator
+from istmo.intel.pages.object_read import TYPES
 from istmo.intel.pages.publish_forms import KEPT
-from istmo.model import instants
+from istmo.model import instants, stix_types
 from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
 from istmo.policy.principals import Operator
@@ -167,6 +168,10 @@ def test_of_a_file_goes_what_is_chosen_and_the_file_is_kept_on_the_way_back(
     send(desk, "/publish", **fields)
     here = {found.name for found in whole.node.intel.search(Operator(), type="malware").items}
     assert "Sale" in here and "Queda" not in here
+
+
+def test_every_type_of_stix_has_its_word() -> None:
+    assert set(TYPES) == {*stix_types.DOMAIN, *stix_types.RELATIONSHIP, *stix_types.OBSERVABLE}
 
 
 def test_what_is_typed_is_checked_as_it_stands(scene: Scene, desk: TestClient[Litestar]) -> None:

@@ -64,6 +64,17 @@ def test_nobody_removes_a_nation_by_a_slip(whole: Site) -> None:
         assert "nada nuevo le llega" in client.get(f"/peers/{member}").text
 
 
+@pytest.mark.parametrize(
+    ("name", "step"), [("raiz", "Cree abajo una invitación"), ("ana", "La invita quien")]
+)
+def test_a_region_of_one_says_who_comes_next_and_how(whole: Site, name: str, step: str) -> None:
+    whole.node.federation.remove(Operator(), guatemala(whole))
+    with whole.client() as client:
+        whole.sign_in(client, name)
+        page = client.get("/peers").text
+        assert "el único miembro de la región" in page and step in page
+
+
 def test_an_analyst_neither_removes_nor_carries(whole: Site) -> None:
     member = guatemala(whole)
     with whole.client() as client:

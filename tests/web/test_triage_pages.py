@@ -119,6 +119,12 @@ def test_ten_thousand_alerts_of_one_rule_are_one_line_of_a_small_page(
         assert len(gzip.compress(ana.get(path).content, 6)) < 30_000
 
 
+def test_the_box_of_a_row_is_called_as_its_row(ana: Any) -> None:
+    page = ana.get("/alerts?group=host").text
+    boxes = re.findall(r'<span class="hidden-text">Marcar: ([^<]+)</span>', page)
+    assert boxes == re.findall(r'<th scope="row"><a class="value" href="[^"]*">([^<]+)</a>', page) != []
+
+
 def test_who_only_reads_is_offered_nothing_to_do(whole: tuple[Site, Scene]) -> None:
     site, scene = whole
     with site.client(**{"Accept-Language": "en"}) as client:

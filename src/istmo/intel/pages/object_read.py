@@ -64,8 +64,36 @@ TYPES = (
     "course-of-action",
     "relationship",
     "sighting",
+    "incident",
+    "grouping",
+    "note",
+    "opinion",
+    "malware-analysis",
+    "location",
+    "observed-data",
+    "ipv4-addr",
+    "ipv6-addr",
+    "domain-name",
+    "url",
+    "email-addr",
+    "email-message",
+    "file",
+    "directory",
+    "artifact",
+    "process",
+    "software",
+    "mutex",
+    "windows-registry-key",
+    "user-account",
+    "x509-certificate",
+    "network-traffic",
+    "autonomous-system",
+    "mac-addr",
 )
-"""Offered as a filter, and named in words; other types are shown by their STIX name."""
+"""The types of STIX 2.1, those first that are looked for most: offered as a filter, and named in words.
+
+Types of their authors' own are shown by their names.
+"""
 
 
 @get("/objects/{id:str}", opt=PEOPLE, sync_to_thread=True)
