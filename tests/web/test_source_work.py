@@ -15,6 +15,7 @@ from web_site import Site, csrf_in, make_site
 
 from istmo.clock import ManualClock, SystemClock
 from istmo.detect.objects_source import Sent
+from istmo.detect.reading import FORMS
 from istmo.detect.records import sources
 from istmo.detect.service.sources import SECRET_PREFIX
 from istmo.policy.principals import Operator
@@ -72,6 +73,12 @@ def test_sources_are_found_by_state_and_words(
     page = client.get(f"/sources?{query}").text
     assert names(page) == found
     assert [one["name"] for one in client.get(f"/api/v1/sources?{query}").json()["items"]] == found
+
+
+def test_each_format_of_lines_is_offered_in_words(whole: tuple[Site, Scene]) -> None:
+    page = enter(whole[0]).get("/sources/new").text
+    offered = dict(re.findall(r'<option value="(\w+)">([^<]+)</option>', page[page.index('name="form"') :]))
+    assert set(offered) == set(FORMS) and all(offered[one] != one for one in FORMS)
 
 
 def test_what_came_in_the_last_hour_is_drawn_and_told(whole: tuple[Site, Scene]) -> None:
