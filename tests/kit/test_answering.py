@@ -8,13 +8,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from istmo.kit.answering import heard
+from istmo.errors import Unauthenticated
+from istmo.kit.answering import ASKED_SECONDS, heard
+from istmo.kit.asking import Asker
+from istmo.policy.principals import Person, Principal, Role
 
 
 def run(work: Any) -> Any:
     """In a thread of its own: a browser's test may hold this thread's event loop."""
     with ThreadPoolExecutor(1) as beside:
         return beside.submit(asyncio.run, work).result()
+
+
+ANA = Asker(Person("1", "ana", Role.ANALYST), "es")
 
 
 class Made:
@@ -45,7 +51,7 @@ def test_lines_come_in_order_and_are_closed_at_the_end() -> None:
     made.may_go_on.set()
 
     async def listen() -> list[bytes]:
-        return [line async for line in heard(made)]
+        return [line async for line in heard(made, ANA)]
 
     assert run(listen()) == [b"0", b"1", b"2", b"3", b"4"]
     assert made.is_closed.wait(5)
@@ -55,7 +61,7 @@ def test_whoever_leaves_between_two_lines_calls_it_off() -> None:
     made = Made(5)
 
     async def listen() -> None:
-        lines = heard(made)
+        lines = heard(made, ANA)
         assert await anext(lines) == b"0"
         await lines.aclose()
 
@@ -68,7 +74,7 @@ def test_whoever_leaves_while_a_line_is_made_calls_it_off_once_it_is() -> None:
 
     async def listen() -> None:
         async def all_() -> None:
-            async for _ in heard(made):
+            async for _ in heard(made, ANA):
                 pass
 
         task = asyncio.ensure_future(all_())
@@ -80,3 +86,26 @@ def test_whoever_leaves_while_a_line_is_made_calls_it_off_once_it_is() -> None:
 
     run(listen())
     assert made.is_closed.wait(5)
+
+
+def test_whoever_is_shut_out_or_has_other_rights_hears_no_more() -> None:
+    """Never: an account that was disabled goes on receiving what it asked for before."""
+    ana = ANA.principal
+
+    def shut_out() -> Principal:
+        raise Unauthenticated("web.sign_in_first")
+
+    def lowered() -> Principal:
+        return Person("1", "ana", Role.OBSERVER)
+
+    for again, wanted in ((lambda: ana, 5), (shut_out, 2), (lowered, 2)):
+        made, seconds = Made(5), iter([0.0, 0.1, 0.2, *(9.0 * n for n in range(1, 9))])
+        made.may_go_on.set()
+        asker = Asker(ana, "es", again=again)
+
+        async def listen(made: Made, asker: Asker, seconds: Iterator[float]) -> int:
+            return len([line async for line in heard(made, asker, lambda: next(seconds))])
+
+        assert ASKED_SECONDS < 9
+        assert run(listen(made, asker, seconds)) == wanted
+        assert made.is_closed.wait(5)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from istmo.kit.pages import local_path, tlp_name, with_query
+from istmo.clock import ManualClock
+from istmo.kit.i18n import Catalogue
+from istmo.kit.pages import Speaker, local_path, tlp_name, with_query
 from istmo.model.markings import Tlp
 
 
@@ -60,3 +63,10 @@ def test_parts_of_a_query_are_set_and_taken_out() -> None:
 )
 def test_a_marking_that_nobody_knows_reads_as_red(value: object, name: str) -> None:
     assert tlp_name(value) == name
+
+
+def test_what_is_long_past_is_told_by_its_day() -> None:
+    now = datetime(2026, 3, 2, 3, tzinfo=UTC)
+    say = Speaker(Catalogue(), "es", "America/Tegucigalpa", ManualClock(now), dict)
+    assert say.ago(now - timedelta(days=60)) == "hace 60 días"
+    assert say.ago(now - timedelta(days=61)) == "2025-12-30"

@@ -162,7 +162,7 @@ def search_events(
         pattern=pattern,
     )
     names = detect.source_names(asker.principal)
-    return Stream(heard(RowLines(rows, names, asker, catalogue)), media_type=NDJSON)
+    return Stream(heard(RowLines(rows, names, asker, catalogue), asker), media_type=NDJSON)
 
 
 @get("/api/v1/events/fields", opt=PEOPLE, sync_to_thread=True)

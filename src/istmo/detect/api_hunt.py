@@ -63,7 +63,7 @@ def hunt_events(
         end=instants.parse(end) if end else None,
         limit=limit,
     )
-    return Stream(heard(RuleLines(parts, asker, catalogue)), media_type=NDJSON)
+    return Stream(heard(RuleLines(parts, asker, catalogue), asker), media_type=NDJSON)
 
 
 class RuleLines(Iterator[bytes]):

@@ -137,13 +137,13 @@ def run_hunt(hunt_id: str, data: HuntAsk, asker: Asker, detect: Detect, catalogu
     hunt = detect.read_hunt(asker.principal, hunt_id)
     if hunt.plan.kind is HuntKind.RULES:
         parts = detect.run_rules(asker.principal, hunt, limit=data.limit)
-        return Stream(heard(RuleLines(parts, asker, catalogue)), media_type=NDJSON)
+        return Stream(heard(RuleLines(parts, asker, catalogue), asker), media_type=NDJSON)
     if hunt.plan.kind is HuntKind.SQL:
         table = detect.run_sql(asker.principal, hunt, limit=data.limit)
-        return Stream(heard(TableLines(table, asker, catalogue)), media_type=NDJSON)
+        return Stream(heard(TableLines(table, asker, catalogue), asker), media_type=NDJSON)
     rows = detect.run_query(asker.principal, hunt, limit=data.limit)
     names = detect.source_names(asker.principal)
-    return Stream(heard(RowLines(rows, names, asker, catalogue)), media_type=NDJSON)
+    return Stream(heard(RowLines(rows, names, asker, catalogue), asker), media_type=NDJSON)
 
 
 def plan_of(data: HuntRequest) -> HuntPlan:

@@ -60,7 +60,7 @@ def ask_by_sql(
         end=instants.parse(end) if end else None,
         limit=limit,
     )
-    return Stream(heard(TableLines(parts, asker, catalogue)), media_type=NDJSON)
+    return Stream(heard(TableLines(parts, asker, catalogue), asker), media_type=NDJSON)
 
 
 class TableLines(Iterator[bytes]):

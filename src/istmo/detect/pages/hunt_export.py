@@ -49,8 +49,8 @@ def export_events(
     rows = detect.search(asker.principal, asked.query, start=start, end=end, limit=most + 1)
     names = detect.source_names(asker.principal)
     if form == "csv":
-        return _file(_csv(request, asked, rows, names), CSV, "events.csv")
-    return _file(RowLines(rows, names, asker, catalogue), NDJSON, "events.ndjson")
+        return _file(_csv(request, asked, rows, names), asker, CSV, "events.csv")
+    return _file(RowLines(rows, names, asker, catalogue), asker, NDJSON, "events.ndjson")
 
 
 @get("/hunt/sql/export", opt=PEOPLE, sync_to_thread=True)
@@ -61,13 +61,12 @@ def export_statement(
     asked = read_asked(request.query_params, asker.zone)
     start, end = asked.stretch(clock.now())
     parts = detect.sql(asker.principal, sql, start=start, end=end)
-    return _file(_table(request, parts), CSV, "rows.csv")
+    return _file(_table(request, parts), asker, CSV, "rows.csv")
 
 
-def _file(lines: Lines, media_type: str, name: str) -> Stream:
-    return Stream(
-        heard(lines), media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
-    )
+def _file(lines: Lines, asker: Asker, media_type: str, name: str) -> Stream:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Stream(heard(lines, asker), media_type=media_type, headers=headers)
 
 
 def _csv(

@@ -153,7 +153,7 @@ def stream_by_rules(
 ) -> Stream:
     """The same as it is found."""
     detect.require_search(asker.principal)
-    return stream(_pieces(request, detect, _values(data), clock))
+    return stream(request, _pieces(request, detect, _values(data), clock))
 
 
 @post("/hunt/rules/save", opt=PEOPLE, status_code=200, sync_to_thread=True)

@@ -95,14 +95,14 @@ def hunting(request: Request[Any, Any, Any], asker: Asker, detect: Detect, clock
 def hunting_rows(request: Request[Any, Any, Any], asker: Asker, detect: Detect, clock: Clock) -> Stream:
     """The rows of a search as they are found, and how far it is."""
     detect.require_search(asker.principal)
-    return stream(_pieces(request, detect, read_asked(request.query_params, asker.zone), clock))
+    return stream(request, _pieces(request, detect, read_asked(request.query_params, asker.zone), clock))
 
 
 @get("/hunt/counts", opt=PEOPLE, sync_to_thread=True)
 def hunting_counts(request: Request[Any, Any, Any], asker: Asker, detect: Detect) -> Stream:
     """How many events there were when, and the most frequent values of a field."""
     detect.require_search(asker.principal)
-    return stream(_counted(request, detect, read_asked(request.query_params, asker.zone)))
+    return stream(request, _counted(request, detect, read_asked(request.query_params, asker.zone)))
 
 
 @get("/hunt/event", opt=PEOPLE, sync_to_thread=True)

@@ -116,7 +116,9 @@ def stream_by_sql(
 ) -> Stream:
     """The rows of a statement as they come."""
     detect.require_search(asker.principal)
-    return stream(_pieces(request, detect, read_asked(request.query_params, asker.zone), _read(sql), clock))
+    return stream(
+        request, _pieces(request, detect, read_asked(request.query_params, asker.zone), _read(sql), clock)
+    )
 
 
 def _pieces(

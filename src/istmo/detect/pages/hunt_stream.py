@@ -31,9 +31,9 @@ Piece = dict[str, str | int]
 Render = Callable[..., str]
 
 
-def stream(pieces: Generator[Piece]) -> Stream:
-    """Pieces as they come."""
-    return Stream(heard(_lines(pieces)), media_type=NDJSON)
+def stream(request: Request[Any, Any, Any], pieces: Generator[Piece]) -> Stream:
+    """Pieces as they come, for whoever asks."""
+    return Stream(heard(_lines(pieces), asker_of(request)), media_type=NDJSON)
 
 
 def _lines(pieces: Generator[Piece]) -> Generator[bytes]:
