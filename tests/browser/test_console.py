@@ -81,7 +81,7 @@ def test_a_person_signs_in_and_out(open_page: Any) -> None:
     page.fill("#password", "wrong")
     page.click("main button.main")
     assert page.input_value("#name") == "ana"
-    assert page.locator("[role=alert]").is_visible()
+    assert page.locator("main [role=alert]").is_visible()
     page.fill("#password", PASSWORD)
     page.click("main button.main")
     assert page.url.endswith("/cases")
@@ -338,5 +338,5 @@ def test_a_hunt_is_saved_and_what_is_wrong_stands_beside_its_field(
     page.click("main button.main")
     assert f"whoami {language}" in page.inner_text("h1")
     page.click("main button.main >> nth=0")  # no worker runs here: it is said, and the hunt is still there
-    assert page.locator("[role=alert]").is_visible() and page.input_value("#every") == "15m"
+    assert page.locator("main [role=alert]").is_visible() and page.input_value("#every") == "15m"
     assert not scripts or (find_barriers(page) == [] and overflow(page) <= 0)

@@ -58,6 +58,7 @@ def test_a_source_is_added_set_shown_listed_and_revoked(node: Path) -> None:
     left = instants.parse(made["expires"]) - SystemClock().now()
     assert timedelta(days=89) < left < timedelta(days=91)
     settings = made["settings"]
+    assert settings.pop("version"), "by which one who changes them later says what they saw"
     assert settings == {
         "networks": ["10.1.0.0/16", "192.0.2.7/32"],
         "certificate": settings["certificate"],
