@@ -234,6 +234,22 @@ def test_rules_are_brought_in_as_text_with_each_problem_at_its_line(whole: tuple
     assert "2 reglas quedaron" in by_file.text and "Nuevas: 0" in by_file.text
 
 
+def test_a_text_that_is_replaced_is_shown_with_who_last_changed_it(whole: tuple[Site, Scene]) -> None:
+    ana, luis = enter(whole[0]), enter(whole[0], "raiz")
+    rule = OTHERS.split("---")[0].replace("0a11", "0c11")
+    for client, text in ((ana, rule), (luis, rule.replace("level: ", "level:  ")), (luis, rule)):
+        csrf = csrf_in(client.get("/rules/import").text)
+        sent = client.post("/rules/import", data={"csrf": csrf, "text": text}, files={"file": ("", b"")})
+        assert sent.status_code == 200
+        told = html.unescape(sent.text)
+        if client is ana:
+            assert "Texto anterior" not in told
+        elif text != rule:
+            assert rule.strip() in told and "Último cambio: ana," in told
+        else:
+            assert "Último cambio: usted" in told
+
+
 def test_a_trial_without_a_worker_says_so_in_words(whole: tuple[Site, Scene]) -> None:
     site, scene = whole
     page = enter(site).get(f"/rules/{scene.rule}/test?days=30")

@@ -301,6 +301,8 @@ class RuleImport:
     changed: int = 0
     unchanged: int = 0
     problems: tuple[RuleProblem, ...] = ()
+    replaced: tuple[Rule, ...] = ()
+    """Rules whose text is another now, as they were: the first of ``changed``. Nothing else keeps it."""
 
     @property
     def accepted(self) -> int:

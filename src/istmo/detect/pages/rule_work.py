@@ -14,6 +14,7 @@ from istmo.detect.answers import problem_json
 from istmo.detect.exceptions import OPERATORS, Unusable
 from istmo.detect.objects import KINDS, LEVELS
 from istmo.detect.objects_rule import Exempted, Kept
+from istmo.detect.pages.alert_deeds import namer
 from istmo.detect.pages.rule_read import DAYS, HITS, SLOW, SWITCHED, chosen_of, days_of, filter_of
 from istmo.detect.pages.switching import Switch, read_switch, read_undo, switched, undo_of
 from istmo.detect.service import Detect
@@ -281,6 +282,7 @@ def import_sent(
         done=done,
         problems=problems[:PROBLEMS_SHOWN],
         more=max(0, len(problems) - PROBLEMS_SHOWN),
+        who_is=namer(faces_of(request), asker, detect.people(asker.principal)) if done.replaced else str,
     )
 
 

@@ -21,6 +21,8 @@ from istmo.policy import Action, Principal, decide, reading_limit, told
 EVERY_RULE: Final = RuleFilter()
 HIT_DAYS: Final = 30
 """For so many days a list of rules tells their hits."""
+MOST_REPLACED: Final = 20
+"""Rules of one import that are shown as they were."""
 NAMED: Final = 10
 """References of one rule that a report names."""
 
@@ -53,6 +55,7 @@ class Rules(Asking):
             rows = [rule_values(one, now, told(principal)) for one in added]
             if rows:
                 rule_records.add_rules(tx.connection, rows)
+            former = rule_records.find_rules(tx.connection, [one.id for one in changed[:MOST_REPLACED]])
             for one in changed:
                 rule_records.change_rule(tx.connection, one.id, rule_values(one, now, told(principal)))
             ids = [one.id for one in (*added, *changed)]
@@ -65,6 +68,7 @@ class Rules(Asking):
             len(changed),
             len(found.rules) - len(ids),
             (*(problem.told() for problem in found.problems), *waiting),
+            tuple(former.values()),
         )
 
     def list_rules(
