@@ -172,7 +172,7 @@ FROZEN = (
     "istmo.kit.signed",
     "istmo.web.admission",
     "istmo.web.problems",
-    "istmo.respond.service",
+    "istmo.respond.writing",
     "istmo.identity.service",
 )
 """Modules that ask for chance while a question is answered."""
