@@ -346,6 +346,20 @@ def test_undo_never_overwrites_what_somebody_did_after(room: Room) -> None:
     assert room.detect.read_alert(ANALYST, alert.id).alert.note == "la misma"
 
 
+@pytest.mark.parametrize("deed", [Work(Deed.ACKNOWLEDGE), CLOSE, Work(Deed.OPEN)])
+def test_what_somebody_noted_stays_where_a_deed_says_nothing(room: Room, deed: Work) -> None:
+    """One key of a colleague's must not take away what is read about an alert."""
+    (alert,) = noisy(room, 1)
+    room.detect.work(COORDINATOR, alert.id, Work(Deed.ACKNOWLEDGE, note="hablé con la sede"))
+    after, done = room.detect.work(ANALYST, alert.id, deed)
+    assert after.note == "hablé con la sede"
+    room.detect.undo(ANALYST, done.change)
+    room.detect.work_on(ANALYST, Picked({alert.id: None}), deed)
+    assert room.detect.read_alert(ANALYST, alert.id).alert.note == "hablé con la sede"
+    after, _ = room.detect.work(ANALYST, alert.id, Work(Deed.ACKNOWLEDGE, note="ya no"))
+    assert after.note == "ya no", "who writes another one means it"
+
+
 def test_a_close_is_not_taken_back_where_a_newer_alert_tells_the_story_on(room: Room) -> None:
     watch = room.shelf.publish(("ipv4", "203.0.113.77"))
     room.tell(INDICATORS, [hit(watch.id, 1)])

@@ -183,7 +183,7 @@ def _both(
             say(f"console.alert.reason.{reason}") if reason else "",
         ),
         (say("console.triage.whose"), whose, mine if deed == Deed.ASSIGN else whose),
-        (say("console.case.note"), alert.note, yours["note"]),
+        (say("console.case.note"), alert.note, yours["note"] or alert.note),
     ]
 
 

@@ -41,7 +41,10 @@ DEED_OF: Final = {status: deed for deed, status in _STATUS.items()}
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done. ``assignee`` is an account's name, :data:`ME`, or empty for nobody."""
+    """What is to be done. ``assignee`` is an account's name, :data:`ME`, or empty for nobody.
+
+    An empty ``note`` says nothing: whatever somebody wrote there before stays.
+    """
 
     deed: Deed
     reason: CloseReason | None = None
@@ -252,7 +255,9 @@ class AlertWork(Alerts):
             case _:
                 status = _STATUS[work.deed]
                 reason = work.reason if status is Status.CLOSED else None
-                common = {"status": status, "reason": reason, "note": work.note, "snoozed_until": None}
+                common: dict[str, Any] = {"status": status, "reason": reason, "snoozed_until": None}
+                if work.note:
+                    common["note"] = work.note
                 takes = {"assignee": me} if work.deed is Deed.ACKNOWLEDGE and me else {}
                 return lambda state: common if state.assignee else common | takes
 
