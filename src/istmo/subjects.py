@@ -36,15 +36,15 @@ class Told:
     ) -> Mapping[str, Mapping[str, Heading]]:
         """By subject and then by account id, for those of ``people`` who may know of it at this moment."""
         by_person = {one.person: one.id for one in people if not one.is_disabled}
-        return {
-            subject: {by_person[one]: heading for one in readers}
-            for subject, heading, readers in self._told(by_person, kind, list(subjects))
-        }
+        found: dict[str, dict[str, Heading]] = {}
+        for subject, heading, readers in self._told(by_person, kind, list(subjects)):
+            found.setdefault(subject, {}).update({by_person[one]: heading for one in readers})
+        return found
 
     def _told(
         self, people: Iterable[Person], kind: Kind, subjects: list[str]
     ) -> Iterator[tuple[str, Heading, Sequence[Any]]]:
-        """Each subject that there is, what is said of it, and who may know of it."""
+        """Each subject that there is, what is said of it, and to whom: more than once where that differs."""
         readers: Sequence[Any]
         match kind:
             case Kind.ALERT | Kind.ASSIGNED | Kind.SOURCE:

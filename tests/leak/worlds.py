@@ -249,7 +249,7 @@ def _fill(node: Node, peer: Node, other: Node, clock: ManualClock, world: World)
     node.respond.add_object(ana, case.id, ids.objects[0])
     node.respond.share(ana, case.id, hn)
     local = node.respond.open_case(ana, "Caso de aquí", severity="low")
-    ids.cases += [case.id, local.id]
+    ids.cases += [case.id, local.id, _made_strict(node, clock)]
     ids.accounts += ["olga", "raiz"]
     for receiver in (peer, other):
         carry(node, receiver)
@@ -261,6 +261,21 @@ def _fill(node: Node, peer: Node, other: Node, clock: ManualClock, world: World)
     carry(peer, node)
     with node.store.read() as connection:
         ids.sequences = list(range(node.ledger.last_sequence(connection) + 1))
+
+
+def _made_strict(node: Node, clock: ManualClock) -> str:
+    """A case of an analyst's, in which the coordinator has written what an analyst does not read; its id."""
+    rosa = person(node, "rosa")
+    case = node.respond.open_case(person(node, "ana"), "Caso que se volvió RED").id
+    (red,) = publish(
+        node, rosa, indicator(clock, f"{SECRET_WORD}.example", SECRET_WORD), audience=None, tlp=Tlp.RED
+    )
+    node.respond.add_object(rosa, case, red, raise_to=Tlp.RED)
+    node.respond.add_note(rosa, case, SECRET_WORD)
+    task = node.respond.add_task(rosa, case, SECRET_WORD)
+    node.respond.finish_task(rosa, case, task.id)
+    node.respond.rename(rosa, case, SECRET_WORD)
+    return case
 
 
 def _publish_from(node: Node, content: dict[str, Any], to: str) -> list[str]:

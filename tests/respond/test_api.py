@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from litestar.testing import TestClient
 
 from istmo.errors import IstmoError
 from istmo.kit.asking import Asker
+from istmo.model.markings import Tlp
 from istmo.respond import api
 from respond.conftest import NAMES, Nation, carry
 from respond.test_service import ALERT, HN, OWN_ALERT, SV
@@ -121,3 +123,18 @@ def test_input_that_cannot_be_used(
 
 def test_every_route_says_who_may_come() -> None:
     assert {handler.opt["access"] for handler in api.routes} == {"people"}
+
+
+def test_what_makes_a_case_stricter_is_done_when_it_is_said_so(
+    gt: Nation, client_of: Callable[[Nation], Client]
+) -> None:
+    client = client_of(gt)
+    gt.shelf.alerts = {OWN_ALERT.id: replace(OWN_ALERT, tlp=Tlp.AMBER_STRICT)}
+    case = client.post("/api/v1/cases", json={"title": "Caso"}).json()
+    path, entry = f"/api/v1/cases/{case['id']}/entries", {"kind": "alert", "alert": OWN_ALERT.id}
+    asked = client.post(path, json=entry)
+    assert asked.status_code == 409
+    assert asked.json()["error"]["params"]["tlp"] == "TLP:AMBER+STRICT"
+    assert client.post(path, json={**entry, "raise_to": "TLP:PINK"}).status_code == 400
+    assert client.post(path, json={**entry, "raise_to": "TLP:AMBER+STRICT"}).status_code == 201
+    assert client.post(path, json=entry).json()["error"]["code"] == "respond.already_there"

@@ -19,7 +19,7 @@ from istmo.errors import IstmoError
 from istmo.identity.service import Identity
 from istmo.kit.asking import Asker
 from istmo.kit.cli import speak
-from istmo.policy.principals import Operator, Principal
+from istmo.policy.principals import Operator, Person, Principal, Role
 from istmo.respond import api, commands
 from istmo.web import account_api
 from respond.conftest import NAMES, Nation, carry
@@ -107,6 +107,18 @@ def test_a_case_by_command(served: Served, gt: Nation, hn: Nation, language: str
     assert served.run("case", "share", case, "csirt hn").exit_code == 0, "by name, as people write it"
     carry(gt, hn)
     assert hn.respond.read(hn.analyst, case).title == "Intrusión"
+
+
+def test_what_is_not_the_asker_s_to_read_is_shown_by_its_marking(
+    served: Served, gt: Nation, language: str
+) -> None:
+    """House invariant 1, at the terminal."""
+    case = str(served.json("case", "open", "--title", "Caso", "--tlp", "RED")["id"])
+    gt.respond.add_note(Person("account--boss", "rosa", Role.COORDINATOR), case, "zarzaparrilla")
+    shown = served.run("case", "show", case)
+    assert "zarzaparrilla" not in shown.output and "rosa" in shown.output
+    assert {"es": "entrada reservada", "en": "withheld entry"}[language] in shown.output
+    assert shown.output.count("TLP:RED") == 2
 
 
 def test_what_cannot_be_shared_is_told_with_its_reason(served: Served, gt: Nation, language: str) -> None:

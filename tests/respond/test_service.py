@@ -12,6 +12,7 @@ import pytest
 from istmo.clock import ManualClock
 from istmo.errors import Conflict, InvalidInput, IstmoError, NotAllowed, NotFound
 from istmo.identity import audit
+from istmo.identity.service import Identity
 from istmo.model.markings import Tlp
 from istmo.policy.principals import Anonymous, Operator, Peer, Person, Role
 from istmo.respond import entries
@@ -102,7 +103,7 @@ def test_a_case_has_a_title_that_people_can_read(gt: Nation, title: str) -> None
 def test_a_case_is_as_strict_as_what_is_added_to_it(gt: Nation, hn: Nation) -> None:
     gt.shelf.alerts = {"a": replace(OWN_ALERT, id="a", tlp=Tlp.AMBER_STRICT)}
     case = gt.respond.open_case(gt.analyst, "Caso", tlp=Tlp.GREEN)
-    gt.respond.add_alert(gt.analyst, case.id, "a")
+    gt.respond.add_alert(gt.analyst, case.id, "a", raise_to=Tlp.AMBER_STRICT)
     gt.respond.share(gt.analyst, case.id, HN)
     carry(gt, hn)
     assert hn.respond.read(hn.analyst, case.id).tlp is Tlp.AMBER_STRICT
@@ -521,3 +522,88 @@ def test_status_entries_come_from_the_state_that_their_author_saw(
     case = gt.respond.read(gt.analyst, shared)
     assert (case.status.value, case.is_disputed) == ("open", False)
     assert [type(one.body) for one in case.timeline][-2:] == [StatusChange, StatusChange]
+
+
+def test_whoever_makes_a_case_stricter_is_told_first_who_will_lose_it(gt: Nation, clock: ManualClock) -> None:
+    identity = Identity(gt.store, clock, "real")
+    for name, role in (("olga", Role.OBSERVER), ("luis", Role.ANALYST), ("rosa", Role.COORDINATOR)):
+        identity.create_account(Operator(), name, role, "cuatro lanchas azules 47")
+    red = replace(OWN_ALERT, id="red", tlp=Tlp.RED)
+    gt.shelf.alerts = {"red": red, "strict": replace(OWN_ALERT, id="strict", tlp=Tlp.AMBER_STRICT)}
+    case = gt.respond.open_case(gt.analyst, "Caso")
+    with pytest.raises(Conflict) as met:
+        gt.respond.add_alert(gt.analyst, case.id, "red")
+    assert met.value.code == "respond.raises_marking"
+    told = {name: met.value.params[name] for name in ("was", "tlp", "n", "people")}
+    assert told == {"was": "TLP:AMBER", "tlp": "TLP:RED", "n": 2, "people": ["luis", "olga"]}
+    with pytest.raises(Conflict) as met:
+        gt.respond.add_alert(gt.analyst, case.id, "red", raise_to=Tlp.AMBER_STRICT)
+    assert len(gt.respond.read(gt.analyst, case.id).timeline) == 1, "what was not confirmed is not done"
+    gt.respond.add_alert(gt.analyst, case.id, "strict", raise_to=Tlp.AMBER_STRICT)
+    gt.respond.add_alert(gt.analyst, case.id, "red", raise_to=Tlp.RED)
+    assert gt.respond.read(gt.analyst, case.id).tlp is Tlp.RED
+
+
+def test_alerts_are_put_into_a_case_all_or_none_and_none_of_them_twice(gt: Nation) -> None:
+    gt.shelf.alerts = {id: replace(OWN_ALERT, id=id) for id in "abc"}
+    case = gt.respond.open_case(gt.analyst, alert="a", others=["b"])
+    assert [one.kind for one in case.timeline] == ["opening", "alert", "alert"]
+    with pytest.raises(NotFound):
+        gt.respond.add_alerts(gt.analyst, case.id, ["c", "none"])
+    gt.shelf.alerts["red"] = replace(OWN_ALERT, id="red", tlp=Tlp.RED)
+    with pytest.raises(Conflict):
+        gt.respond.add_alerts(gt.analyst, case.id, ["c", "red"])
+    assert len(gt.respond.read(gt.analyst, case.id).timeline) == 3
+    assert len(gt.respond.add_alerts(gt.analyst, case.id, ["a", "b", "c"])) == 1
+    with pytest.raises(Conflict) as met:
+        gt.respond.add_alerts(gt.analyst, case.id, ["a", "c"])
+    assert met.value.code == "respond.already_there"
+
+
+def test_what_is_in_a_case_is_not_added_and_what_is_done_not_done_again(gt: Nation) -> None:
+    found = ObjectSnapshot(INDICATOR, "cdn.ejemplo.invalid", Tlp.AMBER, GT, frozenset({GT, HN}))
+    gt.shelf.objects = {INDICATOR: found}
+    case = gt.respond.open_case(gt.analyst, "Caso").id
+    task = gt.respond.add_task(gt.analyst, case, "avisar").id
+    twice: list[tuple[Callable[[], object], str]] = [
+        (lambda: gt.respond.add_object(gt.analyst, case, INDICATOR), "respond.already_there"),
+        (lambda: gt.respond.finish_task(gt.analyst, case, task), "respond.already_done"),
+        (lambda: gt.respond.rename(gt.analyst, case, "Otro título"), "respond.same_title"),
+    ]
+    for deed, code in twice:
+        deed()
+        with pytest.raises(Conflict) as met:
+            deed()
+        assert met.value.code == code
+    assert len(gt.respond.read(gt.analyst, case).timeline) == 5
+
+
+def test_an_object_that_only_some_were_told_of_can_be_added_for_all(gt: Nation) -> None:
+    gt.shelf.objects = {INDICATOR: ObjectSnapshot(INDICATOR, "x", Tlp.AMBER, GT, frozenset({GT, HN, SV}))}
+    case = gt.respond.open_case(gt.analyst, "Caso").id
+    for member in (HN, SV):
+        gt.respond.share(gt.analyst, case, member)
+    gt.respond.add_object(gt.analyst, case, INDICATOR, only_to=[HN])
+    gt.respond.add_object(gt.analyst, case, INDICATOR)
+    with pytest.raises(Conflict):
+        gt.respond.add_object(gt.analyst, case, INDICATOR, only_to=[SV])
+
+
+def test_a_case_is_renamed_and_the_others_read_the_new_title(gt: Nation, hn: Nation, shared: str) -> None:
+    gt.respond.rename(gt.analyst, shared, "  Intrusión en dos bancos ")
+    carry(gt, hn)
+    for nation in (gt, hn):
+        assert nation.respond.read(nation.analyst, shared).title == "Intrusión en dos bancos"
+        assert nation.respond.list_cases(nation.analyst, Filter(q="dos bancos")).items[0].title == (
+            "Intrusión en dos bancos"
+        )
+    hn.respond.rename(hn.analyst, shared, "Uno")
+    gt.respond.rename(gt.analyst, shared, "Otro")
+    carry(gt, hn)
+    titles = {nation.respond.read(nation.analyst, shared).title for nation in (gt, hn)}
+    assert len(titles) == 1 and titles < {"Uno", "Otro"}, "renamed at once: both show the same one"
+    for title in ("", "a\nb", "x" * 201):
+        with pytest.raises(InvalidInput):
+            gt.respond.rename(gt.analyst, shared, title)
+    with pytest.raises(NotAllowed):
+        gt.respond.rename(Person("account--o", "o", Role.OBSERVER), shared, "x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,11 +11,14 @@ from dataclasses import replace
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from reading import peer_of
 from scenes import Scene, fill
 from web_site import PASSWORD, Site, csrf_in, make_site
 
 from istmo.clock import ManualClock, SystemClock
-from istmo.policy.principals import Operator, Role
+from istmo.model.ids import new_id
+from istmo.model.markings import Tlp
+from istmo.policy.principals import Operator, Person, Role
 from istmo.respond.objects import Author, Claim, Refusal, Register, SharePlan
 from istmo.respond.pages.case_read import ENTRIES, TASKS
 
@@ -293,3 +297,84 @@ def test_who_may_only_look_is_offered_no_work(whole: tuple[Site, Scene], case: s
     form = {"status": "closed", "severity": "low", "owner": "", "version": ""}
     assert send(client, f"{at}/state", **form).status_code == 403
     assert send(client, f"{at}/undo", **form).status_code == 403
+
+
+SECRET = "zarzaparrilla"
+
+
+def person(site: Site, name: str) -> Person:
+    return next(one.person for one in site.node.identity.accounts(Operator()) if one.name == name)
+
+
+def red_object(site: Site) -> str:
+    """An indicator that only coordinators read."""
+    at = site.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    indicator = {
+        "type": "indicator", "spec_version": "2.1", "id": new_id("indicator"), "created": at, "modified": at,
+        "name": SECRET, "pattern": f"[domain-name:value = '{SECRET}{at[-6:-1]}.example']",
+        "pattern_type": "stix", "valid_from": at,
+    }  # fmt: skip
+    raw = json.dumps({"type": "bundle", "id": new_id("bundle"), "objects": [indicator]}).encode()
+    site.node.intel.import_bundle(person(site, "rosa"), raw, tlp=Tlp.RED)
+    return str(indicator["id"])
+
+
+def test_house_invariant_1_no_page_shows_an_entry_to_whom_it_is_not_for(whole: tuple[Site, Scene]) -> None:
+    """Who opened the case sees that there is something, its marking, when and by whom."""
+    site, _ = whole
+    respond, rosa = site.node.respond, person(site, "rosa")
+    case = respond.open_case(person(site, "luis"), "De luis").id
+    respond.add_object(rosa, case, red_object(site), raise_to=Tlp.RED)
+    respond.add_note(rosa, case, f"nota {SECRET}")
+    respond.add_task(rosa, case, f"tarea {SECRET}")
+    respond.rename(rosa, case, f"Título {SECRET}")
+    luis, at = enter(site, "luis"), f"/cases/{case}"
+    api = f"/api/v1/cases/{case}"
+    member = f"member={peer_of(site.node)}"
+    pages = [at, f"{at}/report", f"{at}/add?kind=object&q={SECRET}"[:-3], f"{at}/share?{member}", "/cases"]
+    for path in [*pages, api, "/", "/notices", "/api/v1/cases"]:
+        answer = luis.get(path)
+        assert answer.status_code == 200 and SECRET not in answer.text, path
+    for path in (at, f"{at}/report"):
+        text = luis.get(path).text
+        assert text.count("más estricta de lo que usted puede leer") == 4 and "rosa" in text
+    for path in (f"/cases?q={SECRET}", f"/search?q={SECRET}"):
+        assert case not in luis.get(path).text
+    assert SECRET in enter(site, "rosa").get(at).text
+
+
+def test_what_would_shut_others_out_of_a_case_is_asked_first(whole: tuple[Site, Scene], case: str) -> None:
+    site, at = whole[0], f"/cases/{case}"
+    rosa, red = enter(site, "rosa"), red_object(site)
+    asked = send(rosa, f"{at}/entries", kind="object", value=red)
+    assert asked.status_code == 422
+    for text in ("TLP:AMBER a TLP:RED", "4 personas", "ana, luis, olga", "Agregar y pasar el caso a TLP:RED"):
+        assert text in asked.text
+    assert len(site.node.respond.read(Operator(), case).timeline) == 1
+    form = re.search(r'<form[^>]*action="[^"]+/entries">((?:(?!</form>).)*raise_to.*?)</form>', asked.text)
+    assert form
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[1]))
+    fields.pop("csrf")
+    assert send(rosa, f"{at}/entries", **fields).status_code == 303
+    assert enter(site, "ana").get(at).status_code == 404
+
+
+def test_a_case_is_renamed_and_what_it_was_called_stays_told(whole: tuple[Site, Scene], case: str) -> None:
+    site, at = whole[0], f"/cases/{case}"
+    ana = enter(site)
+    assert send(ana, f"{at}/entries", kind="title", value="Cajeros de tres bancos").status_code == 303
+    text = ana.get(at).text
+    assert '<h1 class="value">Cajeros de tres bancos</h1>' in text and "Cajero &lt;sin&gt; servicio" in text
+    refused = send(ana, f"{at}/entries", kind="title", value="Cajeros de tres bancos")
+    assert refused.status_code == 422 and "El caso ya se llama así" in refused.text
+    assert send(enter(site, "olga"), f"{at}/entries", kind="title", value="x").status_code == 403
+
+
+def test_one_instant_is_told_once(whole: tuple[Site, Scene]) -> None:
+    site, _ = whole
+    alert = next(one for one in site.node.detect.list_alerts(Operator()).items if one.count == 1)
+    assert alert.first_seen == alert.last_seen
+    case = site.node.respond.open_case(Operator(), alert=alert.id).id
+    entries = enter(site).get(f"/cases/{case}/report").text.split("<ol")[1].split("</ol>")[0]
+    quoted = entries.split("Un evento")[1]
+    assert quoted.count("<time") == 1

@@ -20,6 +20,7 @@ from istmo.respond.objects import (
     SharePlan,
     StatusChange,
     TaskDone,
+    TitleChange,
 )
 from istmo.respond.shapes import (
     CaseLine,
@@ -118,6 +119,8 @@ def told_entry(entry: CaseEntry) -> EntryShape:
             told |= {"value": body.severity}
         case OwnerChange() as body:
             told |= {"owner": _author(body.owner) if body.owner else None}
+        case TitleChange() as body:
+            told |= {"title": body.title}
         case Share() as body:
             told |= {"member": body.member, "members": list(body.members)}
         case None:

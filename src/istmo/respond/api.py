@@ -32,7 +32,7 @@ class NewCase(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewEntry(msgspec.Struct, forbid_unknown_fields=True):
-    """An entry to add. ``kind``: note, alert, object, task, task_done, status, severity or owner."""
+    """An entry to add. ``kind``: note, alert, object, task, task_done, title, status, severity or owner."""
 
     kind: str
     text: str = ""
@@ -42,12 +42,14 @@ class NewEntry(msgspec.Struct, forbid_unknown_fields=True):
     task: str = ""
     """The entry id of the task that is done."""
     value: str = ""
-    """The new status or severity."""
+    """The new title, status or severity."""
     member: str = ""
     name: str = ""
     """The new owner: a member, and a person there."""
     only_to: list[str] | None = None
     """For an alert or an object: the members who may see it, where some may not."""
+    raise_to: str = ""
+    """For an alert or an object that is stricter than the case: the marking that the case may rise to."""
 
 
 class NewState(msgspec.Struct, forbid_unknown_fields=True):
@@ -101,14 +103,23 @@ def list_cases(
 @post("/api/v1/cases", opt=PEOPLE, status_code=201, sync_to_thread=True)
 def open_case(asker: Asker, respond: Respond, data: NewCase) -> CaseShape:
     """Open a case, for this node alone until it is shared; with ``alert``, promote that alert."""
-    tlp = Tlp.read(data.tlp)
-    if tlp is None:
-        known = [one.label for one in Tlp]
-        raise InvalidInput("respond.unknown_value", field="tlp", value=data.tlp[:80], known=known)
     case = respond.open_case(
-        asker.principal, data.title, severity=data.severity, tlp=tlp, note=data.note, alert=data.alert
+        asker.principal,
+        data.title,
+        severity=data.severity,
+        tlp=_tlp("tlp", data.tlp),
+        note=data.note,
+        alert=data.alert,
     )
     return told_case(case)
+
+
+def _tlp(field: str, label: str) -> Tlp:
+    found = Tlp.read(label)
+    if found is None:
+        known = [one.label for one in Tlp]
+        raise InvalidInput("respond.unknown_value", field=field, value=label[:80], known=known)
+    return found
 
 
 @get("/api/v1/cases/{case_id:str}", opt=PEOPLE, sync_to_thread=True)
@@ -121,19 +132,26 @@ def read_case(asker: Asker, respond: Respond, case_id: str) -> CaseShape:
 def add_entry(
     asker: Asker, respond: Respond, names: dict[str, str], case_id: str, data: NewEntry
 ) -> EntryShape:
-    """Add an entry, to everyone whom this node lets read the case."""
+    """Add an entry, to everyone whom this node lets read the case.
+
+    409 ``respond.raises_marking`` where the case would become stricter: who would lose it stands in the
+    parameters; ``raise_to`` then allows it.
+    """
     who = asker.principal
+    raise_to = _tlp("raise_to", data.raise_to) if data.raise_to else None
     match data.kind:
         case "note":
             added = respond.add_note(who, case_id, data.text)
         case "alert":
-            added = respond.add_alert(who, case_id, data.alert, only_to=data.only_to)
+            added = respond.add_alert(who, case_id, data.alert, only_to=data.only_to, raise_to=raise_to)
         case "object":
-            added = respond.add_object(who, case_id, data.object, only_to=data.only_to)
+            added = respond.add_object(who, case_id, data.object, only_to=data.only_to, raise_to=raise_to)
         case "task":
             added = respond.add_task(who, case_id, data.text)
         case "task_done":
             added = respond.finish_task(who, case_id, data.task)
+        case "title":
+            added = respond.rename(who, case_id, data.value)
         case "status":
             added = respond.set_status(who, case_id, data.value)
         case "severity":
@@ -141,7 +159,7 @@ def add_entry(
         case "owner":
             added = respond.set_owner(who, case_id, member_named(names, data.member), data.name)
         case _:
-            known = ["note", "alert", "object", "task", "task_done", "status", "severity", "owner"]
+            known = ["note", "alert", "object", "task", "task_done", "title", "status", "severity", "owner"]
             raise InvalidInput("respond.unknown_value", field="kind", value=data.kind[:80], known=known)
     return told_entry(added)
 

@@ -140,6 +140,8 @@ def _gist(entry: dict[str, Any]) -> str:
     for field in ("text", "title", "name", "object", "member", "task"):
         if entry.get(field):
             return str(entry[field])
+    if entry["kind"] == "withheld":
+        return str(entry["tlp"])
     if entry["kind"] == "status":
         return say(f"console.case.status.{entry['value']}")
     if entry["kind"] == "severity":

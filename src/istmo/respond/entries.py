@@ -11,9 +11,9 @@ import msgspec
 
 from istmo.errors import InvalidInput
 from istmo.model.ids import is_id
-from istmo.model.markings import tlp_of
+from istmo.model.markings import Tlp, strictest, tlp_of
 from istmo.respond.fold import Folded
-from istmo.respond.objects import Body, CaseEntry, Opening, Payload
+from istmo.respond.objects import Alert, Body, CaseEntry, Object, Opening, Payload
 
 TYPE = "case"
 VERSION = 1
@@ -99,8 +99,20 @@ def decode_payload(
         created=body.created,
         follows=frozenset(read.follows),
         readers=frozenset(audience) | {origin},
-        tlp=tlp_of(markings),
+        tlp=strictest(tlp_of(markings), level_of(body)),
     )
+
+
+def level_of(body: Body) -> Tlp:
+    """The marking that an entry says or quotes, whatever carries it; CLEAR where it names none."""
+    match body:
+        case Opening(tlp=label):
+            found = Tlp.read(label)
+            return Tlp.RED if found is None else found
+        case Alert(marking=marking) | Object(marking=marking):
+            return marking.level
+        case _:
+            return Tlp.CLEAR
 
 
 def open_with(body: Opening, me: str) -> tuple[str, Copy]:

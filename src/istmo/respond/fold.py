@@ -5,7 +5,7 @@ entries know nothing of each other, a fixed rule picks what is shown until someb
 
 * status: the most open (a case closed by mistake would hide an incident),
 * severity: the worst,
-* owner: the one whose entry has the smallest id (arbitrary, but alike everywhere).
+* owner and title: the one whose entry has the smallest id (arbitrary, but alike everywhere).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from istmo.model.markings import Tlp, strictest
+from istmo.model.markings import strictest
 from istmo.respond.objects import (
     Author,
     Case,
@@ -32,6 +32,7 @@ from istmo.respond.objects import (
     Task,
     TaskDone,
     TaskState,
+    TitleChange,
 )
 
 _STATUSES, _SEVERITIES = list(Status), list(Severity)
@@ -135,22 +136,27 @@ class Folded:
 
     # The case
 
+    def title(self, is_seen: Callable[[CaseEntry], bool] = lambda _: True) -> str:
+        """What the case is called, as far as those entries say that are seen."""
+        heads = self.heads(lambda one: isinstance(one.body, TitleChange) and is_seen(one))
+        if self.opening and is_seen(self.opening):
+            heads = heads or [self.opening]
+        for one in sorted(heads, key=lambda one: one.id):
+            if isinstance(one.body, (Opening, TitleChange)):
+                return one.body.title
+        return ""
+
     def case(self) -> Case:
         """What it all comes to."""
         opening = self.opening
         body = opening.body if opening and isinstance(opening.body, Opening) else None
         pending = [one for one in self.all.values() if one.id not in self.applied]
         strangers = {one.id for found in self.strangers.values() for one in found}
-        levels = [one.tlp for one in self.all.values()]
-        levels += [mark.level for one in self.all.values() if (mark := one.marking)]
-        if body:
-            opened_at = Tlp.read(body.tlp)
-            levels.append(Tlp.RED if opened_at is None else opened_at)
         return Case(
             id=self.id,
             opener=opening.author.node if opening else "",
-            title=body.title if body else "",
-            tlp=strictest(*levels),
+            title=self.title(),
+            tlp=strictest(*(one.tlp for one in self.all.values())),
             status=self._register(StatusChange, lambda one: str(one.status), Status.OPEN, _most_open),
             severity=self._register(
                 SeverityChange,

@@ -19,6 +19,7 @@ from istmo.respond.objects import (
     Opening,
     OwnerChange,
     Task,
+    TitleChange,
 )
 from istmo.store.engine import Transaction
 
@@ -96,7 +97,7 @@ class Inbox:
 def text_of(entry: CaseEntry) -> str:
     """What a search looks through."""
     match entry.body:
-        case Opening(title=text) | Note(text=text) | Task(text=text):
+        case Opening(title=text) | TitleChange(title=text) | Note(text=text) | Task(text=text):
             found = text
         case Alert(title=title, evidence=evidence, indicator=indicator):
             found = "\n".join((title, *evidence, indicator or ""))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, Protocol
@@ -151,6 +151,10 @@ class OwnerChange(_Entry, frozen=True, kw_only=True, tag="owner"):
     owner: Author | None
 
 
+class TitleChange(_Entry, frozen=True, kw_only=True, tag="title"):
+    title: Title
+
+
 class Share(_Entry, frozen=True, kw_only=True, tag="share"):
     """The author's node lets ``member`` read what it writes here. ``members``: all on the case, it too."""
 
@@ -158,7 +162,28 @@ class Share(_Entry, frozen=True, kw_only=True, tag="share"):
     members: Members
 
 
-Body = Opening | Note | Alert | Object | Task | TaskDone | StatusChange | SeverityChange | OwnerChange | Share
+Body = (
+    Opening
+    | Note
+    | Alert
+    | Object
+    | Task
+    | TaskDone
+    | StatusChange
+    | SeverityChange
+    | OwnerChange
+    | TitleChange
+    | Share
+)
+
+
+def quoted_id(body: Body | None) -> str:
+    """The id of the alert or object that an entry quotes; empty where it quotes none."""
+    match body:
+        case Alert(alert=found) | Object(object=found):
+            return found
+        case _:
+            return ""
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -178,23 +203,34 @@ class CaseEntry:
     id: str
     case: str
     body: Body | None
-    """None once erased."""
+    """None once erased, and for whoever may not read it."""
     raw: bytes
     author: Author
     created: datetime
     follows: frozenset[str] = frozenset()
     tlp: Tlp = Tlp.CLEAR
-    """The strictest marking of the envelopes that carried it."""
+    """The strictest of the envelopes that carried it and of what it says or quotes."""
     readers: frozenset[str] = frozenset()
     """Members known to have it: its author and the audiences of every copy that came here."""
+    by: str = field(default="", compare=False)
+    """``policy.told`` of who wrote it, where it was written in this node. No other node is told."""
+    is_withheld: bool = field(default=False, compare=False)
+    """Whoever asks may not read it: all that is left is its marking, when it was written and by whom."""
 
     @property
     def kind(self) -> str:
+        if self.is_withheld:
+            return "withheld"
         return "erased" if self.body is None else str(self.body.__struct_config__.tag)
 
     @property
     def marking(self) -> Marking | None:
         return self.body.marking if isinstance(self.body, (Alert, Object)) else None
+
+    def withheld(self) -> CaseEntry:
+        """What is told of it to whoever may not read it."""
+        bare: frozenset[str] = frozenset()
+        return replace(self, body=None, raw=b"", follows=bare, readers=bare, is_withheld=True)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ case_entries = Table(
     Column("readers", Json, nullable=False),
     Column("tlp", Integer, nullable=False),
     Column("received", Instant, nullable=False),
+    Column("written_by", String(96), nullable=False),
 )
 
 case_envelopes = Table(
@@ -130,6 +131,12 @@ def count_ahead(connection: Connection, node: str) -> int:
     ).scalar_one()
 
 
+def put_author(connection: Connection, entry: CaseEntry, by: str) -> None:
+    """Remember who of this node wrote an entry (``policy.told``)."""
+    mine = and_(case_entries.c.case == entry.case, case_entries.c.id == entry.id)
+    connection.execute(update(case_entries).where(mine).values(written_by=by))
+
+
 def put_entry(connection: Connection, entry: CaseEntry, text: str, received: datetime) -> None:
     """Add an entry, or widen the one that is here by what this copy says."""
     mine = and_(case_entries.c.case == entry.case, case_entries.c.id == entry.id)
@@ -151,6 +158,7 @@ def put_entry(connection: Connection, entry: CaseEntry, text: str, received: dat
             raw=entry.raw,
             text=text,
             received=received,
+            written_by="",
             **values,
         )
     )
@@ -216,19 +224,27 @@ def summaries_of(connection: Connection, ids: Iterable[str]) -> list[CaseSummary
     return [_summary(row) for row in connection.execute(select(cases).where(cases.c.id.in_(list(ids))))]
 
 
+@dataclass(frozen=True)
+class Reads:
+    """What somebody may read of entries: up to a marking (None: of nobody's), and what is their own."""
+
+    limit: Tlp | None
+    names: tuple[str, ...]
+
+
 def summaries(
-    connection: Connection, wanted: Filter, after: tuple[datetime, str] | None, limit: int
+    connection: Connection, wanted: Filter, after: tuple[datetime, str] | None, limit: int, reads: Reads
 ) -> list[CaseSummary]:
-    """Last touched first, past ``after``."""
+    """Last touched first, past ``after``. Words are looked for in what the asker may read, nowhere else."""
     asked = select(cases).order_by(cases.c.updated.desc(), cases.c.id.desc()).limit(limit)
     if after:
         asked = asked.where(
             or_(cases.c.updated < after[0], and_(cases.c.updated == after[0], cases.c.id < after[1]))
         )
-    return [_summary(row) for row in connection.execute(asked.where(*_conditions(wanted)))]
+    return [_summary(row) for row in connection.execute(asked.where(*_conditions(wanted, reads)))]
 
 
-def _conditions(wanted: Filter) -> Iterable[ColumnElement[bool]]:
+def _conditions(wanted: Filter, reads: Reads) -> Iterable[ColumnElement[bool]]:
     for name in ("status", "severity", "opener"):
         if value := getattr(wanted, name):
             yield cases.c[name] == value
@@ -243,8 +259,13 @@ def _conditions(wanted: Filter) -> Iterable[ColumnElement[bool]]:
         yield cast(cases.c.members, Text).contains(f'"{wanted.member}"', autoescape=True)
     if wanted.since is not None:
         yield cases.c.updated >= wanted.since
+    readable: ColumnElement[bool] = case_entries.c.written_by.in_(reads.names)
+    if reads.limit is not None:
+        readable = or_(readable, case_entries.c.tlp <= int(reads.limit))
     for word in wanted.q.casefold().split()[:8]:
-        with_word = select(case_entries.c.case).where(case_entries.c.text.contains(word, autoescape=True))
+        with_word = select(case_entries.c.case).where(
+            case_entries.c.text.contains(word, autoescape=True), readable
+        )
         yield or_(cases.c.id == word, cases.c.id.in_(with_word))
 
 
@@ -260,6 +281,7 @@ def _entry(row: Row[Any]) -> CaseEntry:
         follows=frozenset(row.follows),
         readers=frozenset(row.readers),
         tlp=Tlp(row.tlp),
+        by=row.written_by,
     )
 
 

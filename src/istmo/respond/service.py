@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from istmo.clock import Clock
@@ -41,6 +42,7 @@ from istmo.respond.objects import (
     StatusChange,
     Task,
     TaskDone,
+    TitleChange,
 )
 from istmo.respond.reading import reasons_told
 from istmo.respond.sharing import plan_share
@@ -78,15 +80,17 @@ class Respond(Writing):
         tlp: Tlp = Tlp.AMBER,
         note: str = "",
         alert: str = "",
+        others: Iterable[str] = (),
     ) -> Case:
         """A new case, for this node alone until it is shared; with ``alert``, that alert is promoted.
 
-        Title and severity are the alert's where they are not given. Raises InvalidInput, NotAllowed,
-        NotFound for an alert that the asker may not see.
+        Title and severity are the alert's where they are not given; ``others`` are alerts that are put
+        into it too. Raises InvalidInput, NotAllowed, NotFound for an alert that the asker may not see.
         """
         resource = Resource("case", self._me, frozenset({self._me}), tlp, self._space, told(principal))
         self._may(principal, Action.CASE_WORK, resource)
         quoted = self._alert(principal, alert) if alert else None
+        more = [self._alert(principal, one) for one in others]
         title = title.strip()
         if (title or quoted is None) and not is_name(title, LONGEST_TITLE):
             raise InvalidInput("respond.bad_title", longest=LONGEST_TITLE)
@@ -97,9 +101,10 @@ class Respond(Writing):
         case, copy = entries.open_with(opening, self._me)
         with self._store.write() as tx:
             self._append(tx, copy, tlp)
-            for body in (quoted, self._note(principal, note) if note.strip() else None):
+            self._written(tx, principal, case, entries.encode_body(opening))
+            for body in (quoted, *more, self._note(principal, note) if note.strip() else None):
                 if body is not None:
-                    self._add(tx, self._folded(tx.connection, case), body, frozenset({self._me}))
+                    self._add(tx, principal, self._folded(tx.connection, case), body, frozenset({self._me}))
             found = self._folded(tx.connection, case).case()
             records.put_case(tx.connection, found, self._clock.now(), told(principal))
             self._record(tx, principal, Action.CASE_WORK, case)
@@ -112,30 +117,53 @@ class Respond(Writing):
         return self._add_to(principal, case_id, self._note(principal, text))
 
     def add_alert(
-        self, principal: Principal, case_id: str, alert_id: str, *, only_to: Iterable[str] | None = None
+        self,
+        principal: Principal,
+        case_id: str,
+        alert_id: str,
+        *,
+        only_to: Iterable[str] | None = None,
+        raise_to: Tlp | None = None,
     ) -> CaseEntry:
         """An alert as it is now.
 
-        Raises NotAllowed("respond.not_theirs_to_see") naming the members who may not see it;
-        ``only_to`` then leaves them out.
+        Raises NotAllowed("respond.not_theirs_to_see") naming the members who may not see it, ``only_to``
+        then leaves them out; Conflict("respond.already_there"); Conflict("respond.raises_marking") naming
+        who of this node would not see the case any more, ``raise_to`` then says how strict it may become.
         """
-        return self._add_to(principal, case_id, self._alert(principal, alert_id), only_to)
+        return self._add_to(principal, case_id, self._alert(principal, alert_id), only_to, raise_to)
+
+    def add_alerts(
+        self, principal: Principal, case_id: str, alerts: Iterable[str], *, raise_to: Tlp | None = None
+    ) -> tuple[CaseEntry, ...]:
+        """Several alerts, all or none; those that are in the case already are left as they are there.
+
+        Errors as for one alert: ``respond.already_there`` where nothing would be added.
+        """
+        bodies = [self._alert(principal, one) for one in alerts]
+        return self._add_all(principal, case_id, bodies, raise_to=raise_to)
 
     def add_object(
-        self, principal: Principal, case_id: str, object_id: str, *, only_to: Iterable[str] | None = None
+        self,
+        principal: Principal,
+        case_id: str,
+        object_id: str,
+        *,
+        only_to: Iterable[str] | None = None,
+        raise_to: Tlp | None = None,
     ) -> CaseEntry:
-        """A shared object, by its id. ``only_to`` and errors as for an alert."""
+        """A shared object, by its id. ``only_to``, ``raise_to`` and errors as for an alert."""
         found = self._objects.object_snapshot(principal, object_id)
         marking = Marking(found.tlp.label, found.origin, tuple(sorted(found.audience)))
         body = self._body(Object, principal, object=found.id, name=found.name[:300], marking=marking)
-        return self._add_to(principal, case_id, body, only_to)
+        return self._add_to(principal, case_id, body, only_to, raise_to)
 
     def add_task(self, principal: Principal, case_id: str, text: str) -> CaseEntry:
         """Something to be done."""
         return self._add_to(principal, case_id, self._body(Task, principal, text=_checked(text)))
 
     def finish_task(self, principal: Principal, case_id: str, task: str) -> CaseEntry:
-        """A task is done. Raises NotFound for one that is not in the case."""
+        """A task is done. Raises NotFound where there is none, Conflict("respond.already_done")."""
         case = self.read(principal, case_id)
         if task not in {one.entry.id for one in case.tasks}:
             raise NotFound("respond.no_task", task=task[:80])
@@ -158,6 +186,13 @@ class Respond(Writing):
             raise InvalidInput("respond.not_on_case", member=member[:80])
         owner = Author(member, name.strip()) if member else None
         return self._add_to(principal, case_id, self._body(OwnerChange, principal, owner=owner))
+
+    def rename(self, principal: Principal, case_id: str, title: str) -> CaseEntry:
+        """What the case is called from now on; what it was called stays in its timeline."""
+        title = title.strip()
+        if not is_name(title, LONGEST_TITLE):
+            raise InvalidInput("respond.bad_title", longest=LONGEST_TITLE)
+        return self._add_to(principal, case_id, self._body(TitleChange, principal, title=title))
 
     def set_state(
         self,
@@ -183,10 +218,11 @@ class Respond(Writing):
                 raise Conflict("respond.state_moved")
             bodies = self._changes(principal, case, status, severity, owner)
             for body in bodies:
-                self._add(tx, self._folded(tx.connection, case_id), body, self._audience(folded))
+                self._add(tx, principal, self._folded(tx.connection, case_id), body, self._audience(folded))
             if bodies:
                 self._record(tx, principal, Action.CASE_WORK, case_id)
-            return self._folded(tx.connection, case_id).case()
+            folded = self._folded(tx.connection, case_id)
+        return self._as_seen(principal, folded, folded.case())
 
     def _changes(
         self, principal: Principal, case: Case, status: str, severity: str, owner: str
@@ -263,14 +299,25 @@ class Respond(Writing):
             body = self._body(
                 Share, principal, member=member, members=tuple(sorted(folded.members | {member}))
             )
-            self._add(tx, folded, body, audience)
+            self._add(tx, principal, folded, body, audience)
             self._record(tx, principal, Action.CASE_SHARE, f"{case_id} {member}")
-            return self._folded(tx.connection, case_id).case()
+            folded = self._folded(tx.connection, case_id)
+        return self._as_seen(principal, folded, folded.case())
 
     def _plan(self, principal: Principal, folded: Folded, member: str, left: frozenset[str]) -> SharePlan:
         if not is_id(member, "identity") or member == self._me:
             raise InvalidInput("respond.no_such_member", member=member[:80])
-        return plan_share(principal, folded, member, left, self._context())
+        plan = plan_share(principal, folded, member, left, self._context())
+        known = self._as_seen(principal, folded, folded.case())
+        withheld = {one.id: one for one in known.timeline if one.is_withheld}
+        return replace(
+            plan,
+            sends=tuple(withheld.get(one.id, one) for one in plan.sends),
+            refused=tuple(
+                replace(one, kind="withheld", title="") if one.entry in withheld else one
+                for one in plan.refused
+            ),
+        )
 
     # What the above is made of
 

@@ -26,12 +26,15 @@ class _EntryAlways(TypedDict):
 
 
 class EntryShape(_EntryAlways, total=False):
-    """An entry of a case. What it carries beyond the head depends on its ``kind``; nothing once erased."""
+    """An entry of a case. What it carries beyond the head depends on its ``kind``; nothing once erased.
+
+    ``withheld``: it is there and is not the asker's to read; who may have it and what it follows is not told.
+    """
 
     text: str
     """Of a note or a task."""
     title: str
-    """Of an opening or an alert."""
+    """Of an opening, an alert or a new title."""
     severity: str
     alert: str
     level: str

@@ -3,34 +3,59 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import Connection
 
 from istmo.errors import Conflict, NotAllowed, NotFound
 from istmo.identity import audit
 from istmo.model.markings import Tlp, strictest
 from istmo.policy.actions import Action
-from istmo.policy.principals import Person, Principal, TokenHolder
+from istmo.policy.principals import Person, Principal, TokenHolder, told
 from istmo.respond import entries, records
 from istmo.respond.fold import Folded, admitted_by
 from istmo.respond.objects import (
     Alert,
     Author,
     Body,
+    Case,
     CaseEntry,
     Object,
+    TaskDone,
+    TitleChange,
+    quoted_id,
 )
 from istmo.respond.reading import Reading, reasons_told
 from istmo.respond.sharing import may_see
 from istmo.store.engine import Transaction
+
+MOST_NAMED: Final = 12
+"""People of this node who are named where a case would be lost to them; of more, only how many they are."""
 
 
 class Writing(Reading):
     """The writing of entries, for those who may: what a service of cases stands on."""
 
     def _add_to(
-        self, principal: Principal, case_id: str, body: Body, only_to: Iterable[str] | None = None
+        self,
+        principal: Principal,
+        case_id: str,
+        body: Body,
+        only_to: Iterable[str] | None = None,
+        raise_to: Tlp | None = None,
     ) -> CaseEntry:
+        return self._add_all(principal, case_id, [body], only_to, raise_to)[0]
+
+    def _add_all(
+        self,
+        principal: Principal,
+        case_id: str,
+        bodies: Sequence[Body],
+        only_to: Iterable[str] | None = None,
+        raise_to: Tlp | None = None,
+    ) -> tuple[CaseEntry, ...]:
         with self._denials(principal), self._store.write() as tx:
             folded, case = self._readable(tx.connection, principal, case_id)
             self._may(principal, Action.CASE_WORK, self._resource_of(tx.connection, case))
@@ -39,10 +64,34 @@ class Writing(Reading):
             audience = self._audience(folded)
             if only_to is not None:
                 audience &= frozenset(only_to) | {self._me}
-            self._check_quoted(body, audience)
-            added = self._add(tx, folded, body, audience)
+            known = self._as_seen(principal, folded, case)
+            new = [body for body in bodies if not _is_there(known, body, self._me, audience)]
+            if not new:
+                raise Conflict(_ALREADY.get(type(bodies[0]), "respond.already_there"))
+            for body in new:
+                self._check_quoted(body, audience)
+            self._check_marking(tx.connection, case, new, raise_to)
+            added = tuple(
+                self._add(tx, principal, self._folded(tx.connection, case_id), body, audience) for body in new
+            )
             self._record(tx, principal, Action.CASE_WORK, case_id)
         return added
+
+    def _check_marking(
+        self, connection: Connection, case: Case, bodies: Iterable[Body], raise_to: Tlp | None
+    ) -> None:
+        """Whoever makes a case stricter is told first who will not see it any more: it is never loosened."""
+        tlp = strictest(case.tlp, *(entries.level_of(body) for body in bodies))
+        if tlp <= strictest(case.tlp, raise_to or case.tlp):
+            return
+        losing = self._losing(connection, case, tlp)
+        raise Conflict(
+            "respond.raises_marking" if losing else "respond.raises_marking_alone",
+            was=case.tlp.label,
+            tlp=tlp.label,
+            n=len(losing),
+            people=losing[:MOST_NAMED] + ["…"] * (len(losing) > MOST_NAMED),
+        )
 
     def _check_quoted(self, body: Body, audience: frozenset[str]) -> None:
         if not isinstance(body, (Alert, Object)):
@@ -60,17 +109,22 @@ class Writing(Reading):
                 refused=[{"member": one, "reasons": reasons_told(why)} for one, why in refused.items()],
             )
 
-    def _add(self, tx: Transaction, folded: Folded, body: Body, audience: frozenset[str]) -> CaseEntry:
-        tlp = folded.case().tlp
-        if isinstance(body, (Alert, Object)):
-            tlp = strictest(tlp, body.marking.level)
+    def _add(
+        self, tx: Transaction, principal: Principal, folded: Folded, body: Body, audience: frozenset[str]
+    ) -> CaseEntry:
+        tlp = strictest(folded.case().tlp, entries.level_of(body))
         raw = entries.encode_body(body)
         for copy in entries.compose(folded, body, self._me, audience):
             self._append(tx, copy, tlp)
-        found = records.entry(tx.connection, folded.id, entries.entry_id(folded.id, raw))
+        return self._written(tx, principal, folded.id, raw)
+
+    def _written(self, tx: Transaction, principal: Principal, case_id: str, raw: bytes) -> CaseEntry:
+        """The entry as it stands in the tables now; who of this node wrote it is remembered there."""
+        found = records.entry(tx.connection, case_id, entries.entry_id(case_id, raw))
         if found is None:
-            raise NotFound("respond.no_case", case=folded.id)
-        return found
+            raise NotFound("respond.no_case", case=case_id)
+        records.put_author(tx.connection, found, told(principal))
+        return replace(found, by=told(principal))
 
     def _append(self, tx: Transaction, copy: entries.Copy, tlp: Tlp) -> None:
         self._ledger.append(
@@ -94,3 +148,20 @@ class Writing(Reading):
 
     def _record(self, tx: Transaction, principal: Principal, action: Action, subject: str) -> None:
         audit.record(tx, principal, action, subject, audit.DONE, (), self._clock.now())
+
+
+_ALREADY: Final[Mapping[type, str]] = {TaskDone: "respond.already_done", TitleChange: "respond.same_title"}
+
+
+def _is_there(case: Case, body: Body, me: str, audience: frozenset[str]) -> bool:
+    """Whether a case, as the asker sees it, says already what is to be added, to all who would get it."""
+    match body:
+        case TaskDone(task=task):
+            return any(one.is_done for one in case.tasks if one.entry.id == task)
+        case TitleChange(title=title):
+            return title == case.title
+        case Alert() | Object():
+            mine = (one for one in case.timeline if one.author.node == me and audience <= one.readers)
+            return any(quoted_id(one.body) == quoted_id(body) for one in mine)
+        case _:
+            return False

@@ -173,7 +173,9 @@ def _part(timeline: Sequence[CaseEntry], before: str) -> Part:
 def _unseen(case: Case, entries: Sequence[CaseEntry], names: Mapping[str, str]) -> dict[str, list[str]]:
     """By entry: the members on the case to whom it did not go, as far as is known here."""
     found = {
-        entry.id: sorted(names.get(one, one) for one in case.members - entry.readers) for entry in entries
+        entry.id: sorted(names.get(one, one) for one in case.members - entry.readers)
+        for entry in entries
+        if not entry.is_withheld
     }
     return {id: members for id, members in found.items() if members}
 

@@ -16,7 +16,7 @@ from istmo.kit.forms import Form, Sent, one, several
 from istmo.kit.pages import Undo, asker_of, back_to, faces_of, page, told
 from istmo.model.markings import Tlp
 from istmo.model.values import refang
-from istmo.respond.objects import Alert, Case, CaseEntry, Object
+from istmo.respond.objects import Case, quoted_id
 from istmo.respond.pages.case_read import SEVERITIES, STATUSES, owner_text, show_case
 from istmo.respond.service import Respond
 
@@ -66,12 +66,14 @@ def case_add(
     """Add one entry; which one, the field ``kind`` says. What was typed stays when it cannot be added."""
     kind, value = one(data, "kind"), one(data, "value")
     only_to = several(data, "only_to")[:512] or None
+    raise_to = Tlp.read(one(data, "raise_to"))
     adding: dict[str, Callable[[], object]] = {
         "note": lambda: respond.add_note(asker.principal, id, value),
         "task": lambda: respond.add_task(asker.principal, id, value),
         "done": lambda: respond.finish_task(asker.principal, id, value),
-        "object": lambda: respond.add_object(asker.principal, id, value, only_to=only_to),
-        "alert": lambda: respond.add_alert(asker.principal, id, value, only_to=only_to),
+        "object": lambda: respond.add_object(asker.principal, id, value, only_to=only_to, raise_to=raise_to),
+        "alert": lambda: respond.add_alert(asker.principal, id, value, only_to=only_to, raise_to=raise_to),
+        "title": lambda: respond.rename(asker.principal, id, value),
     }
     form = Form({kind: value})
     try:
@@ -84,6 +86,9 @@ def case_add(
         form.general, form.remedy = told(request, error)
         if error.code == "respond.not_theirs_to_see":
             _offer_the_rest(form, respond.read(asker.principal, id), kind, value, error)
+        if error.code.startswith("respond.raises_marking"):
+            raised = {"kind": kind, "value": value, "only_to": only_to or (), "raise_to": error.params["tlp"]}
+            form.values["rest"] = raised
         return show_case(request, id, asker, respond, names, own_member, form)
     return back_to(request, f"/cases/{id}", notice="console.notice.case_added")
 
@@ -91,7 +96,7 @@ def case_add(
 def _offer_the_rest(form: Form, case: Case, kind: str, value: str, error: IstmoError) -> None:
     """Some members may not see what is to be added: it can go to the others."""
     rest = sorted(case.members - set(error.params["members"]))
-    form.values["rest"] = {"kind": kind, "value": value, "only_to": rest}
+    form.values["rest"] = {"kind": kind, "value": value, "only_to": rest, "raise_to": ""}
 
 
 @get("/cases/{id:str}/add", opt=PEOPLE, sync_to_thread=True)
@@ -110,17 +115,9 @@ def case_find(request: Request[Any, Any, Any], id: str, asker: Asker, respond: R
         kind=kind,
         words=words,
         found=find(asker.principal, words, MOST_FOUND),
-        already={_quoted(entry) for entry in case.timeline},
+        already={quoted_id(entry.body) for entry in case.timeline},
         most=MOST_FOUND,
     )
-
-
-def _quoted(entry: CaseEntry) -> str:
-    match entry.body:
-        case Alert(alert=found) | Object(object=found):
-            return found
-        case _:
-            return ""
 
 
 @post("/cases/{id:str}/state", opt=PEOPLE, sync_to_thread=True)

@@ -211,6 +211,7 @@ def upgrade() -> None:
         sa.Column("readers", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("tlp", sa.Integer(), nullable=False),
         sa.Column("received", istmo.store.columns.Instant(), nullable=False),
+        sa.Column("written_by", sa.String(length=96), nullable=False),
         sa.PrimaryKeyConstraint("case", "id", name=op.f("pk_case_entries")),
     )
     op.create_table(
