@@ -30,6 +30,7 @@ from istmo.ledger.keys import NodeKeys
 from istmo.ledger.log import Ledger
 from istmo.ledger.log_files import LogFiles
 from istmo.ledger.stored import open_to_run
+from istmo.model.markings import Tlp
 from istmo.notices.service import Notices
 from istmo.policy.principals import Principal
 from istmo.respond.objects import AlertSnapshot, Findable, ObjectSnapshot, Status
@@ -64,16 +65,18 @@ class Neighbours:
         found.sort(key=lambda one: one.updated, reverse=True)
         return tuple(CaseName(one.id, one.title) for one in found[:limit])
 
-    def put_into_case(self, principal: Principal, case: str, alerts: tuple[str, ...]) -> CaseName:
-        """Quote alerts in a case, or in a new one that has the first one's title."""
-        first, *others = alerts
-        if case:
-            self._respond.add_alert(principal, case, first)
-        else:
-            case = self._respond.open_case(principal, alert=first).id
-        for one in others:
-            self._respond.add_alert(principal, case, one)
-        return CaseName(case, self._respond.read(principal, case).title)
+    def put_into_case(
+        self, principal: Principal, case: str, alerts: tuple[str, ...], raise_to: Tlp | None = None
+    ) -> CaseName:
+        """Quote alerts in a case, or in a new one that has the first one's title; all of them or none."""
+        if not case:
+            first, *others = alerts
+            made = self._respond.open_case(principal, alert=first, others=others)
+            return CaseName(made.id, made.title)
+        # What it is called is read before: who confirms that it becomes stricter may not see it any more.
+        title = self._respond.read(principal, case).title
+        self._respond.add_alerts(principal, case, alerts, raise_to=raise_to)
+        return CaseName(case, title)
 
 
 @dataclass

@@ -15,8 +15,13 @@ from web_site import Site, csrf_in, make_site
 
 from detect.alerts.crowd import crowd
 from istmo.clock import ManualClock
-from istmo.detect.objects import CloseReason, Status
-from istmo.policy.principals import Operator
+from istmo.detect.objects import CloseReason, Level, Status
+from istmo.detect.service.alerts import alert_filter
+from istmo.detect.stories import Heading, Stories
+from istmo.detect.wire import WireHit
+from istmo.model.ids import new_id
+from istmo.model.markings import Tlp
+from istmo.policy.principals import Operator, Person, told
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +109,97 @@ def test_an_alert_tells_what_was_done_why_and_what_to_do_next(whole: tuple[Site,
     links = [html.unescape(one) for one in re.findall(r'href="(/alerts\?[^"]*)"', ana.get("/alerts").text)]
     rule = ana.get(next(one for one in links if "detector=sigma" in one))
     assert rule.text.count("<tr data-row") > 1
+
+
+def person(site: Site, name: str) -> Person:
+    return next(one.person for one in site.node.identity.accounts(Operator()) if one.name == name)
+
+
+def alert_of(site: Site, title: str, tlp: Tlp = Tlp.AMBER, owner: str = "") -> str:
+    """A new alert with a title and a marking; its id."""
+    node, subject = site.node, new_id("x-istmo-hunt")
+    hit = WireHit("hunt", subject, "0-1", int(node.clock.now().timestamp() * 1e6), "PC-9", {}, b"{}", True)
+    heading = Heading(title, Level.HIGH, tlp, node.intel.member, None, owner)
+    with node.store.write() as tx:
+        stories = Stories(node.intel.member, node.clock, node.intel, node.intel)
+        stories.store_scheduled(tx, subject, heading, [hit])
+    (made,) = node.detect.list_alerts(person(site, "rosa"), alert_filter(subject=subject)).items
+    return made.id
+
+
+def test_what_goes_into_a_case_is_taken_in_hand_and_that_is_taken_back(
+    whole: tuple[Site, Scene], ana: Any
+) -> None:
+    site, _ = whole
+    case = site.node.respond.open_case(person(site, "ana"), "Caso de la cola").id
+    alert = alert_of(site, "Va al caso")
+    address = "/alerts?group=none"
+    pick = picks(ana.get(address).text)["Va al caso"]
+    done = send(ana, "/alerts/work", address, back=address, pick=pick, do=f"case:{case}")
+    assert "La alerta está en el caso «Caso de la cola»" in done.text
+    assert site.node.detect.read_alert(Operator(), alert).alert.status is Status.ACKNOWLEDGED
+    change = re.search(r'name="change" value="([^"]+)"', done.text)
+    assert change
+    ana.post("/alerts/undo", data={"csrf": csrf_in(done.text), "change": change[1], "next": address})
+    assert site.node.detect.read_alert(Operator(), alert).alert.status is Status.OPEN
+    pick = picks(ana.get(address).text)["Va al caso"]
+    again = send(ana, "/alerts/work", address, back=address, pick=pick, do=f"case:{case}")
+    assert again.status_code == 422 and "Eso ya está en el caso" in again.text
+
+
+def test_what_somebody_changed_since_it_was_seen_goes_into_no_case(
+    whole: tuple[Site, Scene], ana: Any
+) -> None:
+    site, _ = whole
+    case = site.node.respond.open_case(person(site, "ana"), "Caso de a dos").id
+    alert, other = alert_of(site, "La que cambia"), alert_of(site, "La otra")
+    address = "/alerts?group=none"
+    found = picks(ana.get(address).text)
+    site.node.detect.set_status(Operator(), alert, Status.ACKNOWLEDGED)
+    for path, at in (("/alerts/work", address), (f"/alerts/{alert}/work", f"/alerts/{alert}")):
+        fields = {"pick": found["La que cambia"], "version": found["La que cambia"].rpartition(":")[2]}
+        met = send(ana, path, at, do=f"case:{case}", **fields)
+        assert met.status_code in (409, 422), path
+    both = [found["La que cambia"], found["La otra"]]
+    done = send(ana, "/alerts/work", address, back=address, pick=both, do=f"case:{case}")
+    assert "La alerta está en el caso «Caso de a dos»" in done.text and "Quedaron fuera 1" in done.text
+    quoted = [one.body.alert for one in site.node.respond.read(Operator(), case).timeline[1:]]
+    assert quoted == [other]
+
+
+def test_an_alert_that_would_shut_others_out_of_a_case_is_put_there_when_confirmed(
+    whole: tuple[Site, Scene],
+) -> None:
+    site, _ = whole
+    case = site.node.respond.open_case(person(site, "ana"), "Caso abierto a todos").id
+    red = alert_of(site, "Solo para coordinación", Tlp.RED)
+    with site.client(**{"Accept-Language": "es"}) as rosa:
+        site.sign_in(rosa, "rosa")
+        for path, at in (("/alerts/work", "/alerts?group=none"), (f"/alerts/{red}/work", f"/alerts/{red}")):
+            asked = send(rosa, path, at, back=at, pick=f"alert:{red}:", do=f"case:{case}")
+            assert asked.status_code == 422 and "TLP:AMBER a TLP:RED" in asked.text, path
+            assert "ana" in asked.text and len(site.node.respond.read(Operator(), case).timeline) == 1
+            again = re.search(r'name="do" value="(case:[^"]+TLP:RED)"', asked.text)
+            assert again
+        done = send(rosa, path, at, do=html.unescape(again[1]))
+        assert "La alerta está en el caso «Caso abierto a todos»" in done.text
+    assert site.node.respond.read(person(site, "rosa"), case).tlp is Tlp.RED
+
+
+def test_whoever_confirms_and_loses_the_case_is_told_what_was_done(
+    whole: tuple[Site, Scene], ana: Any
+) -> None:
+    """What one has published oneself is read whatever its marking; a colleague's case is not."""
+    site, _ = whole
+    case = site.node.respond.open_case(Operator(), "Caso de otro").id
+    red = alert_of(site, "De ana", Tlp.RED, owner=told(person(site, "ana")))
+    at, quoting = f"/alerts/{red}", f"case:{case}"
+    asked = send(ana, f"{at}/work", at, do=quoting)
+    assert asked.status_code == 422 and "ana" in asked.text.split("dejarían de verlo")[1][:80]
+    done = send(ana, f"{at}/work", at, do=f"{quoting}:TLP:RED")
+    assert done.status_code == 200 and "La alerta está en el caso «Caso de otro»" in done.text
+    assert ana.get(f"/cases/{case}").status_code == 404
+    assert site.node.detect.read_alert(person(site, "ana"), red).alert.status is Status.ACKNOWLEDGED
 
 
 def test_ten_thousand_alerts_of_one_rule_are_one_line_of_a_small_page(

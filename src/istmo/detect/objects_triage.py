@@ -206,6 +206,12 @@ class Neighbours(Protocol):
         """Cases that are not closed, last touched first."""
         ...
 
-    def put_into_case(self, principal: Principal, case: str, alerts: tuple[str, ...]) -> CaseName:
-        """Quote alerts in a case; in a new one, named after the first, where ``case`` is empty."""
+    def put_into_case(
+        self, principal: Principal, case: str, alerts: tuple[str, ...], raise_to: Tlp | None = None
+    ) -> CaseName:
+        """Quote alerts in a case, all or none; in a new one, named after the first, where ``case`` is empty.
+
+        Raises Conflict with the marking ``tlp`` that the case would rise to beyond ``raise_to``, where
+        that has not been confirmed.
+        """
         ...

@@ -360,6 +360,19 @@ def test_what_somebody_noted_stays_where_a_deed_says_nothing(room: Room, deed: W
     assert after.note == "ya no", "who writes another one means it"
 
 
+def test_what_is_picked_out_carries_its_versions_and_what_moved_on_is_counted(room: Room) -> None:
+    first, second, third = noisy(room, 3)
+    room.detect.work(COORDINATOR, first.id, Work(Deed.ACKNOWLEDGE))
+    room.detect.work(COORDINATOR, third.id, CLOSE)
+    seen = {one.id: one.version for one in (first, second)}
+    chosen, left = room.detect.pick_out(ANALYST, Picked(seen), QUEUE, 50)
+    assert (chosen.alerts, left) == ({second.id: second.version}, 1)
+    chosen, left = room.detect.pick_out(ANALYST, Picked({third.id: None, first.id: None}), QUEUE, 50)
+    assert (list(chosen.alerts), left) == ([first.id], 0), "what is closed is not taken along"
+    with pytest.raises(InvalidInput):
+        room.detect.pick_out(ANALYST, Picked({first.id: None, second.id: None}), QUEUE, 1)
+
+
 def test_a_close_is_not_taken_back_where_a_newer_alert_tells_the_story_on(room: Room) -> None:
     watch = room.shelf.publish(("ipv4", "203.0.113.77"))
     room.tell(INDICATORS, [hit(watch.id, 1)])

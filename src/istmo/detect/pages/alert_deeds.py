@@ -6,14 +6,19 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from istmo.detect.objects import CloseReason
-from istmo.detect.objects_triage import LENGTHS, Deed, Picked, Until
+from litestar import Request, Response
+
+from istmo.detect.objects import AlertFilter, CloseReason
+from istmo.detect.objects_triage import LENGTHS, Deed, Neighbours, Picked, Until
+from istmo.detect.service import Detect
 from istmo.detect.service.alert_work import Work
+from istmo.errors import Conflict, InvalidInput, IstmoError
 from istmo.kit import times
 from istmo.kit.asking import Asker
 from istmo.kit.forms import one, several
-from istmo.kit.pages import Faces
+from istmo.kit.pages import Faces, Undo, back_to
 from istmo.model import instants
+from istmo.model.markings import Tlp
 from istmo.policy.principals import told
 
 MORNING: Final = 7
@@ -42,6 +47,45 @@ def read_work(sent: Mapping[str, Any], asker: Asker, now: datetime) -> Work | No
         case Deed.SNOOZE:
             return Work(Deed.SNOOZE, until=read_until(more, now, asker.zone))
     return None
+
+
+def put_into_case(
+    request: Request[Any, Any, Any],
+    asker: Asker,
+    detect: Detect,
+    neighbours: Neighbours,
+    picked: Picked,
+    wanted: AlertFilter,
+    address: str,
+    into: str,
+) -> Response[Any]:
+    """Put what was picked into the case that ``into`` names; who does so has it in hand, and may undo that.
+
+    ``into``: what follows ``case:`` in a button of triage: the case's id (empty: a new one), and after
+    another colon the marking that it may rise to.
+    """
+    case, _, raise_to = into.partition(":")
+    chosen, left = detect.pick_out(asker.principal, picked, wanted, MOST_IN_CASE)
+    if not chosen.alerts:
+        raise Conflict("detect.alert_changed") if left else InvalidInput("detect.nothing_picked")
+    name = neighbours.put_into_case(asker.principal, case, tuple(chosen.alerts), Tlp.read(raise_to))
+    done = detect.work_on(asker.principal, chosen, Work(Deed.ACKNOWLEDGE))
+    undo = Undo("/alerts/undo", {"change": done.change, "next": address}) if done.change else None
+    return back_to(
+        request,
+        address,
+        notice="console.notice.triage.case_left" if left else "console.notice.triage.case",
+        n=len(chosen.alerts),
+        left=left,
+        case=name.title,
+        undo=undo,
+    )
+
+
+def confirmation(into: str, error: IstmoError) -> str:
+    """What a button says that does it all the same; empty where that would not be enough."""
+    tlp = error.params.get("tlp", "") if error.code.startswith("respond.raises_marking") else ""
+    return f"{CASE}:{into.partition(':')[0]}:{tlp}" if tlp else ""
 
 
 def namer(faces: Faces, asker: Asker, people: Mapping[str, str]) -> Callable[[str], str]:

@@ -11,20 +11,20 @@ from litestar import Request, Response, get, post
 
 from istmo.clock import Clock
 from istmo.detect.objects import Alert, AlertFilter, Level, Snoozed, Status
-from istmo.detect.objects_triage import AlertGroup, Deed, Grouping, Picked
+from istmo.detect.objects_triage import AlertGroup, Grouping, Picked
 from istmo.detect.pages.alert_deeds import (
     CASE,
     MOST_CASES,
-    MOST_IN_CASE,
     REASONS,
     UNTILS,
+    confirmation,
     namer,
     notice_of,
+    put_into_case,
     read_picked,
     read_work,
 )
 from istmo.detect.service import Detect
-from istmo.detect.service.alert_work import Work
 from istmo.detect.service.alerts import MINE, NOBODY, alert_filter
 from istmo.errors import InvalidInput, IstmoError
 from istmo.kit.access import PEOPLE
@@ -122,12 +122,12 @@ def alert_bulk(
     """Do one thing to what was picked; then the queue again, with the way back in its notice."""
     address = read_back(data)
     picked = Picked()
+    deed, _, into = one(data, "do", longest=200).partition(":")
     try:
         picked = read_picked(data)
         wanted = read_filter(detect, asker, read_chosen(dict(parse_qsl(urlsplit(address).query))))
-        deed, _, case = one(data, "do").partition(":")
         if deed == CASE:
-            return _into_case(request, asker, detect, neighbours, picked, wanted, case, address)
+            return put_into_case(request, asker, detect, neighbours, picked, wanted, address, into)
         work = read_work(data, asker, clock.now())
         if work is None:
             raise InvalidInput("detect.unknown_filter", field="do", value=deed[:40])
@@ -135,7 +135,7 @@ def alert_bulk(
     except IstmoError as error:
         if error.status == 401 or error.code.endswith("not_allowed"):
             raise
-        form = Form({"note": one(data, "note")})
+        form = Form({"note": one(data, "note"), "confirm": confirmation(into, error)})
         form.general, form.remedy = told(request, error)
         return show_queue(request, address, detect, clock, neighbours, form, picked)
     undo = Undo("/alerts/undo", {"change": done.change, "next": address}) if done.change else None
@@ -144,25 +144,6 @@ def alert_bulk(
             request, address, notice="console.notice.triage.left", n=done.number, left=done.left, undo=undo
         )
     return back_to(request, address, notice=notice_of(work), n=done.number, undo=undo)
-
-
-def _into_case(
-    request: Request[Any, Any, Any],
-    asker: Asker,
-    detect: Detect,
-    neighbours: Asked,
-    picked: Picked,
-    wanted: AlertFilter,
-    case: str,
-    address: str,
-) -> Response[Any]:
-    """Put what was picked into a case; who does so has it in hand."""
-    ids = detect.picked_ids(asker.principal, picked, wanted, MOST_IN_CASE)
-    if not ids:
-        raise InvalidInput("detect.nothing_picked")
-    name = neighbours.put_into_case(asker.principal, case, ids)
-    detect.work_on(asker.principal, Picked(dict.fromkeys(ids)), Work(Deed.ACKNOWLEDGE))
-    return back_to(request, address, notice="console.notice.triage.case", n=len(ids), case=name.title)
 
 
 @post("/alerts/undo", opt=PEOPLE, sync_to_thread=True)

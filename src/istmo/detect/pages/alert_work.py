@@ -9,10 +9,11 @@ from litestar import Request, Response, post
 
 from istmo.clock import Clock
 from istmo.detect.objects_triage import Deed, Picked
-from istmo.detect.pages.alert_deeds import CASE, notice_of, read_work
+from istmo.detect.pages.alert_deeds import CASE, confirmation, notice_of, put_into_case, read_work
 from istmo.detect.pages.alert_read import Asked, show_alert
 from istmo.detect.service import Detect
 from istmo.detect.service.alert_work import Work
+from istmo.detect.service.alerts import EVERY_ALERT
 from istmo.errors import IstmoError
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
@@ -38,12 +39,11 @@ def alert_work(
     values = {name: one(data, name) for name in SENT}
     form, yours = Form(values), None
     path = f"/alerts/{id}"
-    deed, _, case = values["do"].partition(":")
+    deed, _, into = values["do"].partition(":")
     try:
         if deed == CASE:
-            name = neighbours.put_into_case(asker.principal, case, (id,))
-            detect.work_on(asker.principal, Picked({id: None}), Work(Deed.ACKNOWLEDGE))
-            return back_to(request, path, notice="console.notice.triage.case", n=1, case=name.title)
+            picked = Picked({id: _version(values)})
+            return put_into_case(request, asker, detect, neighbours, picked, EVERY_ALERT, path, into)
         work = read_work(data, asker, clock.now()) or Work(Deed.ACKNOWLEDGE, note=values["note"])
         if work.deed is Deed.CLOSE and work.reason is None:
             form.problems["reason"] = faces_of(request).catalogue.text(
@@ -61,6 +61,7 @@ def alert_work(
             yours = values
         else:
             form.general, form.remedy = told(request, error)
+            values["confirm"] = confirmation(into, error)
     return show_alert(request, id, detect, clock, names, taken_back, neighbours, form, yours)
 
 

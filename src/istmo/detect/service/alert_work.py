@@ -126,18 +126,21 @@ class AlertWork(Alerts):
                 self._record(tx, principal, Action.ALERT_WORK, f"{done.change} {work.deed} {done.number}")
         return replace(done, left=left + len(found) - len(changes))
 
-    def picked_ids(
+    def pick_out(
         self, principal: Principal, picked: Picked, wanted: AlertFilter, most: int
-    ) -> tuple[str, ...]:
-        """The alerts behind a pick that are not closed. Raises InvalidInput("detect.too_many_alerts")."""
+    ) -> tuple[Picked, int]:
+        """The alerts behind a pick that are not closed, each with its version; and how many have moved on.
+
+        Raises InvalidInput("detect.too_many_alerts").
+        """
         if not (picked.alerts or picked.subjects or picked.hosts):
             raise InvalidInput("detect.nothing_picked")
         with self._store.read() as connection:
-            found, _ = self._picked(connection, principal, picked, wanted)
-        ids = tuple(one.id for one in found if one.status is not Status.CLOSED)
-        if len(ids) > most:
+            found, left = self._picked(connection, principal, picked, wanted)
+        versions = {one.id: one.version for one in found if one.status is not Status.CLOSED}
+        if len(versions) > most:
             raise InvalidInput("detect.too_many_alerts", most=most)
-        return ids
+        return Picked(versions), left
 
     def undo(self, principal: Principal, change: str = "") -> Done:
         """Take back one's own last change, or the one named, wherever nobody changed anything since.
