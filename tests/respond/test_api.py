@@ -138,3 +138,20 @@ def test_what_makes_a_case_stricter_is_done_when_it_is_said_so(
     assert client.post(path, json={**entry, "raise_to": "TLP:PINK"}).status_code == 400
     assert client.post(path, json={**entry, "raise_to": "TLP:AMBER+STRICT"}).status_code == 201
     assert client.post(path, json=entry).json()["error"]["code"] == "respond.already_there"
+
+
+def test_a_program_shares_what_it_was_shown_and_renames(
+    gt: Nation, client_of: Callable[[Nation], Client]
+) -> None:
+    client = client_of(gt)
+    case = client.post("/api/v1/cases", json={"title": "Caso"}).json()
+    path = f"/api/v1/cases/{case['id']}"
+    plan = client.post(f"{path}/share?preview=1", json={"member": HN}).json()
+    added = client.post(f"{path}/entries", json={"kind": "title", "value": "Otro"})
+    assert (added.status_code, added.json()["title"]) == (201, "Otro")
+    wanted = {"member": HN, "seen": plan["seen"]}
+    assert client.post(f"{path}/share", json=wanted).status_code == 409
+    again = client.post(f"{path}/share?preview=1", json=wanted).json()
+    assert again["new"] == [added.json()["id"]]
+    shared = client.post(f"{path}/share", json={**wanted, "seen": again["seen"]})
+    assert (shared.status_code, shared.json()["title"]) == (201, "Otro")

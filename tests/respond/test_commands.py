@@ -102,7 +102,14 @@ def test_a_case_by_command(served: Served, gt: Nation, hn: Nation, language: str
     listed = served.run("case", "list", "--q", "entrada")
     assert case in listed.output
     assert {"es": "Alto", "en": "High"}[language] in listed.output
-    assert served.run("case", "share", case, HN, "--preview").exit_code == 0
+    plan = served.run("case", "share", case, HN, "--preview")
+    assert "una nota" in plan.output and "TLP:AMBER" in plan.output and "⟦" not in plan.output
+    seen = str(served.json("case", "share", case, HN, "--preview")["seen"])
+    assert seen in plan.output.replace("\n", "")
+    served.run("case", "note", case, "después de verlo")
+    assert served.run("case", "share", case, HN, "--seen", seen).exit_code == 1
+    again = served.run("case", "share", case, HN, "--preview", "--seen", seen)
+    assert {"es": "nota (nueva)", "en": "note (new)"}[language] in again.output
     assert hn.take_from(gt) == 0
     assert served.run("case", "share", case, "csirt hn").exit_code == 0, "by name, as people write it"
     carry(gt, hn)

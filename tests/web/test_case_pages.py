@@ -20,6 +20,7 @@ from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
 from istmo.policy.principals import Operator, Person, Role
 from istmo.respond.objects import Author, Claim, Refusal, Register, SharePlan
+from istmo.respond.pages import case_share
 from istmo.respond.pages.case_read import ENTRIES, TASKS
 
 
@@ -207,7 +208,7 @@ def test_what_cannot_be_shared_is_told_in_words_also_where_it_has_no_name(
     site = whole[0]
     refused = (Refusal("0" * 64, "object", "", "m", ()),)
     plan = SharePlan(member="m", allowed=True, reasons=(), sends=(), refused=refused)
-    monkeypatch.setattr(site.node.respond, "plan_share", lambda *_: plan)
+    monkeypatch.setattr(site.node.respond, "plan_share", lambda *_, **__: plan)
     page = enter(site, "rosa").get(f"/cases/{case}/share?member=m").text
     assert "<strong" in page and ">Objeto sin nombre</strong>" in page
 
@@ -378,3 +379,56 @@ def test_one_instant_is_told_once(whole: tuple[Site, Scene]) -> None:
     entries = enter(site).get(f"/cases/{case}/report").text.split("<ol")[1].split("</ol>")[0]
     quoted = entries.split("Un evento")[1]
     assert quoted.count("<time") == 1
+
+
+def preview(page: str) -> dict[str, str]:
+    """The form that confirms a sharing, and nothing else."""
+    form = re.search(r'<form[^>]*method="post" action="[^"]+/share">(.*?)</form>', page, re.DOTALL)
+    assert form
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[1]))
+    fields.pop("csrf")
+    return fields
+
+
+def test_what_is_shared_is_listed_and_what_came_since_is_shown_before_it_goes(
+    whole: tuple[Site, Scene], case: str
+) -> None:
+    site, at = whole[0], f"/cases/{case}"
+    ana, member = enter(site), peer_of(site.node)
+    send(ana, f"{at}/entries", kind="note", value="Llamé al banco")
+    shown = ana.get(f"{at}/share?member={member}").text
+    listed = shown.split('<details class="more"')[1].split("</details>")[0]
+    for text in (" open>", "nota", "Llamé al banco", "apertura", "AMBER"):
+        assert text in listed
+    site.node.respond.add_note(Operator(), case, "Aislé el cajero")
+    late = send(ana, f"{at}/share", **preview(shown))
+    assert late.status_code == 409 and site.node.respond.read(Operator(), case).members == {
+        site.node.ledger.member_id
+    }
+    new = re.findall(r'<li id="goes-.*?</li>', late.text, re.DOTALL)
+    assert ["Aislé el cajero" in one for one in new if 'class="tag">nueva' in one] == [True]
+    assert send(ana, f"{at}/share", member=member).status_code == 409, "who says nothing has seen nothing"
+    assert send(ana, f"{at}/share", **preview(late.text)).status_code == 303
+    assert member in site.node.respond.read(Operator(), case).members
+
+
+def test_what_came_since_and_cannot_go_is_shown_with_its_reason(whole: tuple[Site, Scene], case: str) -> None:
+    site, at = whole[0], f"/cases/{case}"
+    rosa, member = enter(site, "rosa"), peer_of(site.node)
+    shown = rosa.get(f"{at}/share?member={member}").text
+    site.node.respond.add_object(person(site, "rosa"), case, red_object(site), raise_to=Tlp.RED)
+    late = send(rosa, f"{at}/share", **preview(shown))
+    assert late.status_code == 409 and "Una entrada no puede llegar a" in late.text
+    assert member not in site.node.respond.read(person(site, "rosa"), case).members
+
+
+def test_of_many_entries_the_newest_that_go_are_listed_in_a_fold(
+    whole: tuple[Site, Scene], case: str
+) -> None:
+    site = whole[0]
+    for number in range(case_share.LISTED + 5):
+        site.node.respond.add_note(Operator(), case, f"nota {number}")
+    shown = enter(site).get(f"/cases/{case}/share?member={peer_of(site.node)}").text
+    assert '<details class="more"><summary>Ver las 206 entradas' in shown
+    assert "Otras 6 entradas más antiguas están en el caso" in shown
+    assert shown.count('<li id="goes-') == case_share.LISTED

@@ -147,6 +147,8 @@ def told_plan(plan: SharePlan) -> ShareShape:
             for one in plan.refused
         ],
         "others": dict(plan.others),
+        "seen": plan.seen,
+        "new": sorted(plan.new),
     }
 
 

@@ -62,10 +62,11 @@ class NewState(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewShare(msgspec.Struct, forbid_unknown_fields=True):
-    """A member to share with, by id or name; ids of entries to leave out."""
+    """A member to share with, by id or name; ids of entries to leave out; ``seen`` of the preview."""
 
     member: str
     leave_out: list[str] = []
+    seen: str | None = None
 
 
 @get("/api/v1/cases", opt=PEOPLE, sync_to_thread=True)
@@ -195,12 +196,15 @@ def share_case(
     case_id: str,
     data: NewShare,
 ) -> Response[CaseShape | ShareShape]:
-    """Share with a member; ``?preview=1`` tells who would see what, and why, and changes nothing."""
+    """Share with a member; ``?preview=1`` tells who would see what, and why, and changes nothing.
+
+    With the ``seen`` of a preview: 409 where something that would go was written since.
+    """
     member = member_named(names, data.member)
     if request.query_params.get("preview") in ("1", "true"):
-        plan = respond.plan_share(asker.principal, case_id, member, data.leave_out)
+        plan = respond.plan_share(asker.principal, case_id, member, data.leave_out, seen=data.seen)
         return Response(told_plan(plan), status_code=200)
-    case = respond.share(asker.principal, case_id, member, data.leave_out)
+    case = respond.share(asker.principal, case_id, member, data.leave_out, seen=data.seen)
     return Response(told_case(case), status_code=201)
 
 

@@ -75,10 +75,7 @@ def show(teller: Teller, case_id: str) -> None:
     if found["is_disputed"]:
         teller.tell("respond.disputed")
     heads = [f"respond.column.{name}" for name in ("when", "who", "kind", "what")]
-    rows = [
-        (one["created"], _author(one), say(f"respond.kind.{one['kind']}"), _gist(one))
-        for one in found["timeline"]
-    ]
+    rows = [(one["created"], _author(one), _kind(one), _gist(one)) for one in found["timeline"]]
     teller.rows(found, heads, rows, "respond.no_entries")
     if found["pending"]:
         teller.note("respond.pending", n=len(found["pending"]))
@@ -114,10 +111,13 @@ def note(teller: Teller, case_id: str, text: str) -> None:
 @argument("member")
 @option("--leave-out", multiple=True, help="respond.command.share.leave_out")
 @option("--preview", is_flag=True, help="respond.command.share.preview")
+@option("--seen", default="", help="respond.command.share.seen")
 @told
-def share(teller: Teller, case_id: str, member: str, leave_out: tuple[str, ...], preview: bool) -> None:
+def share(
+    teller: Teller, case_id: str, member: str, leave_out: tuple[str, ...], preview: bool, seen: str
+) -> None:
     """Share a case, or only say what sharing would send."""
-    wanted = {"member": member, "leave_out": list(leave_out)}
+    wanted = {"member": member, "leave_out": list(leave_out), "seen": seen or None}
     path = f"{PATH}/{case_id}/share"
     if not preview:
         teller.show(teller.client().post(path, wanted), "respond.command.share.done", member=member)
@@ -126,6 +126,19 @@ def share(teller: Teller, case_id: str, member: str, leave_out: tuple[str, ...],
     teller.show(plan, "respond.command.share.plan", n=len(plan["sends"]), member=member)
     if teller.json:
         return
+    heads = [f"respond.column.{name}" for name in ("kind", "what", "marking", "when", "who")]
+    rows = [
+        (
+            say("respond.share.new", kind=_kind(one)) if one["id"] in plan["new"] else _kind(one),
+            _gist(one)[:120],
+            one["tlp"],
+            one["created"],
+            _author(one),
+        )
+        for one in plan["sends"]
+    ]
+    teller.rows(plan, heads, rows, "respond.no_entries")
+    teller.tell("respond.command.share.confirm", seen=plan["seen"])
     for one in plan["refused"]:
         why = " ".join(say(f"policy.{reason['code']}", **reason["params"]) for reason in one["reasons"])
         teller.tell("respond.command.share.refused", entry=one["entry"], title=one["title"], why=why)
@@ -134,6 +147,10 @@ def share(teller: Teller, case_id: str, member: str, leave_out: tuple[str, ...],
 def _author(entry: dict[str, Any]) -> str:
     name = entry["author"]["name"]
     return f"{name} ({entry['author']['node']})" if name else str(entry["author"]["node"])
+
+
+def _kind(entry: dict[str, Any]) -> str:
+    return say(f"respond.kind.{entry['kind']}")
 
 
 def _gist(entry: dict[str, Any]) -> str:

@@ -363,6 +363,10 @@ class SharePlan:
     refused: tuple[Refusal, ...]
     others: Mapping[str, int] = field(default_factory=dict)
     """Entries by their author's member: each nation decides about its own."""
+    seen: str = ""
+    """The newest entry of this node, whatever it is: who confirms says that this is what they have seen."""
+    new: frozenset[str] = frozenset()
+    """What of it was written after the entry that the asker named as seen."""
 
 
 @dataclass(frozen=True)

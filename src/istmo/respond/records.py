@@ -131,6 +131,14 @@ def count_ahead(connection: Connection, node: str) -> int:
     ).scalar_one()
 
 
+def written(connection: Connection, case: str, node: str) -> list[str]:
+    """The entries of a case that a member wrote, in the order in which it wrote them."""
+    mine = and_(case_envelopes.c.case == case, case_envelopes.c.origin == node)
+    first = func.min(case_envelopes.c.sequence)
+    asked = select(case_envelopes.c.entry).where(mine).group_by(case_envelopes.c.entry).order_by(first)
+    return list(connection.execute(asked).scalars())
+
+
 def put_author(connection: Connection, entry: CaseEntry, by: str) -> None:
     """Remember who of this node wrote an entry (``policy.told``)."""
     mine = and_(case_entries.c.case == entry.case, case_entries.c.id == entry.id)

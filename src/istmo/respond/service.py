@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from sqlalchemy import Connection
+
 from istmo.clock import Clock
 from istmo.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from istmo.ledger.log import Ledger
@@ -261,23 +263,42 @@ class Respond(Writing):
     # Sharing
 
     def plan_share(
-        self, principal: Principal, case_id: str, member: str, leave_out: Iterable[str] = ()
+        self,
+        principal: Principal,
+        case_id: str,
+        member: str,
+        leave_out: Iterable[str] = (),
+        *,
+        seen: str | None = None,
     ) -> SharePlan:
-        """Who will see what, and why, were the case shared with ``member``. Changes nothing."""
+        """Who will see what, and why, were the case shared with ``member``. Changes nothing.
+
+        ``seen``: the ``SharePlan.seen`` of an earlier plan; what was written since is told as ``new``.
+        """
         with self._denials(principal), self._store.read() as connection:
             folded, _ = self._readable(connection, principal, case_id)
-        return self._plan(principal, folded, member, frozenset(leave_out))
+            return self._plan(connection, principal, folded, member, frozenset(leave_out), seen)
 
-    def share(self, principal: Principal, case_id: str, member: str, leave_out: Iterable[str] = ()) -> Case:
+    def share(
+        self,
+        principal: Principal,
+        case_id: str,
+        member: str,
+        leave_out: Iterable[str] = (),
+        *,
+        seen: str | None = None,
+    ) -> Case:
         """Let another member read what this node wrote here and will write; what others wrote is theirs.
 
-        Raises NotAllowed("respond.share_refused") naming each alert or object that the member may not
-        see and why: share again with these left out, or do not share.
+        ``seen``: the ``SharePlan.seen`` of the plan that is confirmed. Raises
+        NotAllowed("respond.share_refused") naming each alert or object that the member may not see and
+        why: share again with these left out, or do not share; Conflict("respond.share_moved") where
+        something that would go was written since the plan was seen.
         """
         left = frozenset(leave_out)
         with self._denials(principal), self._store.write() as tx:
             folded, case = self._readable(tx.connection, principal, case_id)
-            plan = self._plan(principal, folded, member, left)
+            plan = self._plan(tx.connection, principal, folded, member, left, seen)
             if not plan.allowed:
                 raise NotAllowed(
                     "respond.share_denied", member=member[:80], denied=reasons_told(plan.reasons)
@@ -292,6 +313,8 @@ class Respond(Writing):
                 )
             if case.is_invitation:
                 raise Conflict("respond.not_open_here")
+            if plan.new:
+                raise Conflict("respond.share_moved", n=len(plan.new))
             for copy in entries.reissue(folded, self._me, member, left):
                 self._append(tx, copy, case.tlp)
             folded = self._folded(tx.connection, case_id)
@@ -304,10 +327,20 @@ class Respond(Writing):
             folded = self._folded(tx.connection, case_id)
         return self._as_seen(principal, folded, folded.case())
 
-    def _plan(self, principal: Principal, folded: Folded, member: str, left: frozenset[str]) -> SharePlan:
+    def _plan(
+        self,
+        connection: Connection,
+        principal: Principal,
+        folded: Folded,
+        member: str,
+        left: frozenset[str],
+        seen: str | None,
+    ) -> SharePlan:
         if not is_id(member, "identity") or member == self._me:
             raise InvalidInput("respond.no_such_member", member=member[:80])
         plan = plan_share(principal, folded, member, left, self._context())
+        written = records.written(connection, folded.id, self._me)
+        since = written[written.index(seen) + 1 :] if seen in written else written
         known = self._as_seen(principal, folded, folded.case())
         withheld = {one.id: one for one in known.timeline if one.is_withheld}
         return replace(
@@ -317,6 +350,8 @@ class Respond(Writing):
                 replace(one, kind="withheld", title="") if one.entry in withheld else one
                 for one in plan.refused
             ),
+            seen=written[-1] if written else "",
+            new=frozenset() if seen is None else frozenset(since) & {one.id for one in plan.sends},
         )
 
     # What the above is made of

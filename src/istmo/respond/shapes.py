@@ -150,7 +150,10 @@ class RefusedEntry(TypedDict):
 
 
 class ShareShape(TypedDict):
-    """What sharing with a member would send and what it would not; ``others``: entries of other nodes."""
+    """What sharing with a member would send and what it would not; ``others``: entries of other nodes.
+
+    ``seen`` is sent back with what is confirmed; ``new``: what was written after the ``seen`` that came.
+    """
 
     member: str
     allowed: bool
@@ -158,3 +161,5 @@ class ShareShape(TypedDict):
     sends: list[EntryShape]
     refused: list[RefusedEntry]
     others: dict[str, int]
+    seen: str
+    new: list[str]
