@@ -199,6 +199,48 @@ def test_a_relation_takes_the_strictest_marking_of_its_ends(gt: Node) -> None:
     ]
 
 
+def test_a_relation_that_its_ends_raise_to_red_goes_to_members_that_are_named(gt: Node, hn: Node) -> None:
+    secret, one = malware(object_marking_refs=[Tlp.RED.marking_id]), indicator()
+    gt.publish(secret, to="Honduras", by=COORDINATOR)
+    link = relationship(one, secret)
+    about = dated("note", content="see the link", object_refs=[link["id"]])
+    to_all = gt.publish(one, link, about, tlp=Tlp.AMBER)
+    assert [(item.object.type, item.refusal) for item in to_all.items] == [
+        ("indicator", ""),
+        ("note", "intel.ends_withheld"),
+        ("relationship", "intel.red_needs_names"),
+    ]
+    gt.deliver(hn)
+    assert hn.intel.search(COORDINATOR, type="relationship").items == ()
+    named = gt.publish(link, to="Honduras", tlp=Tlp.AMBER, by=COORDINATOR)
+    assert [(item.tlp, item.refusal) for item in named.items] == [(Tlp.RED, "")]
+
+
+def test_a_copy_that_was_kept_for_this_node_alone_raises_no_relation_whose_ends_go_out(gt: Node) -> None:
+    one, other = indicator(), malware()
+    link = relationship(one, other)
+    gt.intel.import_bundle(ANALYST, bundle(one, other, link))  # unmarked, so RED
+    plan = gt.publish(one, other, link, tlp=Tlp.AMBER)
+    assert [(item.tlp, item.refusal) for item in plan.items] == [(Tlp.AMBER, "")] * 3
+
+
+def test_a_copy_from_another_member_raises_a_relation_though_its_end_goes_out(gt: Node, hn: Node) -> None:
+    value = {
+        "type": "ipv4-addr",
+        "id": "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd",
+        "value": "198.51.100.3",
+    }
+    gt.publish(value, to="Honduras", tlp=Tlp.RED, by=COORDINATOR)
+    gt.deliver(hn)
+    other = malware()
+    plan = hn.publish(value, other, relationship(other, value), tlp=Tlp.AMBER)
+    assert [(item.object.type, item.tlp, item.refusal) for item in plan.items] == [
+        ("ipv4-addr", Tlp.AMBER, ""),
+        ("malware", Tlp.AMBER, ""),
+        ("relationship", Tlp.RED, "intel.red_needs_names"),
+    ]
+
+
 def test_a_relation_is_withheld_from_who_may_not_see_an_end(gt: Node, hn: Node, sv: Node) -> None:
     secret = malware()
     gt.publish(secret, to="Honduras", tlp=Tlp.AMBER)

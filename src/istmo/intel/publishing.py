@@ -44,8 +44,7 @@ def plan_publication(
         item.audience = audience
         _compare_with_own(item, known.get(item.object.id, ()), context.member)
         _compare_with_others(item, known.get(item.object.id, ()), context.member)
-        if item.tlp is Tlp.RED and not by_name and item.outcome is Outcome.PUBLISH:
-            item.refuse("intel.red_needs_names")
+        _ask_for_names(item, by_name)
     for item in items:
         if item.object.type not in RELATIONSHIP:
             _keep_tight(item, known.get(item.object.id, ()), context.member)
@@ -53,7 +52,8 @@ def plan_publication(
     for item in items:
         if item.object.type in RELATIONSHIP:  # their level is known only now
             _keep_tight(item, known.get(item.object.id, ()), context.member)
-    if any(item.refusal == "intel.loosening" for item in items):
+            _ask_for_names(item, by_name)
+    if any(item.refusal in ("intel.loosening", "intel.red_needs_names") for item in items):
         _withhold_with_ends(connection, items, known, context.member)
     for item in items:
         _skip_repeated(item, known.get(item.object.id, ()), context.member)
@@ -167,6 +167,12 @@ def _skip_repeated(item: Planned, known: Iterable[StoredObject], member: str) ->
             return
 
 
+def _ask_for_names(item: Planned, by_name: bool) -> None:
+    """What is RED goes to members that were named one by one."""
+    if item.outcome is Outcome.PUBLISH and item.tlp is Tlp.RED and not by_name:
+        item.refuse("intel.red_needs_names")
+
+
 def _keep_tight(item: Planned, known: Iterable[StoredObject], member: str) -> None:
     """Loosening what was shared takes a second person; what never left the node was not shared."""
     own = [one for one in known if one.origin == member and one.retraction is None]
@@ -188,6 +194,11 @@ def _withhold_with_ends(
 ) -> None:
     """A reference to what a member may not see is withheld from it, and a relation takes the strictest
     marking of its ends (docs/protocol.md). Repeated until nothing changes: ends refer to others in turn.
+
+    A copy of an end that this node kept for itself raises nothing while the end itself goes out: whoever
+    gets the relation gets the end by the same decision, so nothing reaches anybody that they were not
+    given, and what never left the node was not shared (as in ``_keep_tight``). An end that stays here
+    withholds the relation whole, and what another member sent counts as it was marked.
     """
     ends = {id(item): _ends(item.object) for item in items}
     wanted = {ref for refs in ends.values() for ref in refs}
@@ -225,7 +236,8 @@ def _narrow(
         item.withheld[name] = Reason("end_withheld", {"member": name, "object": ref})
         changed = True
     if item.object.type in RELATIONSHIP and (going or kept):
-        level = strictest(item.tlp, *(out.tlp for out in going), *(one.tlp for one in kept))
+        counting = [one for one in kept if not going or one.origin != member or set(one.audience) - {member}]
+        level = strictest(item.tlp, *(out.tlp for out in going), *(one.tlp for one in counting))
         changed |= level != item.tlp
         item.tlp = level
     return changed
