@@ -174,6 +174,37 @@ def test_every_type_of_stix_has_its_word() -> None:
     assert set(TYPES) == {*stix_types.DOMAIN, *stix_types.RELATIONSHIP, *stix_types.OBSERVABLE}
 
 
+def test_what_was_confirmed_goes_to_the_members_that_were_shown_and_to_no_others(
+    whole: Site, desk: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intel, members = whole.node.intel, dict(whole.node.intel.names())
+    monkeypatch.setattr(intel, "_members", lambda: members)
+    fields = fields_of(send(desk, "/publish/preview", what="values", values="198.51.100.77").text)
+    newcomer = new_id("identity")
+    members[newcomer] = "Nicaragua"
+    late = send(desk, "/publish", **fields)
+    assert late.status_code == 409
+    assert "Nicaragua ahora lo recibiría" in late.text and "Nada se publicó" in late.text
+    assert intel.search(Operator(), query="198.51.100.77").total == 0
+    del members[newcomer]
+    gone = send(desk, "/publish", **fields_of(late.text))
+    assert gone.status_code == 409 and f"{newcomer} ya no lo recibiría" in gone.text
+    assert send(desk, "/publish", **fields_of(gone.text)).status_code == 303
+    [sent] = intel.search(Operator(), query="198.51.100.77").items
+    assert newcomer not in sent.audience
+
+
+def test_what_was_not_shown_does_not_go_with_what_was(whole: Site, desk: TestClient[Litestar]) -> None:
+    one, other = (made(whole, "malware", name=name, is_family=False) for name in ("Visto", "Sin ver"))
+    file = json.dumps({"type": "bundle", "id": new_id("bundle"), "objects": [one, other]}).encode()
+    fields = fields_of(send(desk, "/publish/preview", what="file", file=file).text)
+    both = fields["go"]
+    shown = fields_of(send(desk, "/publish/preview", **{**fields, "go": both[:1]}, again="1").text)
+    again = send(desk, "/publish", **{**shown, "go": both})
+    assert again.status_code == 409 and "Sin ver" in again.text
+    assert send(desk, "/publish", **fields_of(again.text)).status_code == 200
+
+
 def test_what_is_typed_is_checked_as_it_stands(scene: Scene, desk: TestClient[Litestar]) -> None:
     token = csrf_in(desk.get("/publish").text)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from istmo.model import instants
 from istmo.model.markings import Pap, Tlp
 from istmo.model.patterns import Term
 from istmo.model.stix import Problem, StixObject
@@ -171,6 +173,12 @@ class Planned:
     warned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Its values that stand on warning lists of this node, with the lists' names: hits of them say little."""
 
+    @property
+    def promise(self) -> str:
+        """What a preview promises of it, in a few characters: which version goes, how marked, to whom."""
+        told = (self.object.id, instants.format(self.object.version), self.tlp.label, *sorted(self.audience))
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:24]
+
     def refuse(self, code: str, **params: Any) -> None:
         """Keep it back; ``code`` is a catalogue key."""
         self.outcome, self.refusal, self.params = Outcome.REFUSED, code, params
@@ -187,6 +195,11 @@ class Plan:
 
     def count(self, outcome: Outcome) -> int:
         return sum(one.outcome is outcome for one in self.items)
+
+    @property
+    def going(self) -> tuple[Planned, ...]:
+        """What is published, or would be."""
+        return tuple(one for one in self.items if one.outcome is Outcome.PUBLISH)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Each asks ``policy`` first. What can be read of them stands in ``reading``.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -123,15 +123,20 @@ class Intel(Exploring):
         audience: Iterable[str],
         tlp: Tlp | None = None,
         purpose: str = "",
+        seen: Collection[str] | None = None,
     ) -> Plan:
         """Publish what ``preview`` shows, each object in an envelope of its own, all in one transaction.
 
-        An object that cannot go is refused in its item; the others go. Raises like ``preview``.
+        An object that cannot go is refused in its item; the others go. ``seen`` are the promises of the
+        preview that was confirmed: what would go otherwise than promised stops all of it. Without them
+        the audience is what it is at this moment. Raises like ``preview``; Conflict("intel.not_as_shown").
         """
         self.require_publishing(principal)
         bundle = parse_bundle(raw, self._settings.limits)
         with self._store.write() as tx:
             plan = self._plan(tx.connection, principal, bundle, audience, tlp)
+            if seen is not None and not {one.promise for one in plan.going} <= set(seen):
+                raise Conflict("intel.not_as_shown")
             self._append(tx, principal, plan, purpose)
             self._record(tx, principal, Action.OBJECT_PUBLISH, plan)
         return plan

@@ -98,31 +98,8 @@ def publish_preview(
     if form.problems:
         return _first_step(request, intel, form, _checked(form, asker, intel, clock, settings))
     left_out = _left_out(data) if again else frozenset()
-    going = part_of(bundle, settings.limits, lambda key: key not in left_out) if left_out else bundle
-    try:
-        plan = intel.preview(
-            asker.principal, going, audience=form.values["audience"], tlp=Tlp.read(form.values["tlp"])
-        )
-    except IstmoError as error:
-        if error.status in (401, 403):
-            raise
-        form.general, form.remedy = told(request, error)
-        return _first_step(request, intel, form, _checked(form, asker, intel, clock, settings))
-    keep_bundle(form, bundle)
-    looked = _look_back(request, asker, going, settings, past) if again == "past" else {"past": None}
-    return page(
-        request,
-        "intel/publish_preview.html",
-        form=form,
-        plan=plan,
-        kept=KEPT,
-        choosing=_choosing(plan, bundle, left_out, settings) if form.values["what"] == "file" else (),
-        may_look=_may_look(request, asker),
-        here=PATHS[form.values["what"]],
-        names=_names_in(plan),
-        types=TYPES,
-        **_of_plan(plan, intel),
-        **looked,
+    return _second_step(
+        request, asker, intel, clock, settings, form, bundle, left_out, past if again == "past" else None
     )
 
 
@@ -148,29 +125,87 @@ def publish(
     data: SentWithFile,
     asker: Asker,
     intel: Intel,
+    clock: Clock,
     settings: Settings,
 ) -> Response[Any]:
-    """The third step: exactly the bytes of the preview are published, of a file those chosen."""
+    """The third step: exactly the bytes of the preview are published, of a file those chosen, to exactly
+    the members that it showed. Where they are others by now it comes again and says who.
+    """
     form = typed(data)
     bundle = sent_bundle(form)
     if bundle is None:
         raise InvalidInput("console.publish_damaged")
     left_out = _left_out(data)
     try:
-        if left_out:
-            bundle = part_of(bundle, settings.limits, lambda key: key not in left_out)
         plan = intel.publish(
-            asker.principal, bundle, audience=form.values["audience"], tlp=Tlp.read(form.values["tlp"])
+            asker.principal,
+            part_of(bundle, settings.limits, lambda key: key not in left_out) if left_out else bundle,
+            audience=form.values["audience"],
+            tlp=Tlp.read(form.values["tlp"]),
+            seen=one(data, "promised", longest=_BODY).split(),
         )
     except IstmoError as error:
         if error.status in (401, 403):
             raise
+        if error.code == "intel.not_as_shown":
+            shown_to = frozenset(one(data, "shown_to", longest=_BODY).split())
+            return _second_step(
+                request, asker, intel, clock, settings, form, bundle, left_out, shown_to=shown_to
+            )
         form.general, form.remedy = told(request, error)
         return _first_step(request, intel, form)
     sent = [item for item in plan.items if item.outcome is Outcome.PUBLISH]
     if len(sent) == 1 and len(plan.items) == 1 and not plan.problems:
         return back_to(request, f"/objects/{sent[0].object.id}", notice="console.notice.published", n=1)
     return page(request, "intel/publish_done.html", plan=plan, here="/publish", **_of_plan(plan, intel))
+
+
+def _second_step(
+    request: Request[Any, Any, Any],
+    asker: Asker,
+    intel: Intel,
+    clock: Clock,
+    settings: Settings,
+    form: Form,
+    bundle: bytes,
+    left_out: frozenset[str],
+    past: LookingBack | None = None,
+    *,
+    shown_to: frozenset[str] | None = None,
+) -> Response[Any]:
+    """Who will see what; where it is another's turn by now than ``shown_to``, that it changed, and who."""
+    going = part_of(bundle, settings.limits, lambda key: key not in left_out) if left_out else bundle
+    try:
+        plan = intel.preview(
+            asker.principal, going, audience=form.values["audience"], tlp=Tlp.read(form.values["tlp"])
+        )
+    except IstmoError as error:
+        if error.status in (401, 403):
+            raise
+        form.general, form.remedy = told(request, error)
+        return _first_step(request, intel, form, _checked(form, asker, intel, clock, settings))
+    keep_bundle(form, bundle)
+    readers = frozenset[str]().union(*(item.audience for item in plan.going))
+    return page(
+        request,
+        "intel/publish_preview.html",
+        status=200 if shown_to is None else 409,
+        form=form,
+        plan=plan,
+        kept=KEPT,
+        promised=" ".join(item.promise for item in plan.going),
+        readers=readers,
+        is_changed=shown_to is not None,
+        joined=readers - shown_to if shown_to is not None else (),
+        gone=shown_to - readers if shown_to is not None else (),
+        choosing=_choosing(plan, bundle, left_out, settings) if form.values["what"] == "file" else (),
+        may_look=_may_look(request, asker),
+        here=PATHS[form.values["what"]],
+        names=_names_in(plan),
+        types=TYPES,
+        **_of_plan(plan, intel),
+        **(_look_back(request, asker, going, settings, past) if past else {"past": None}),
+    )
 
 
 def _left_out(data: dict[str, Any]) -> frozenset[str]:
