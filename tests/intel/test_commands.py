@@ -209,6 +209,17 @@ def test_import_looks_at_the_file_to_see_what_it_is(
     assert len(hn.watched()) == 1
 
 
+def test_import_says_how_many_carry_no_marking_and_who_sees_them(
+    served: Served, hn: Node, write: Any, language: str
+) -> None:
+    path = write("b.json", bundle(indicator(), indicator("203.0.113.1")))
+    first = served.run("import", path)
+    assert all(word in first.output for word in ("2 ", "TLP:RED", "--tlp")) and "⟦" not in first.output
+    assert {one.tlp for one in hn.intel.search(Operator()).items} == {Tlp.RED}
+    assert "TLP:RED" not in served.run("import", path, "--tlp", "green").output
+    assert {one.tlp for one in hn.intel.search(Operator()).items} == {Tlp.GREEN}
+
+
 def test_a_folder_is_taken_whole(served: Served, hn: Node, write: Any, tmp_path: Path) -> None:
     write("in/a/one.json", bundle(indicator()))
     write("in/two.json", bundle(indicator("203.0.113.1")))

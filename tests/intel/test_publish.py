@@ -348,6 +348,36 @@ def test_an_import_without_marking_is_red_unless_one_is_given(gt: Node) -> None:
     assert outcomes(gt.publish(one, tlp=Tlp.GREEN)) == [("publish", "")], "it was never shared as RED"
 
 
+def test_an_import_says_what_is_unmarked_and_one_with_a_marking_puts_it_right(gt: Node) -> None:
+    one, marked = indicator(), indicator("203.0.113.1", object_marking_refs=AMBER)
+    first = gt.intel.import_bundle(ANALYST, bundle(one, marked))
+    assert [item.is_unmarked for item in first.items] == [True, False]
+    again = gt.intel.import_bundle(ANALYST, bundle(one, marked))
+    assert [(str(item.outcome), item.is_unmarked) for item in again.items] == [
+        ("already", True),
+        ("already", False),
+    ]
+    right = gt.intel.import_bundle(ANALYST, bundle(one, marked), tlp=Tlp.GREEN)
+    assert [(str(item.outcome), item.tlp) for item in right.items] == [
+        ("publish", Tlp.GREEN),
+        ("already", Tlp.AMBER),
+    ]
+    assert gt.intel.read(OTHER_ANALYST, one["id"])[0].tlp is Tlp.GREEN
+    assert gt.intel.search(COORDINATOR).total == 2
+    last = gt.intel.import_bundle(ANALYST, bundle(one), tlp=Tlp.GREEN)
+    assert outcomes(last) == [("already", "")]
+    assert not gt.intel.import_bundle(ANALYST, bundle(one)).items[0].is_unmarked
+
+
+def test_an_import_changes_no_marking_of_what_was_shared_or_is_kept_from_the_asker(gt: Node) -> None:
+    shared, kept = indicator(), indicator("203.0.113.1")
+    gt.publish(shared, tlp=Tlp.AMBER)
+    gt.intel.import_bundle(COORDINATOR, bundle(kept))
+    plan = gt.intel.import_bundle(ANALYST, bundle(shared, kept), tlp=Tlp.GREEN)
+    assert outcomes(plan) == [("already", "")] * 2
+    assert gt.intel.read(COORDINATOR, kept["id"])[0].tlp is Tlp.RED
+
+
 def test_a_statement_is_read_from_the_definition_that_came_along(gt: Node, hn: Node) -> None:
     definition = {
         "type": "marking-definition",

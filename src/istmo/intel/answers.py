@@ -83,6 +83,7 @@ def plan_json(plan: Plan, words: Words) -> PublicationPlan:
     counts["refused"] += len({one.index for one in plan.problems})
     return {
         "counts": counts,
+        "unmarked": sum(one.is_unmarked for one in plan.items),
         "audience": [words.member(one) for one in sorted(plan.audience)],
         "items": items,
         "problems": problems,

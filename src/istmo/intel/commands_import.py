@@ -103,6 +103,8 @@ def _tell(teller: Teller, result: Result) -> None:
         tell_lines(teller, [(_place(one), one["text"]) for one in problems])
     else:
         tell_counts(teller, "intel.command.import.objects", result, file=result["file"])
+        if result["unmarked"]:
+            teller.tell("intel.command.import.unmarked", n=result["unmarked"])
         tell_problems(teller, result)
 
 

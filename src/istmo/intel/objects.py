@@ -162,6 +162,8 @@ class Planned:
     outcome: Outcome = Outcome.PUBLISH
     tlp: Tlp = Tlp.RED
     pap: Pap | None = None
+    is_unmarked: bool = False
+    """Of an import: nobody has marked it, so it counts as RED."""
     audience: frozenset[str] = frozenset()
     withheld: dict[str, Reason] = field(default_factory=dict)
     """Members who were asked for and will not get it, each with the reason."""

@@ -5,7 +5,7 @@ Preview and publication make the same plan, so that what was shown is what happe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -63,18 +63,39 @@ def plan_publication(
     return Plan(tuple(items), bundle.problems, audience)
 
 
-def plan_import(connection: Connection, bundle: Bundle, *, tlp: Tlp | None, context: Context) -> Plan:
-    """Plan to keep a bundle for this node alone. What nobody has marked counts as RED."""
+def plan_import(
+    connection: Connection,
+    bundle: Bundle,
+    *,
+    tlp: Tlp | None,
+    context: Context,
+    may_read: Callable[[StoredObject], bool],
+) -> Plan:
+    """Plan to keep a bundle for this node alone. What nobody has marked counts as RED.
+
+    What is here already stays as it is, but for its marking where ``tlp`` says another: of what was never
+    shared, and that the asker may read, so that nobody marks what is kept from them.
+    """
     items = [Planned(one) for one in _in_order(bundle.objects)]
     known = records.versions(connection, [one.object.id for one in items])
     definitions = _definitions(connection, bundle)
     alone = frozenset({context.member})
     for item in items:
-        _mark(item, tlp or _unmarked(item.object, definitions), definitions)
+        unmarked = _unmarked(item.object, definitions)
+        _mark(item, tlp or unmarked, definitions)
         item.audience = alone
+        item.is_unmarked = tlp is None and unmarked is not None
         digest = content_of(item.object)
-        if any(one.content == digest and one.retraction is None for one in known.get(item.object.id, ())):
-            item.outcome = Outcome.ALREADY
+        held = [
+            one for one in known.get(item.object.id, ()) if one.content == digest and one.retraction is None
+        ]
+        if held:
+            newest = max(held, key=lambda one: one.row)
+            is_ours_alone = all(one.origin == context.member and set(one.audience) <= alone for one in held)
+            is_marked_anew = tlp is not None and is_ours_alone and may_read(newest) and item.tlp != newest.tlp
+            if not is_marked_anew:
+                item.outcome = Outcome.ALREADY
+                item.is_unmarked = item.is_unmarked and newest.tlp is Tlp.RED
         item.verdicts = who_will_see(
             Resource("object", context.member, alone, item.tlp, context.space), context
         )

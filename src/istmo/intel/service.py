@@ -143,7 +143,8 @@ class Intel(Exploring):
 
     def import_bundle(self, principal: Principal, raw: bytes, *, tlp: Tlp | None = None) -> Plan:
         """Keep a bundle for this node alone (its audience is the node itself). What carries no marking
-        is kept as ``tlp``, or RED. Raises InvalidInput("bundle.invalid"), TooLarge, NotAllowed.
+        is kept as ``tlp``, or RED; the same again with another ``tlp`` is marked anew, unless it was shared.
+        Raises InvalidInput("bundle.invalid"), TooLarge, NotAllowed.
         """
         self._require(
             decide(principal, Action.OBJECT_IMPORT, self._own_resource(), self._context()),
@@ -151,7 +152,13 @@ class Intel(Exploring):
         )
         bundle = parse_bundle(raw, self._settings.limits)
         with self._store.write() as tx:
-            plan = plan_import(tx.connection, bundle, tlp=tlp, context=self._context())
+            plan = plan_import(
+                tx.connection,
+                bundle,
+                tlp=tlp,
+                context=self._context(),
+                may_read=lambda one: self._can_read(principal, one),
+            )
             self._warn(plan)
             self._append(tx, principal, plan, "import")
             self._record(tx, principal, Action.OBJECT_IMPORT, plan)

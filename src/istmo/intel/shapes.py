@@ -60,9 +60,12 @@ class BundleProblem(TypedDict):
 
 
 class PublicationPlan(TypedDict):
-    """A publication, planned or done. ``counts`` by outcome."""
+    """A publication, planned or done. ``counts`` by outcome; ``unmarked``: objects of an import that carry
+    no marking and were given none, so that they count as RED.
+    """
 
     counts: dict[str, int]
+    unmarked: int
     audience: list[MemberName]
     items: list[PlannedObject]
     problems: list[BundleProblem]
