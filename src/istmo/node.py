@@ -229,7 +229,7 @@ class _Objects:
         self._intel = intel
 
     def find_objects(self, principal: Principal, words: str, limit: int) -> list[Findable]:
-        found = self._intel.search(principal, query=words, limit=limit).items
+        found = self._intel.search(principal, query=words, parts=False, limit=limit).items
         return [Findable(one.id, one.name or one.id, one.tlp, told=one.type) for one in found]
 
     def object_snapshot(self, principal: Principal, object_id: str) -> ObjectSnapshot:

@@ -18,7 +18,7 @@ from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.model.markings import Tlp
 
-from .conftest import ANALYST, OBSERVER, SHORT, Node, bundle, indicator
+from .conftest import ANALYST, OBSERVER, SHORT, Node, bundle, indicator, malware, relationship
 
 CATALOGUE = Catalogue(strict=True)
 
@@ -50,6 +50,24 @@ def open_api() -> Callable[..., TestClient[Litestar]]:
         return TestClient(app)
 
     return make
+
+
+def test_relations_are_listed_where_they_are_asked_for_and_called_by_what_they_connect(
+    hn: Node, open_api: Any
+) -> None:
+    one, other = indicator(name="A"), malware(name="B")
+    client = open_api(hn)
+    client.post("/api/v1/objects/import?tlp=green", content=bundle(one, other, relationship(one, other)))
+
+    def names(query: str) -> list[str]:
+        return [found["name"] for found in client.get(f"/api/v1/objects{query}").json()["items"]]
+
+    assert names("") == ["B", "A"]
+    assert names("?parts=true") == ["A indicates B", "B", "A"]
+    assert names("?type=relationship") == ["A indicates B"]
+    whole = client.get("/api/v1/objects/export").json()["objects"]
+    assert len(whole) == 3, "a file without its relations would say less than what was asked for"
+    assert len(client.get("/api/v1/objects/export?parts=false").json()["objects"]) == 2
 
 
 def test_preview_publish_list_read_and_retract(hn: Node, sv: Node, open_api: Any) -> None:

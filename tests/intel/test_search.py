@@ -24,6 +24,7 @@ from .conftest import (
     indicator,
     malware,
     newer,
+    relationship,
 )
 
 
@@ -89,6 +90,23 @@ def test_every_word_must_occur_and_signs_are_only_signs(gt: Node) -> None:
     assert names(gt, query="192.0.2.1") == ["50% Rabatt_x"]
     assert names(gt, type="malware") == ["Loader"]
     assert len(names(gt, query="\x00' OR 1=1 --")) == 0
+
+
+def test_relations_and_observables_are_found_where_they_are_asked_for(gt: Node) -> None:
+    one, other = indicator(name="address"), malware(name="loader")
+    value = {
+        "type": "ipv4-addr",
+        "id": "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd",
+        "value": "198.51.100.3",
+    }
+    gt.publish(value, one, other, relationship(one, other, description="address"), tlp=Tlp.GREEN)
+    assert names(gt, parts=False) == ["loader", "address"]
+    assert gt.intel.search(ANALYST, parts=False).total == 2
+    assert names(gt, parts=False, query="198.51.100.3") == ["198.51.100.3"], "a value, wherever it stands"
+    assert names(gt, parts=False, query="address") == ["address"]
+    assert names(gt, parts=False, type="relationship") == ["indicates"]
+    assert names(gt, parts=False, type="ipv4-addr") == ["198.51.100.3"]
+    assert len(names(gt)) == 4
 
 
 def test_filters_of_marking_and_origin(gt: Node, hn: Node) -> None:

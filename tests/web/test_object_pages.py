@@ -18,7 +18,7 @@ from web_site import Site, csrf_in, make_site
 
 from istmo.clock import ManualClock
 from istmo.detect.wire import PastExample, PastFound, PastMatches, Problem, WireIndicator
-from istmo.intel.pages.object_read import TYPES
+from istmo.intel.naming import TYPES
 from istmo.intel.pages.publish_forms import KEPT
 from istmo.model import instants, stix_types
 from istmo.model.ids import new_id
@@ -289,6 +289,23 @@ def test_filters_stand_in_the_address_and_in_that_of_the_data(
     written = desk.get(unescape(export[1]))
     assert written.headers["content-disposition"].endswith('"istmo.csv"')
     assert "domain,evil.example,Campaña Tapir: evil.example,TLP:AMBER" in written.text
+
+
+def test_the_list_leaves_relations_out_until_the_address_asks_for_them(
+    whole: Site, desk: TestClient[Litestar]
+) -> None:
+    one, other = (made(whole, "malware", name=name, is_family=False) for name in ("Tucán", "Quetzal"))
+    link = made(whole, "relationship", relationship_type="uses", source_ref=one["id"], target_ref=other["id"])
+    publish(whole, one, other, link)
+    plain, asked = desk.get("/objects").text, desk.get("/objects?parts=yes").text
+    assert "Tucán" in plain and "Tucán usa Quetzal" not in plain
+    assert 'href="/objects?parts=yes"' in plain
+    assert "Tucán usa Quetzal" in asked and "parts=true" in asked
+    assert "Tucán usa Quetzal" in desk.get(f"/objects/{link['id']}").text
+    none = desk.get(f"/objects?q={link['id']}").text
+    assert "entre las relaciones" in none and "parts=yes" in none
+    assert "Tucán usa Quetzal" in desk.get(f"/objects?q={link['id']}&parts=yes").text
+    assert "usa" not in re.findall(r'<a class="value" href="/objects/[^"]+">([^<]+)', desk.get("/").text)
 
 
 def test_house_invariant_1_hostile_strings_of_a_peer_stay_text(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from istmo.intel.naming import name_of
 from istmo.intel.objects import (
     Change,
     Neighbourhood,
@@ -60,18 +61,19 @@ class Words:
         for key in ("member", "origin"):
             if key in params:
                 params[key] = self._names.get(params[key], params[key])
-        return {"code": reason.code, "text": self._text(reason.key, params)}
+        return {"code": reason.code, "text": self.text(reason.key, **params)}
 
     def problem(self, code: str, params: Mapping[str, Any]) -> str:
         shown = dict(params)
         if "origin" in shown:
             shown["origin"] = self._names.get(str(shown["origin"]), shown["origin"])
-        return self._text(code, shown)
+        return self.text(code, **shown)
 
     def key(self, key: str | None) -> Told | None:
-        return None if key is None else {"code": key, "text": self._text(key, {})}
+        return None if key is None else {"code": key, "text": self.text(key)}
 
-    def _text(self, key: str, params: Mapping[str, Any]) -> str:
+    def text(self, key: str, /, **params: Any) -> str:
+        """A text of the catalogue."""
         return self._catalogue.text(self._language, key, **params)
 
 
@@ -96,7 +98,7 @@ def planned_json(item: Planned, words: Words) -> PlannedObject:
     return {
         "id": item.object.id,
         "type": item.object.type,
-        "name": item.object.name,
+        "name": name_of(item, words.text),
         "tlp": item.tlp.label,
         "pap": item.pap.label if item.pap is not None else None,
         "outcome": str(item.outcome),
@@ -187,7 +189,7 @@ def neighbourhood_json(found: Neighbourhood, words: Words) -> NeighbourList:
             {
                 "id": one.object.id,
                 "type": one.object.type,
-                "name": one.object.name,
+                "name": name_of(one.object, words.text),
                 "tlp": one.object.tlp.label,
                 "origin": words.member(one.object.origin),
                 "nearness": str(one.nearness),
@@ -231,7 +233,7 @@ def object_json(one: StoredObject, seen: Sequence[Sighting], words: Words, now: 
     return {
         "id": one.id,
         "type": one.type,
-        "name": one.name,
+        "name": name_of(one, words.text),
         "tlp": one.tlp.label,
         "pap": one.pap.label if one.pap is not None else None,
         "state": str(one.state(now)),

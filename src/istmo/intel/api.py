@@ -144,12 +144,14 @@ def list_objects(
     object_state: Annotated[str, QueryParameter(name="state")] = "",
     seen: FromQuery[bool | None] = None,
     since: FromQuery[str] = "",
+    parts: FromQuery[bool] = False,
     sort: FromQuery[str] = "newest",
     cursor: FromQuery[int | None] = None,
     limit: FromQuery[int] = 50,
 ) -> ObjectList:
     """Search objects. ``state``: live, expired, revoked, retracted, superseded; ``seen`` by this node's own
-    detection; ``since``: arrived here at that time or later; ``sort``: newest, oldest, name.
+    detection; ``since``: arrived here at that time or later; ``parts``: relations too, and observables
+    without words (a ``type`` names them as well); ``sort``: newest, oldest, name.
     """
     found = intel.search(
         asker.principal,
@@ -160,6 +162,7 @@ def list_objects(
         state=read_state(object_state),
         is_seen=seen,
         since=read_since(since),
+        parts=parts,
         order=read_order(sort),
         cursor=cursor,
         limit=limit,

@@ -120,9 +120,12 @@ def export_objects(
     object_state: Annotated[str, QueryParameter(name="state")] = "",
     seen: FromQuery[bool | None] = None,
     since: FromQuery[str] = "",
+    parts: FromQuery[bool] = True,
     form: Annotated[str, QueryParameter(name="as")] = "stix",
 ) -> Response[Any]:
-    """What a search finds as a file, up to 10,000 objects; what was taken back is left out."""
+    """What a search finds as a file, up to 10,000 objects; what was taken back is left out. Relations and
+    observables go along unless ``parts`` is false: without them the others would stand alone elsewhere.
+    """
     if form not in ("stix", "csv"):
         raise InvalidInput("intel.unknown_export", form=form[:40])
     sought: dict[str, Any] = {
@@ -133,6 +136,7 @@ def export_objects(
         "state": read_state(object_state),
         "is_seen": seen,
         "since": read_since(since),
+        "parts": parts,
     }
     first = intel.search(asker.principal, limit=LONGEST_PAGE, **sought)
     found = intel.export(asker.principal, first, **sought)

@@ -29,7 +29,6 @@ MOST_CHANGES: Final = 200
 LONGEST_CHANGE: Final = 500
 """Characters of a value that a difference repeats."""
 _DEEPEST: Final = 12
-_ENDS: Final = ("source_ref", "target_ref")
 
 
 class Exploring(Reading):
@@ -46,7 +45,8 @@ class Exploring(Reading):
             if isinstance(created_by, str):
                 own.append(records.Link(object, "created_by_ref", created_by[:300]))
             ids = {link.object for link in towards} | {link.target for link in (*ends, *own)}
-            known = self._visible(connection, principal, ids - {object})
+            visible = self._visible(connection, principal, ids - {object})
+            known = {one.id: one for one in self._with_ends(connection, principal, visible.values())}
         pointing = [one for one in towards if not _is_relation(one)]
         found = [
             *_by_relationship(object, ends, known),
@@ -99,24 +99,9 @@ class Exploring(Reading):
                 return
             page = self.search(principal, cursor=page.next, limit=LONGEST_PAGE, **sought)
 
-    def _visible(
-        self, connection: Connection, principal: Principal, ids: Iterable[str]
-    ) -> dict[str, StoredObject]:
-        """Of each id the version to show, where the asker may read one that is not taken back."""
-        found = {}
-        for id, versions in records.versions(connection, ids).items():
-            readable = [
-                one
-                for one in versions
-                if one.is_current and one.retraction is None and self._can_read(principal, one)
-            ]
-            if readable:
-                found[id] = readable[0]
-        return found
-
 
 def _is_relation(link: records.Link) -> bool:
-    return link.object.startswith("relationship--") and link.property in _ENDS
+    return link.object.startswith("relationship--") and link.property in records.ENDS
 
 
 def _by_relationship(
@@ -125,7 +110,7 @@ def _by_relationship(
     """The other ends of relationships that the asker may read."""
     for link in ends:
         relation = known.get(link.object)
-        if relation is not None and link.property in _ENDS and link.target != object:
+        if relation is not None and link.property in records.ENDS and link.target != object:
             yield link.target, Nearness.RELATIONSHIP, relation.name, link.property == "target_ref"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from istmo.model import instants
 from istmo.model.markings import Pap, Tlp
@@ -50,6 +50,20 @@ class Retraction:
     received: datetime
 
 
+class End(NamedTuple):
+    """One end of a relation. ``name`` is empty where it is not here, or kept from the asker."""
+
+    id: str
+    name: str
+
+
+class Ends(NamedTuple):
+    """What a relation connects."""
+
+    source: End
+    target: End
+
+
 @dataclass(frozen=True)
 class StoredObject:
     """One version of an object as one origin sent it."""
@@ -81,6 +95,8 @@ class StoredObject:
     content: str
     """SHA-256 of its bytes, hexadecimal."""
     retraction: Retraction | None = None
+    ends: Ends | None = None
+    """Of a relation, as far as the asker may read them."""
 
     @property
     def is_watched_for(self) -> bool:
@@ -174,6 +190,8 @@ class Planned:
     """Of the envelope, once published."""
     warned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Its values that stand on warning lists of this node, with the lists' names: hits of them say little."""
+    ends: Ends | None = None
+    """Of a relation, as far as the asker may read them."""
 
     @property
     def promise(self) -> str:
@@ -263,6 +281,8 @@ class Sought:
     """Whether this node's own detection saw it; None for both."""
     since: datetime | None = None
     """Arrived here at this time or later."""
+    without: frozenset[str] = frozenset()
+    """Types that are left out."""
     order: Order = Order.NEWEST
 
 

@@ -18,6 +18,8 @@ from istmo.errors import NotAllowed, NotFound
 from istmo.intel import records
 from istmo.intel.objects import (
     Detectable,
+    End,
+    Ends,
     Marks,
     ObjectPage,
     Order,
@@ -30,6 +32,7 @@ from istmo.intel.objects import (
 )
 from istmo.ledger.log import Ledger
 from istmo.model.markings import Tlp
+from istmo.model.stix_types import OBSERVABLE, RELATIONSHIP
 from istmo.policy import (
     Action,
     Context,
@@ -46,6 +49,8 @@ from istmo.store.engine import Store
 OTHER_ORIGIN = "intel.not_detected.other_origin"
 PAGE = 50
 LONGEST_PAGE = 500
+RELATIONS = frozenset(RELATIONSHIP)
+OBSERVABLES = frozenset(OBSERVABLE)
 
 
 class Acknowledgements(Protocol):
@@ -96,12 +101,16 @@ class Reading:
         state: State | None = None,
         is_seen: bool | None = None,
         since: datetime | None = None,
+        parts: bool = True,
         order: Order = Order.NEWEST,
         cursor: int | None = None,
         limit: int = PAGE,
     ) -> ObjectPage:
         """Objects that the asker may read, newest arrival first. Every word of ``query`` must occur;
         the filters are those of ``Sought``.
+
+        Without ``parts`` relations are left out unless ``type`` names them, and observables unless that or
+        words ask for them: of a real bundle they are most, and say little by themselves.
         """
         reads = reading_limit(principal, Action.OBJECT_READ)
         if reads is None:
@@ -111,14 +120,16 @@ class Reading:
         limit = max(1, min(limit, LONGEST_PAGE))
         readable, now = records.Readable(reads, owner_names(principal)), self._clock.now()
         words = tuple(query.replace("\x00", " ").lower().split()[:8])
-        sought = Sought(words, type, tlp, origin, state, is_seen, since, order)
+        without = frozenset() if parts or type else RELATIONS if words else RELATIONS | OBSERVABLES
+        sought = Sought(words, type, tlp, origin, state, is_seen, since, without, order)
         with self._store.read() as connection:
             found, total, has_more = records.search(
                 connection, readable, sought, now=now, cursor=cursor, limit=limit + 1
             )
             following = found[limit - 1].row if len(found) > limit else None
             visible = [one for one in found[:limit] if self._can_read(principal, one)]
-            return ObjectPage(tuple(self._settle(connection, visible)), following, total, has_more)
+            settled = self._with_ends(connection, principal, self._settle(connection, visible))
+            return ObjectPage(tuple(settled), following, total, has_more)
 
     def read(self, principal: Principal, object: str) -> tuple[StoredObject, ...]:
         """Every version of an object that the asker may read: the one to show first, then the newest.
@@ -127,7 +138,7 @@ class Reading:
         """
         with self._store.read() as connection:
             found = self._readable(connection, principal, object)
-            settled = self._settle(connection, found)
+            settled = self._with_ends(connection, principal, self._settle(connection, found))
         first = min(settled, key=lambda one: one.row).origin
         return tuple(sorted(settled, key=lambda one: _shown_first(one, first), reverse=True))
 
@@ -271,9 +282,48 @@ class Reading:
             for one in listed
         ]
 
+    def _with_ends(
+        self, connection: Connection, principal: Principal, found: Iterable[StoredObject]
+    ) -> list[StoredObject]:
+        """Relations with what they connect: a name of an end only where the asker may read it."""
+        listed = list(found)
+        entries = [(one.origin, one.sequence) for one in listed if one.type == "relationship"]
+        ends = records.ends_of(connection, entries)
+        known = self._visible(connection, principal, {id for one in ends.values() for id in one.values()})
+        names = {id: one.name for id, one in known.items()}
+        return [
+            replace(one, ends=ends_named(ends[one.origin, one.sequence], names))
+            if (one.origin, one.sequence) in ends
+            else one
+            for one in listed
+        ]
+
+    def _visible(
+        self, connection: Connection, principal: Principal, ids: Iterable[str]
+    ) -> dict[str, StoredObject]:
+        """Of each id the version to show, where the asker may read one that is not taken back."""
+        found = {}
+        for id, versions in records.versions(connection, ids).items():
+            readable = [
+                one
+                for one in versions
+                if one.is_current and one.retraction is None and self._can_read(principal, one)
+            ]
+            if readable:
+                found[id] = readable[0]
+        return found
+
     def _require(self, decision: Decision, action: Action) -> None:
         if not decision:
             raise NotAllowed("intel.not_allowed", action=str(action), why=[r.code for r in decision.reasons])
+
+
+def ends_named(refs: Mapping[str, str], names: Mapping[str, str]) -> Ends | None:
+    """What a relation connects; None where it does not say both."""
+    source, target = (refs.get(name) for name in records.ENDS)
+    if source is None or target is None:
+        return None
+    return Ends(End(source, names.get(source, "")), End(target, names.get(target, "")))
 
 
 def _shown_first(one: StoredObject, first: str) -> tuple[bool, bool, bool, datetime, int]:

@@ -21,7 +21,7 @@ from istmo.intel.folding import ERASURE, NOTE_LENGTH, RETRACTION, SIGHTING, STIX
 from istmo.intel.objects import Outcome, Plan, Planned, Retraction, RetractionReason, StoredObject
 from istmo.intel.pasting import CheckedValue, check_pasted
 from istmo.intel.publishing import plan_import, plan_publication
-from istmo.intel.reading import Acknowledgements
+from istmo.intel.reading import Acknowledgements, ends_named
 from istmo.intel.sightings import INTERVAL, Sightings
 from istmo.kit.members import member_named
 from istmo.ledger.log import Ledger
@@ -160,6 +160,7 @@ class Intel(Exploring):
                 may_read=lambda one: self._can_read(principal, one),
             )
             self._warn(plan)
+            self._name_ends(tx.connection, principal, plan)
             self._append(tx, principal, plan, "import")
             self._record(tx, principal, Action.OBJECT_IMPORT, plan)
         return plan
@@ -189,7 +190,22 @@ class Intel(Exploring):
                     decide(principal, Action.OBJECT_PUBLISH, resource, context), Action.OBJECT_PUBLISH
                 )
         self._warn(plan)
+        self._name_ends(connection, principal, plan)
         return plan
+
+    def _name_ends(self, connection: Connection, principal: Principal, plan: Plan) -> None:
+        """Give relations what they connect: with names out of the bundle, or of what the asker may read."""
+        names = {one.object.id: one.object.name for one in plan.items}
+        refs = {
+            id(one): {name: str(one.object.data.get(name)) for name in records.ENDS}
+            for one in plan.items
+            if one.object.type == "relationship"
+        }
+        others = {end for ends in refs.values() for end in ends.values()} - names.keys()
+        names |= {end: one.name for end, one in self._visible(connection, principal, others).items()}
+        for one in plan.items:
+            if id(one) in refs:
+                one.ends = ends_named(refs[id(one)], names)
 
     def _warn(self, plan: Plan) -> None:
         """Tell of values that are too common; of the first ones of a large bundle."""

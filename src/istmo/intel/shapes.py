@@ -97,7 +97,9 @@ class ObjectRetraction(TypedDict):
 
 
 class ObjectVersion(TypedDict):
-    """One version of an object, not its bytes. ``state``: live, expired, revoked, retracted, superseded."""
+    """One version of an object, not its bytes. ``state``: live, expired, revoked, retracted, superseded;
+    ``name`` of a relation: what it connects and how, in the asker's words.
+    """
 
     id: str
     type: str

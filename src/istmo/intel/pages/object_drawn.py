@@ -8,38 +8,13 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from istmo.intel.naming import name_of, relation_words, type_words
 from istmo.intel.objects import Nearness, Neighbour, Neighbourhood, Sighting, StoredObject
 from istmo.intel.pages.neighbourhood_drawn import MOST_DRAWN, Node, draw
 from istmo.kit import spans
 from istmo.kit.pages import Speaker
 from istmo.kit.visible import visible
 
-RELATIONS: Final = (
-    "attributed-to",
-    "based-on",
-    "communicates-with",
-    "compromises",
-    "controls",
-    "delivers",
-    "derived-from",
-    "downloads",
-    "drops",
-    "duplicate-of",
-    "exploits",
-    "hosts",
-    "impersonates",
-    "indicates",
-    "investigates",
-    "located-at",
-    "mitigates",
-    "originates-from",
-    "related-to",
-    "remediates",
-    "targets",
-    "uses",
-    "variant-of",
-)
-"""Relationship types of STIX that have words of their own; others are shown as they are written."""
 PROPERTIES: Final = (
     "created_by_ref",
     "object_refs",
@@ -69,7 +44,7 @@ def draw_near(
     ]
     if not nodes:
         return None
-    name = visible(shown.name or shown.id)
+    name = visible(name_of(shown, say.text))
     return draw(name, nodes[:MOST_DRAWN], title=say.text("object.near.drawn", n=len(nodes), name=name))
 
 
@@ -93,8 +68,7 @@ def draw_seen(sightings: Sequence[Sighting], say: Speaker, members: Mapping[str,
 def relation_in_words(one: Neighbour, say: Speaker) -> str:
     """How something is related, with words of our own where the standard's are known."""
     if one.nearness is Nearness.RELATIONSHIP:
-        known = one.relation in RELATIONS
-        return say.text(f"object.relation.{one.relation}") if known else str(visible(one.relation))
+        return relation_words(one.relation, say.text)
     side = "of" if one.nearness is Nearness.POINTED_TO else "in"
     if one.relation in PROPERTIES:
         return say.text(f"object.property.{one.relation}.{side}")
@@ -102,10 +76,10 @@ def relation_in_words(one: Neighbour, say: Speaker) -> str:
 
 
 def _node(one: Neighbour, say: Speaker) -> Node:
-    name = visible(one.object.name or one.object.id)
+    name = visible(name_of(one.object, say.text))
     relation = relation_in_words(one, say)
     arrow = "" if one.nearness is not Nearness.RELATIONSHIP else "→ " if one.is_outward else "← "
-    title = f"{name} · {one.object.type} · {arrow}{relation}"
+    title = f"{name} · {type_words(one.object.type, say.text)} · {arrow}{relation}"
     return Node(name, f"{arrow}{relation}", title, f"/objects/{quote(one.object.id, safe='')}")
 
 

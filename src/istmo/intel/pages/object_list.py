@@ -11,7 +11,7 @@ from litestar import Request, Response, get
 
 from istmo.intel.exploring import MOST_EXPORTED
 from istmo.intel.objects import Order, State
-from istmo.intel.pages.object_read import TYPES
+from istmo.intel.pages.names_shown import names_shown, types_offered
 from istmo.intel.service import Intel
 from istmo.kit import times
 from istmo.kit.access import PEOPLE
@@ -21,7 +21,7 @@ from istmo.model import instants
 from istmo.model.markings import Tlp
 
 ROWS: Final = 50
-FILTERS: Final = ("q", "type", "tlp", "origin", "state", "seen", "since", "sort")
+FILTERS: Final = ("q", "type", "tlp", "origin", "state", "seen", "since", "parts", "sort")
 _SEEN: Final = {"yes": True, "no": False}
 
 
@@ -42,11 +42,14 @@ def object_list(request: Request[Any, Any, Any], asker: Asker, intel: Intel) -> 
         state=State(chosen["state"]) if chosen["state"] in set(State) else None,
         is_seen=_SEEN.get(chosen["seen"]),
         since=since,
+        parts=chosen["parts"] == "yes",
         order=order,
         cursor=int(cursor) if cursor.isascii() and cursor.isdecimal() and len(cursor) < 18 else None,
         limit=ROWS,
     )
     asked = _api_query(chosen, since)
+    if chosen["parts"] not in ("", "yes"):
+        chosen["parts"] = ""
     return page(
         request,
         "intel/objects.html",
@@ -59,7 +62,8 @@ def object_list(request: Request[Any, Any, Any], asker: Asker, intel: Intel) -> 
         is_first=not cursor,
         members=intel.names(),
         seen=intel.sightings_of(asker.principal, [one.id for one in found.items]),
-        types=TYPES,
+        type_options=types_offered(request, asker),
+        **names_shown(request, asker),
         states=[str(state) for state in State],
         orders=[str(one) for one in Order],
         order=str(order),
@@ -78,9 +82,13 @@ def _since(text: str, zone: str) -> datetime | None:
 
 def _api_query(chosen: Mapping[str, str], since: datetime | None) -> str:
     """The same question to the machine interface."""
-    asked = {name: value for name, value in chosen.items() if value and name not in ("seen", "since")}
+    asked = {
+        name: value for name, value in chosen.items() if value and name not in ("seen", "since", "parts")
+    }
     if chosen["seen"] in _SEEN:
         asked["seen"] = str(_SEEN[chosen["seen"]]).lower()
+    if chosen["parts"] == "yes":
+        asked["parts"] = "true"
     if since is not None:
         asked["since"] = instants.format(since)
     return f"?{urlencode(asked)}" if asked else ""

@@ -12,7 +12,7 @@ from istmo.clock import Clock
 from istmo.errors import InvalidInput, IstmoError, Unavailable
 from istmo.intel.composing import key_of, part_of, read_links
 from istmo.intel.objects import Outcome, Plan, Planned
-from istmo.intel.pages.object_read import TYPES
+from istmo.intel.pages.names_shown import names_shown
 from istmo.intel.pages.publish_forms import (
     KEPT,
     LEVELS,
@@ -157,7 +157,14 @@ def publish(
     sent = [item for item in plan.items if item.outcome is Outcome.PUBLISH]
     if len(sent) == 1 and len(plan.items) == 1 and not plan.problems:
         return back_to(request, f"/objects/{sent[0].object.id}", notice="console.notice.published", n=1)
-    return page(request, "intel/publish_done.html", plan=plan, here="/publish", **_of_plan(plan, intel))
+    return page(
+        request,
+        "intel/publish_done.html",
+        plan=plan,
+        here="/publish",
+        **_of_plan(plan, intel),
+        **names_shown(request, asker),
+    )
 
 
 def _second_step(
@@ -202,7 +209,7 @@ def _second_step(
         may_look=_may_look(request, asker),
         here=PATHS[form.values["what"]],
         names=_names_in(plan),
-        types=TYPES,
+        **names_shown(request, asker),
         **_of_plan(plan, intel),
         **(_look_back(request, asker, going, settings, past) if past else {"past": None}),
     )

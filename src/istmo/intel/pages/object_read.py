@@ -13,6 +13,7 @@ from istmo.clock import Clock
 from istmo.errors import IstmoError
 from istmo.intel.exploring import MOST_CHANGES
 from istmo.intel.objects import RetractionReason, StoredObject
+from istmo.intel.pages.names_shown import names_shown
 from istmo.intel.pages.neighbourhood_drawn import MOST_DRAWN
 from istmo.intel.pages.object_drawn import draw_near, draw_seen, relation_in_words
 from istmo.intel.service import Intel
@@ -49,51 +50,6 @@ class Watch(Protocol):
 
 SHOWN_BYTES = 20_000
 SHOWN_VERSIONS = 50
-TYPES = (
-    "indicator",
-    "malware",
-    "threat-actor",
-    "intrusion-set",
-    "campaign",
-    "attack-pattern",
-    "tool",
-    "vulnerability",
-    "infrastructure",
-    "identity",
-    "report",
-    "course-of-action",
-    "relationship",
-    "sighting",
-    "incident",
-    "grouping",
-    "note",
-    "opinion",
-    "malware-analysis",
-    "location",
-    "observed-data",
-    "ipv4-addr",
-    "ipv6-addr",
-    "domain-name",
-    "url",
-    "email-addr",
-    "email-message",
-    "file",
-    "directory",
-    "artifact",
-    "process",
-    "software",
-    "mutex",
-    "windows-registry-key",
-    "user-account",
-    "x509-certificate",
-    "network-traffic",
-    "autonomous-system",
-    "mac-addr",
-)
-"""The types of STIX 2.1, those first that are looked for most: offered as a filter, and named in words.
-
-Types of their authors' own are shown by their names.
-"""
 
 
 @get("/objects/{id:str}", opt=PEOPLE, sync_to_thread=True)
@@ -178,11 +134,11 @@ def _object_page(
         is_cut=len(raw) > SHOWN_BYTES,
         state=str(shown.state(clock.now())),
         reasons=[str(reason) for reason in RetractionReason],
-        types=TYPES,
         watching=watching(shown.id),
         most_drawn=MOST_DRAWN,
         relation_of=lambda one: relation_in_words(one, say),
         own_member=intel.member,
+        **names_shown(request, asker),
         may_retract=shown.origin == intel.member
         and shown.retraction is None
         and faces.may(asker.principal, Action.OBJECT_RETRACT),
@@ -225,6 +181,7 @@ def object_compare(request: Request[Any, Any, Any], id: str, asker: Asker, intel
         is_cut=len(changes) >= MOST_CHANGES,
         here="/objects",
         json_path=f"/api/v1/objects/{quote(id, safe='')}/compare?{asked}",
+        **names_shown(request, asker),
     )
 
 

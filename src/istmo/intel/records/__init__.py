@@ -1,8 +1,10 @@
 """The tables of sharing and every statement about them. All but the tallies can be rebuilt from the log."""
 
 from istmo.intel.records.links import (
+    ENDS,
     Link,
     delete_links,
+    ends_of,
     insert_links,
     insert_values,
     known,
@@ -41,6 +43,7 @@ from istmo.intel.records.sightings import (
 )
 
 __all__ = [
+    "ENDS",
     "MOST_COUNTED",
     "Link",
     "Readable",
@@ -50,6 +53,7 @@ __all__ = [
     "delete_object",
     "detectable",
     "digest",
+    "ends_of",
     "entry_object",
     "find_retraction",
     "find_tally",

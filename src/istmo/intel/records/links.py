@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import Column, Connection, Index, String, Table, and_, delete, insert, select
+from sqlalchemy import Column, Connection, Index, String, Table, and_, delete, insert, or_, select
 
 from istmo.intel.records.objects import chunks, objects
 from istmo.model.patterns import Term
@@ -35,6 +35,8 @@ values = Table(
 )
 """By digest: a value may be longer than what an index holds."""
 
+ENDS: Final = ("source_ref", "target_ref")
+"""By what a relation points to what it connects."""
 MOST_OF_ONE: Final = 1000
 """Links and values of one object that are kept."""
 
@@ -83,6 +85,32 @@ def links_from(connection: Connection, ids: Iterable[str], limit: int) -> list[L
     for some in chunks(ids):
         found += _links(connection, links.c.object.in_(some), limit)
     return found[:limit]
+
+
+def ends_of(
+    connection: Connection, entries: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], dict[str, str]]:
+    """To what the relations in these entries (origin, sequence) point, by property."""
+    by_origin: dict[str, list[int]] = {}
+    for origin, sequence in entries:
+        by_origin.setdefault(origin, []).append(sequence)
+    if not by_origin:
+        return {}
+    rows = connection.execute(
+        select(links.c.origin, links.c.sequence, links.c.property, links.c.target).where(
+            or_(
+                *(
+                    and_(links.c.origin == origin, links.c.sequence.in_(sequences))
+                    for origin, sequences in by_origin.items()
+                )
+            ),
+            links.c.property.in_(ENDS),
+        )
+    )
+    found: dict[tuple[str, int], dict[str, str]] = {}
+    for row in rows:
+        found.setdefault((row.origin, row.sequence), {})[row.property] = row.target
+    return found
 
 
 def known(connection: Connection, terms: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:

@@ -77,7 +77,7 @@ objects = Table(
     Index("ix_intel_objects_received", "received"),
     Index("ix_intel_objects_found", "current", *_FOUND_BY, "type"),
     Index("ix_intel_objects_type_found", "type", "current", *_FOUND_BY),
-    Index("ix_intel_objects_origin_received", "origin", "current", "received", "row", "tlp", "owner"),
+    Index("ix_intel_objects_origin_received", "origin", "current", "received", "row", "tlp", "owner", "type"),
     Index("ix_intel_objects_seen_received", "seen", "current", "received", "row"),
     Index("ix_intel_objects_retracted_received", "retracted", "received", "row"),
     Index("ix_intel_objects_current_sorting", "current", "sorting", "row"),

@@ -96,6 +96,8 @@ def _conditions(readable: Readable, sought: Sought, now: datetime) -> list[Colum
     where.append(objects.c.current if sought.state is None else state_filter(sought.state, now))
     if sought.type:
         where.append(objects.c.type == sought.type)
+    if sought.without:
+        where.append(objects.c.type.not_in(sorted(sought.without)))
     if sought.tlp is not None:
         where.append(objects.c.tlp == int(sought.tlp))
     if sought.origin:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from litestar import Request, Response, get
@@ -12,6 +13,7 @@ from istmo.detect.objects import AlertFilter
 from istmo.detect.objects_rule import RuleFilter
 from istmo.detect.service import Detect
 from istmo.detect.service.asking import words_of
+from istmo.intel.naming import name_of, type_words
 from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
@@ -79,16 +81,16 @@ def search(
 
 
 def _objects(intel: Intel, catalogue: Catalogue, asker: Asker, query: str) -> Found:
-    def kind(name: str) -> str:
-        key = f"console.type.{name}"  # a type of its author's own has no word here
-        return catalogue.text(asker.language, key) if catalogue.has(asker.language, key) else name
-
-    items = intel.search(asker.principal, query=query, limit=SHOWN + 1).items
+    text = partial(catalogue.text, asker.language)
+    items = intel.search(asker.principal, query=query, parts=False, limit=SHOWN + 1).items
     return _found(
         "kit.nav.objects",
         "/objects",
         query,
-        (Hit(f"/objects/{one.id}", one.name or one.id, tlp=one.tlp, told=kind(one.type)) for one in items),
+        (
+            Hit(f"/objects/{one.id}", name_of(one, text), tlp=one.tlp, told=type_words(one.type, text))
+            for one in items
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from istmo.detect.service import Detect
 from istmo.doctor import FULL_DISK_BYTES, free_disk
 from istmo.federation.service import Federation
 from istmo.intel.objects import State
+from istmo.intel.pages.names_shown import names_shown
 from istmo.intel.service import Intel
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
@@ -57,7 +58,7 @@ def situation(
     worker = detect.worker(asker.principal)
     looks = Looks.read(request.cookies.get(faces.cookie(LOOKED), ""), now)
     looked = looks.before
-    recent = intel.search(asker.principal, state=State.LIVE, limit=_ROWS).items
+    recent = intel.search(asker.principal, state=State.LIVE, parts=False, limit=_ROWS).items
     away = [one for one in peers if one.state != "connected"]
     cases = [
         one
@@ -88,6 +89,7 @@ def situation(
         intake=taken_in(words, detect, asker, now),
         troubles=_troubles(words, worker, faces.settings, len(away), len(peers), now),
         names=intel.names(),
+        **names_shown(request, asker),
     )
     if "hx-request" not in request.headers:
         answer.set_cookie(faces.bake(LOOKED, looks.again(now).cookie, seconds=_MONTH_SECONDS, lax=True))

@@ -476,7 +476,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_intel_objects_object_origin", ["object", "origin"], unique=False)
         batch_op.create_index(
             "ix_intel_objects_origin_received",
-            ["origin", "current", "received", "row", "tlp", "owner"],
+            ["origin", "current", "received", "row", "tlp", "owner", "type"],
             unique=False,
         )
         batch_op.create_index("ix_intel_objects_received", ["received"], unique=False)
