@@ -12,11 +12,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from istmo.clock import Clock
+from istmo.detect.warned import put_reserved
 from istmo.errors import Conflict, InvalidInput, Unavailable
 from istmo.identity.service import Identity
 from istmo.ledger import keys as node_keys
 from istmo.model.ids import new_id
 from istmo.model.names import is_name
+from istmo.policy.principals import Operator
 from istmo.settings import FILE, Settings, save_settings
 from istmo.store import migrations
 from istmo.store.engine import Store
@@ -25,9 +27,13 @@ NAME_LENGTH = 200
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def found_node(settings: Settings, *, administrator: str, password: str, clock: Clock) -> Settings:
+def found_node(
+    settings: Settings, *, administrator: str, password: str, clock: Clock, with_lists: bool = False
+) -> Settings:
     """Make a new node in ``settings.data``: keys, database, first administrator.
 
+    ``with_lists`` puts the warning lists in force that come with the program: for a node that watches a
+    real network. Where all addresses are made up they are reserved ones, and every alert would say little.
     Returns the settings with the node's ``member`` id. Raises Conflict where a node lives already,
     InvalidInput for a country, address, name or password that will not do; then nothing is left behind.
     """
@@ -49,6 +55,8 @@ def found_node(settings: Settings, *, administrator: str, password: str, clock: 
             Identity(store, clock).create_first_administrator(
                 administrator, password or secrets.token_urlsafe(12)
             )
+            if with_lists:
+                put_reserved(store, Operator(), clock.now())
         finally:
             store.close()
         save_settings(settings)  # last: a folder with settings is a whole node

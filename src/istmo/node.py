@@ -142,6 +142,7 @@ def create_node(settings: Settings, clock: Clock) -> Node:
         members=lambda: names_of_members(federation, settings),
         acknowledgements=federation.acks,
         warned=warned.lists_of,
+        is_warning=lambda: warned.is_any_on,
     )
     stories = Stories(settings.member, clock, intel, intel, lambda: warned.current)
     link = WorkerLink(

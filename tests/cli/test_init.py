@@ -10,8 +10,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from istmo.cli import main
+from istmo.clock import SystemClock
 from istmo.kit.cli import speak
 from istmo.kit.i18n import Catalogue
+from istmo.node import create_node
+from istmo.policy import Operator
+from istmo.settings import load_settings
 
 from .running import istmo
 
@@ -41,6 +45,21 @@ def test_a_second_init_in_the_same_folder_touches_nothing(tmp_path: Path) -> Non
         assert again.returncode == 1
         assert Catalogue().text(lang, "error.cli.folder_taken", folder=str(folder)) in again.stderr
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_new_node_has_the_reserved_lists_in_force(tmp_path: Path) -> None:
+    assert here(tmp_path / "node", "--name", "X", "--country", "GT").exit_code == 0
+    node = create_node(load_settings(tmp_path / "node"), SystemClock())
+    try:
+        values = [("ipv4", "10.0.0.5"), ("md5", "d41d8cd98f00b204e9800998ecf8427e"), ("ipv4", "8.8.8.8")]
+        assert list(node.detect.warned.lists_of(values)) == values[:2]
+        assert node.intel.is_warning()
+        lines = [
+            line.subject for line in node.identity.audit_trail(Operator()) if "warning-list" in line.subject
+        ]
+        assert len(lines) == 3
+    finally:
+        node.store.close()
 
 
 def test_secrets_are_readable_by_nobody_else(tmp_path: Path) -> None:

@@ -205,6 +205,22 @@ def test_what_was_not_shown_does_not_go_with_what_was(whole: Site, desk: TestCli
     assert send(desk, "/publish", **fields_of(again.text)).status_code == 200
 
 
+def test_publishing_says_when_no_warning_list_is_on(whole: Site, desk: TestClient[Litestar]) -> None:
+    told = "No hay listas de advertencia encendidas"
+    assert told in desk.get("/publish").text
+    preview = send(desk, "/publish/preview", what="values", values="10.0.0.5")
+    assert told in preview.text
+    detect = whole.node.detect
+    lists = detect.put_reserved_lists(Operator())
+    try:
+        assert told not in desk.get("/publish").text
+        again = send(desk, "/publish/preview", what="values", values="10.0.0.5")
+        assert told not in again.text and "Reserved IPv4" in again.text
+    finally:
+        for one in lists:
+            detect.drop_warning_list(Operator(), one.name)
+
+
 def test_what_is_typed_is_checked_as_it_stands(scene: Scene, desk: TestClient[Litestar]) -> None:
     token = csrf_in(desk.get("/publish").text)
 
@@ -289,6 +305,18 @@ def test_filters_stand_in_the_address_and_in_that_of_the_data(
     written = desk.get(unescape(export[1]))
     assert written.headers["content-disposition"].endswith('"istmo.csv"')
     assert "domain,evil.example,Campaña Tapir: evil.example,TLP:AMBER" in written.text
+
+
+def test_an_object_leads_to_its_alerts_where_there_may_be_any(
+    whole: Site, scene: Scene, desk: TestClient[Litestar]
+) -> None:
+    page = desk.get(f"/objects/{scene.indicator}").text
+    path = re.search(r'href="(/alerts\?subject=[^"]+)"[^>]*>Sus alertas en este nodo', page)
+    assert path is not None
+    assert scene.alert in desk.get(unescape(path[1])).text
+    loader = made(whole, "malware", name="Sin patrón", is_family=False)
+    publish(whole, loader)
+    assert "/alerts?subject" not in desk.get(f"/objects/{loader['id']}").text
 
 
 def test_the_list_leaves_relations_out_until_the_address_asks_for_them(

@@ -66,6 +66,7 @@ def init(
         administrator=admin,
         password=password,
         clock=SystemClock(),
+        with_lists=True,
     )
     result = {
         "data": str(settings.data),

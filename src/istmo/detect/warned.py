@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from datetime import datetime
 
 from istmo.detect.records import warning_lists as records
-from istmo.detect.warnings import Compiled, Warnings, open_list
+from istmo.detect.warnings import Compiled, Warnings, open_list, prepare, reserved_lists
+from istmo.identity import audit
+from istmo.policy import Action, Principal, told
 from istmo.store.engine import Store
+
+
+def put_reserved(store: Store, principal: Principal, now: datetime) -> None:
+    """Put in force, in a new node, the lists that come with the program."""
+    with store.write() as tx:
+        for one in reserved_lists():
+            ready = prepare(one)
+            records.put_list(tx.connection, one, ready, told(principal), now)
+            subject = f"warning-list {one.name} = {ready.entries}"
+            audit.record(tx, principal, Action.RULE_WRITE, subject, audit.DONE, (), now)
 
 
 class Warned:
@@ -24,6 +37,11 @@ class Warned:
     def current(self) -> Warnings:
         """What is in force."""
         return self._current or self.refresh()
+
+    @property
+    def is_any_on(self) -> bool:
+        """Whether any list is in force."""
+        return self.current.is_any
 
     def refresh(self) -> Warnings:
         """Go by what is kept now: the old goes on counting until the new is ready."""

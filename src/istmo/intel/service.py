@@ -60,10 +60,13 @@ class Intel(Exploring):
         acknowledgements: Acknowledgements,
         sighting_interval: float = INTERVAL,
         warned: Warned = _never_warned,
+        is_warning: Callable[[], bool] = bool,
     ) -> None:
-        """``warned``: of values (kind and normal form) those that stand on warning lists, with the lists."""
+        """``warned``: of values (kind and normal form) those that stand on warning lists, with the lists;
+        ``is_warning``: whether any list is in force.
+        """
         super().__init__(store, ledger, settings, clock, members=members, acknowledgements=acknowledgements)
-        self._warned = warned
+        self._warned, self._is_warning = warned, is_warning
         self._sightings = Sightings(store, ledger, clock, settings.space, interval=sighting_interval)
         folding = Folding(ledger.member_id, settings.limits)
         ledger.on(STIX, folding.fold_object)
@@ -89,6 +92,10 @@ class Intel(Exploring):
         bundle = parse_bundle(raw, self._settings.limits)
         with self._store.read() as connection:
             return self._plan(connection, principal, bundle, audience, tlp)
+
+    def is_warning(self) -> bool:
+        """Whether values are held against any warning list: else nothing is said of common ones."""
+        return self._is_warning()
 
     def check(self, principal: Principal, text: str) -> tuple[CheckedValue, ...]:
         """Each value of a pasted list: what it was read as, on which warning lists it stands, and which

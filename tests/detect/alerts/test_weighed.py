@@ -111,9 +111,9 @@ def test_lists_are_kept_over_a_restart_and_replaced_by_name(room: Room) -> None:
     assert anew.current.find("ipv4", "198.51.100.1") == ()
 
 
-def test_the_reserved_lists_come_with_the_program_and_are_put_in_force_by_hand(room: Room) -> None:
+def test_the_reserved_lists_come_with_the_program_and_can_be_put_in_force_by_hand(room: Room) -> None:
     assert room.detect.warning_lists(ANALYST) == []
-    assert len(room.detect.put_reserved_lists(ADMINISTRATOR)) == 2
+    assert len(room.detect.put_reserved_lists(ADMINISTRATOR)) == 3
     assert room.detect.warned.lists_of([("ipv4", "10.0.0.1"), ("ipv4", RESOLVER)]) == {
         ("ipv4", "10.0.0.1"): ("Reserved IPv4 and IPv6 ranges",)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from typing import Any
 
@@ -139,6 +140,7 @@ def test_the_lists_that_come_with_the_program_say_which_rfc() -> None:
         ("ipv6", "2001:db8::1"),
         ("domain", "www.example.com"),
         ("url", "http://host.test/"),
+        *((name, hashlib.new(name, b"").hexdigest()) for name in ("md5", "sha1", "sha256", "sha512")),
     ]:
         assert lists.find(kind, value), value
     for kind, value in [("ipv4", "8.8.8.8"), ("domain", "example.hn"), ("ipv6", "2001:4860:4860::8888")]:

@@ -67,6 +67,11 @@ class Warnings:
         self._lists = tuple(sorted(lists, key=lambda one: one.name))
         self._known: dict[Value, tuple[str, ...]] = {}
 
+    @property
+    def is_any(self) -> bool:
+        """Whether there is a list at all."""
+        return bool(self._lists)
+
     def find(self, kind: str, value: str) -> tuple[str, ...]:
         """The names of the lists on which a value stands. A range stands on those that hold all of it."""
         asked = Value(kind, value)

@@ -1,7 +1,7 @@
 """A warning list out of its JSON: ``name``, ``type``, ``list``, ``matching_attributes`` (MISP's format).
 
 https://github.com/MISP/misp-warninglists has many; none of them is part of this program. ``reserved.json``
-is our own: what RFCs reserve.
+is our own: what RFCs reserve, and the hashes of the empty file.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def read_warning_list(raw: bytes) -> WarningList:
 
 
 def reserved_lists() -> list[WarningList]:
-    """What RFCs reserve: comes with the program, and is in force once somebody puts it so."""
+    """What RFCs reserve, and the empty file: comes with the program; ``istmo init`` puts it in force."""
     return [_list(one) for one in json.loads(_RESERVED.read_text("utf-8"))]
 
 

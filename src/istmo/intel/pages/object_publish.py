@@ -209,6 +209,7 @@ def _second_step(
         may_look=_may_look(request, asker),
         here=PATHS[form.values["what"]],
         names=_names_in(plan),
+        is_warning=intel.is_warning(),
         **names_shown(request, asker),
         **_of_plan(plan, intel),
         **(_look_back(request, asker, going, settings, past) if past else {"past": None}),
@@ -245,6 +246,7 @@ def _first_step(
         region=REGION,
         here=PATHS[form.values["what"]],
         checked=checked,
+        is_warning=intel.is_warning(),
     )
 
 

@@ -138,6 +138,8 @@ def _object_page(
         most_drawn=MOST_DRAWN,
         relation_of=lambda one: relation_in_words(one, say),
         own_member=intel.member,
+        may_have_alerts=faces.may(asker.principal, Action.ALERT_READ)
+        and (shown.is_watched_for or any(one.origin == intel.member for one in sightings)),
         **names_shown(request, asker),
         may_retract=shown.origin == intel.member
         and shown.retraction is None
