@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from istmo.intel.pasting import bundle_of, read_pasted
+from istmo.intel.pasting import bundle_of, check_pasted, read_pasted
 from istmo.model.patterns import read_pattern
 from istmo.model.stix import parse_bundle
 
@@ -21,6 +21,13 @@ def test_remarks_and_repetitions_are_left_out_and_the_unreadable_named_by_line()
     )
     assert pasted.values == (("domain", "evil.example"), ("ipv4", "1.2.3.4"))
     assert pasted.unreadable == ((4, "not-a-value"),)
+
+
+def test_a_line_without_any_value_is_one_thing_that_is_not_understood() -> None:
+    pasted = read_pasted("  esto no es nada  # nota\nevil.example algo\n1.2.3.4 5.6.7.8")
+    assert [value for _, value in pasted.values] == ["evil.example", "1.2.3.4", "5.6.7.8"]
+    assert pasted.unreadable == ((1, "esto no es nada"), (2, "algo"))
+    assert [(one.line, one.text) for one in check_pasted("no es nada")] == [(1, "no es nada")]
 
 
 @given(st.lists(st.text(max_size=40), max_size=8))

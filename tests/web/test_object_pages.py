@@ -17,6 +17,9 @@ from scenes import HOSTILE, Scene, fill
 from web_site import Site, csrf_in, make_site
 
 from istmo.clock import ManualClock
+from istmo.detect.objects import AlertFilter, CloseReason
+from istmo.detect.objects_triage import Deed
+from istmo.detect.service.alert_work import Work
 from istmo.detect.wire import PastExample, PastFound, PastMatches, Problem, WireIndicator
 from istmo.intel.naming import TYPES
 from istmo.intel.pages.publish_forms import KEPT
@@ -24,6 +27,7 @@ from istmo.model import instants, stix_types
 from istmo.model.ids import new_id
 from istmo.model.markings import Tlp
 from istmo.policy.principals import Operator
+from istmo.store.jobs import JobRunner
 
 LINKS = [f"malware--00000000-0000-4000-8000-{number:012x}" for number in range(501)]
 
@@ -260,6 +264,7 @@ def test_what_would_have_matched_is_told_with_hosts_and_examples(
     monkeypatch.setattr(whole.node.link.ask, "past", answer)
     preview = send(desk, "/publish/preview", what="values", values="198.51.100.9 198.51.100.10")
     told = send(desk, "/publish/past", **fields_of(preview.text)).text
+    assert "se busca también en todo lo demás" in told
     assert "1\u202f204 veces" in told and "2 equipos" in told and "198.51.100.9" in told
     assert "solo lo más reciente" in told and "<script>" not in told
     whole_page = send(desk, "/publish/preview", **fields_of(preview.text), again="past").text
@@ -313,10 +318,32 @@ def test_an_object_leads_to_its_alerts_where_there_may_be_any(
     page = desk.get(f"/objects/{scene.indicator}").text
     path = re.search(r'href="(/alerts\?subject=[^"]+)"[^>]*>Sus alertas en este nodo', page)
     assert path is not None
-    assert scene.alert in desk.get(unescape(path[1])).text
+    detect = whole.node.detect
+    alert = detect.list_alerts(Operator(), AlertFilter(subject=scene.indicator)).items[0]
+    detect.work(Operator(), alert.id, Work(Deed.CLOSE, reason=CloseReason.RESOLVED))
+    assert f"/alerts/{alert.id}" in desk.get(unescape(path[1])).text, "a closed one too"
     loader = made(whole, "malware", name="Sin patrón", is_family=False)
     publish(whole, loader)
     assert "/alerts?subject" not in desk.get(f"/objects/{loader['id']}").text
+
+
+def test_what_is_only_seen_has_its_sightings_and_no_empty_neighbourhood(
+    whole: Site, desk: TestClient[Litestar]
+) -> None:
+    digest = "d41d8cd98f00b204e9800998ecf8427e"
+    watched = {"pattern_type": "stix", "valid_from": instants.format(whole.clock.now())}
+    seen = made(whole, "indicator", name="Visto", pattern=f"[file:hashes.MD5 = '{digest}']", **watched)
+    publish(whole, seen)
+    now = whole.clock.now()
+    with whole.node.store.write() as tx:
+        whole.node.intel.record_sighting(tx, seen["id"], count=11, first_seen=now, last_seen=now)
+    runner = JobRunner(whole.node.store, whole.clock)
+    whole.node.intel.work(runner)
+    runner.run_due()
+    page = desk.get(f"/objects/{seen['id']}").text
+    assert "11 ×" in page, "who saw it, and how often"
+    assert "La tabla de abajo" not in page and "Nada de lo que usted puede ver se relaciona" in page
+    assert "Copiar sin enlace" not in page, "a hash has nothing that a program would make a link of"
 
 
 def test_the_list_leaves_relations_out_until_the_address_asks_for_them(

@@ -55,6 +55,17 @@ class TestWhatIsNew:
             clock.advance(SAME.total_seconds() + 1)
             assert "Nada nuevo." in client.get("/").text
 
+    def test_more_objects_than_are_counted_are_said_to_be_more(
+        self, whole: Site, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("istmo.web.pages.situation.MOST_NEW", 2)
+        with whole.client() as client:
+            whole.sign_in(client)
+            client.get("/")
+            clock.advance(3600)
+            fill(whole.node)
+            assert "más de 2 objetos nuevos" in client.get("/").text
+
     @given(st.lists(st.integers(1, 40), min_size=2, max_size=20))
     def test_no_minute_is_both_looked_at_and_new(self, minutes: list[int]) -> None:
         """Whatever the pauses: each look tells what came since the one before it ended, no more, no less."""

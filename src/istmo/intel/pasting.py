@@ -38,7 +38,10 @@ class Pasted:
 
 
 def read_pasted(text: str) -> Pasted:
-    """Read values between spaces, commas or line ends; what follows a ``#`` is a remark."""
+    """Read values between spaces, commas or line ends; what follows a ``#`` is a remark.
+
+    A line of several words none of which is a value is one thing that is not understood.
+    """
     values: dict[tuple[str, str], None] = {}
     unreadable: list[tuple[int, str]] = []
     for number, word in _words(text):
@@ -68,7 +71,7 @@ class CheckedValue:
 
 
 def check_pasted(text: str) -> tuple[CheckedValue, ...]:
-    """Every word of a list in its order; what ``read_pasted`` makes of it."""
+    """Every word of a list in its order, as ``read_pasted`` takes it."""
     seen: set[tuple[str, str]] = set()
     found = []
     for number, word in _words(text):
@@ -125,9 +128,12 @@ def bundle_with(objects: list[dict[str, Any]]) -> bytes:
 def _words(text: str) -> Iterator[tuple[int, str]]:
     count = 0
     for number, line in enumerate(text.splitlines(), 1):
-        for word in _BETWEEN.split(re.sub(r"(^|\s)#.*", "", line)):
-            if word:
-                count += 1
-                if count > _LONGEST:
-                    return
-                yield number, word
+        said = re.sub(r"(^|\s)#.*", "", line).strip()
+        words = [word for word in _BETWEEN.split(said) if word]
+        if len(words) > 1 and not any(recognise(word) for word in words):
+            words = [said]
+        for word in words:
+            count += 1
+            if count > _LONGEST:
+                return
+            yield number, word

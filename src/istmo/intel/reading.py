@@ -217,13 +217,17 @@ class Reading:
         with self._store.read() as connection:
             return records.counts(connection, reads, owner_names(principal), self._clock.now())
 
-    def received_since(self, principal: Principal, instant: datetime, most: int = 1000) -> int:
-        """How many objects that the asker may read arrived since then, counted up to ``most``."""
+    def received_since(self, principal: Principal, instant: datetime, most: int) -> int:
+        """How many objects that the asker may read arrived since then, counted up to ``most``: those that a
+        list shows which was not asked for ``parts``.
+        """
         reads = reading_limit(principal, Action.OBJECT_READ)
         if reads is None:
             return 0
         with self._store.read() as connection:
-            return records.received_since(connection, instant, reads, owner_names(principal), most)
+            return records.received_since(
+                connection, instant, reads, owner_names(principal), RELATIONS | OBSERVABLES, most
+            )
 
     # --- for detection ---------------------------------------------------------------------------
 

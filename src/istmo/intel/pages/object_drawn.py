@@ -34,7 +34,12 @@ def draw_near(
     say: Speaker,
     members: Mapping[str, str],
 ) -> Markup | None:
-    """The neighbourhood: relationships nearest, then who saw it, then references; None where it is empty."""
+    """The neighbourhood: relationships nearest, then who saw it, then references; None where nothing is near.
+
+    Sightings alone are no neighbourhood: they have a drawing and a table of their own.
+    """
+    if not near.neighbours:
+        return None
     related = [one for one in near.neighbours if one.nearness is Nearness.RELATIONSHIP]
     others = [one for one in near.neighbours if one.nearness is not Nearness.RELATIONSHIP]
     nodes = [
@@ -42,8 +47,6 @@ def draw_near(
         *(_member(one, say, members) for one in sightings),
         *(_node(one, say) for one in others),
     ]
-    if not nodes:
-        return None
     name = visible(name_of(shown, say.text))
     return draw(name, nodes[:MOST_DRAWN], title=say.text("object.near.drawn", n=len(nodes), name=name))
 

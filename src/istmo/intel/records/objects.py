@@ -433,12 +433,22 @@ def counts(connection: Connection, reads: Tlp, owners: Sequence[str], now: datet
 
 
 def received_since(
-    connection: Connection, instant: datetime, reads: Tlp, owners: Sequence[str], most: int
+    connection: Connection,
+    instant: datetime,
+    reads: Tlp,
+    owners: Sequence[str],
+    without: Iterable[str],
+    most: int,
 ) -> int:
-    """How many that one may read arrived since then, counted up to ``most``."""
+    """How many that one may read arrived since then, but for some types, counted up to ``most``."""
     some = (
         select(objects.c.row)
-        .where(objects.c.received > instant, or_(objects.c.tlp <= int(reads), objects.c.owner.in_(owners)))
+        .where(
+            objects.c.received > instant,
+            objects.c.current,
+            or_(objects.c.tlp <= int(reads), objects.c.owner.in_(owners)),
+            objects.c.type.not_in(sorted(without)),
+        )
         .limit(most)
         .subquery()
     )

@@ -32,6 +32,8 @@ _WEEK = timedelta(days=7)
 _MONTH_SECONDS = 30 * 86_400
 
 
+MOST_NEW = 1_000
+"""New objects are counted so far; past it they are only said to be more."""
 WAITING = AlertFilter(status=Status.OPEN, snoozed=Snoozed.NO)
 """What the queue shows first: open, and not put off."""
 _GRAVE = ("critical", "high")
@@ -76,6 +78,7 @@ def situation(
         lines=detect.list_groups(asker.principal, WAITING, limit=_ROWS).items,
         chart=alerts_over_time(words, detect, asker, request.query_params.get("span", ""), now),
         techniques=detect.techniques_since(asker.principal, now - _WEEK, 5),
+        most_new=MOST_NEW,
         changed=_changed(intel, detect, respond, asker, looked) if looked else None,
         cases=cases,
         grave=sum(one.severity in _GRAVE for one in cases),
@@ -112,7 +115,7 @@ def _changed(intel: Intel, detect: Detect, respond: Respond, asker: Asker, since
     return Changed(
         sum(arisen.values()),
         str(max(arisen, key=tuple(Level).index)) if arisen else "",
-        intel.received_since(asker.principal, since),
+        intel.received_since(asker.principal, since, MOST_NEW + 1),
         sum(one.updated > since for one in touched),
     )
 
