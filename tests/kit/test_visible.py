@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from istmo.kit.visible import printable, printable_json, printable_line, visible
+from istmo.kit.visible import guarded, printable, printable_json, printable_line, visible
 
 HOSTILE = "\x1b[2J\x9b31m\x00\x07\r\x7f\u202egpj.exe\u2066\udcff"
 
@@ -32,6 +32,13 @@ def test_a_terminal_gets_no_character_that_it_would_obey() -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\t", "\u2028", "\u2029", "\r"])
 def test_what_stands_in_a_line_stays_in_it(end: str) -> None:
     assert printable_line(f"Aduana{end}✓ todo bien") == "Aduana\ufffd✓ todo bien"
+
+
+@pytest.mark.parametrize("sign", "=+-@＝＋－＠\t\n")
+def test_no_spreadsheet_takes_a_cell_for_a_formula(sign: str) -> None:
+    assert guarded(f"{sign}1") == f"'{sign}1"
+    assert guarded("a=1") == "a=1"
+    assert guarded("a\u202eb") == "a\ufffdb"
 
 
 @given(st.text())

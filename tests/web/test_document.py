@@ -102,7 +102,7 @@ def test_what_is_no_json_is_told_by_its_own_media_type(document: Json) -> None:
         "POST /api/v1/hunts/{hunt_id}/run": "application/x-ndjson",
         "POST /api/v1/events/sql": "application/x-ndjson",
         "GET /api/v1/objects/{object_id}/raw": "application/stix+json;version=2.1",
-        "GET /api/v1/objects/export": "text/csv; charset=utf-8",
+        "GET /api/v1/objects/export": "text/csv",
         "GET /api/v1/peers/{member}/frames": "application/octet-stream",
     }
 

@@ -309,6 +309,7 @@ def test_filters_stand_in_the_address_and_in_that_of_the_data(
     assert export is not None
     written = desk.get(unescape(export[1]))
     assert written.headers["content-disposition"].endswith('"istmo.csv"')
+    assert written.headers["content-type"] == "text/csv; charset=utf-8"
     assert "domain,evil.example,Campaña Tapir: evil.example,TLP:AMBER" in written.text
 
 

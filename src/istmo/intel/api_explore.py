@@ -36,7 +36,7 @@ from istmo.model.stix import parse_bundle
 from istmo.settings import Settings
 
 STIX = "application/stix+json;version=2.1"
-CSV = "text/csv; charset=utf-8"
+CSV = "text/csv"
 LARGEST_BUNDLE = 16 << 20
 LARGEST_LIST = 1 << 20
 

@@ -10,12 +10,11 @@ from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from istmo.intel.objects import ObjectPage, StoredObject
+from istmo.kit.visible import guarded
 from istmo.model import instants
 from istmo.model.markings import is_tlp_definition
 
 HEADINGS: Final = ("kind", "value", "name", "tlp", "origin", "valid_until", "id")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""With what a spreadsheet begins to calculate."""
 
 
 def stix_bundle(first: ObjectPage, found: Iterable[tuple[StoredObject, bytes]]) -> Iterator[bytes]:
@@ -55,9 +54,5 @@ def _marked(object: StoredObject, raw: bytes) -> bytes:
 
 def _line(cells: Iterable[str]) -> bytes:
     written = io.StringIO()
-    csv.writer(written, lineterminator="\r\n").writerow([_safe(one) for one in cells])
+    csv.writer(written, lineterminator="\r\n").writerow([guarded(one) for one in cells])
     return written.getvalue().encode("utf-8", "replace")
-
-
-def _safe(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -19,6 +19,9 @@ _STEERING: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e
 # a terminal obeys a lone carriage return too; a surrogate (a file name that is no UTF-8) cannot be written
 _STEERING_TERMINAL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
+"""With what a spreadsheet begins to calculate: in East Asia with the wide signs too."""
+
 _BREAKING: Final = re.compile("[\t\n\u2028\u2029]")
 
 
@@ -37,6 +40,12 @@ def printable(text: str) -> str:
 def printable_line(text: str) -> str:
     """The same for what must stay within its line: a line of its own could pass for one of ours."""
     return _BREAKING.sub(MARK, printable(text))
+
+
+def guarded(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula, and that steers no display."""
+    text = printable(text)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def printable_json(text: str) -> str:

@@ -20,13 +20,13 @@ from istmo.identity.service import Identity
 from istmo.kit import times
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
+from istmo.kit.visible import guarded
 from istmo.model import instants
 from istmo.policy.principals import Principal
 from istmo.web.shapes import AuditList, AuditShape
 
 PORTION: Final = 1_000
 """Lines of the audit trail that are read at once for an export."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -94,7 +94,7 @@ def export_audit(
     )
     first = identity.audit_trail(asker.principal, limit=PORTION, **wanted)
     found = _every_line(identity, asker.now, first, wanted)
-    media = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
+    media = "text/csv" if form == "csv" else "application/x-ndjson"
     lines = _as_table(found) if form == "csv" else (orjson.dumps(told_line(one)) + b"\n" for one in found)
     headers = {"Content-Disposition": f'attachment; filename="audit.{form}"'}
     return Stream(lines, media_type=media, headers=headers)
@@ -125,7 +125,7 @@ def _as_table(found: Iterator[AuditLine]) -> Iterator[bytes]:
 def _csv(cells: Iterable[str]) -> bytes:
     """A line of RFC 4180. A cell that a spreadsheet would take for a formula is made text."""
     text = io.StringIO()
-    csv.writer(text).writerow([f"'{one}" if one[:1] in _FORMULA else one for one in cells])
+    csv.writer(text).writerow([guarded(one) for one in cells])
     return text.getvalue().encode()
 
 

@@ -18,16 +18,16 @@ from istmo.detect.pages.hunt_rows import columns_for, fields_of
 from istmo.detect.pages.hunt_stream import problem_words
 from istmo.detect.service import Detect
 from istmo.detect.stories import from_micros
-from istmo.detect.triage.tables import guarded
 from istmo.detect.wire import Problem, SqlRows, WireRow
 from istmo.kit.access import PEOPLE
 from istmo.kit.answering import Lines, heard
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.kit.pages import asker_of, faces_of
+from istmo.kit.visible import guarded
 from istmo.model import instants
 
-CSV: Final = "text/csv; charset=utf-8"
+CSV: Final = "text/csv"
 _FIRST: Final = 200
 """Events that decide on the columns where nobody chose."""
 _OWN: Final = ("id", "time", "received", "source", "host")

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from istmo.detect.triage.findings import Row
-from istmo.kit.visible import printable
+from istmo.kit.visible import guarded
 
 COLUMNS = ("time", "level", "title", "id", "kind", "techniques", "host", "channel", "event_id", "record")
 COLUMNS_OF_PLACE = ("file", "number", "matched")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write_csv(rows: Iterable[Row], into: TextIO) -> None:
@@ -47,9 +46,3 @@ def cell(row: Row, name: str) -> str:
         return guarded(told(row))
     found = row[name]
     return guarded(" ".join(found) if isinstance(found, list) else str(found))
-
-
-def guarded(text: str) -> str:
-    """A text that no spreadsheet takes for a formula, and that steers no terminal."""
-    text = printable(text)
-    return f"'{text}" if text.startswith(_FORMULA) else text
