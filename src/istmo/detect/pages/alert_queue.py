@@ -65,7 +65,7 @@ def show_queue(
 ) -> Response[Any]:
     """The queue as an address asks for it, with what stood against ``form``, and ``picked`` still ticked."""
     asker, faces = asker_of(request), faces_of(request)
-    query = dict(parse_qsl(urlsplit(address).query))
+    query = dict(parse_qsl(urlsplit(address).query, keep_blank_values=True))
     chosen = read_chosen(query)
     grouping = read_grouping(query)
     cursor = query.get("cursor", "")[:1_000]
@@ -125,7 +125,7 @@ def alert_bulk(
     deed, _, into = one(data, "do", longest=200).partition(":")
     try:
         picked = read_picked(data)
-        wanted = read_filter(detect, asker, read_chosen(dict(parse_qsl(urlsplit(address).query))))
+        wanted = read_filter(detect, asker, read_chosen(dict(parse_qsl(urlsplit(address).query, keep_blank_values=True))))
         if deed == CASE:
             return put_into_case(request, asker, detect, neighbours, picked, wanted, address, into)
         work = read_work(data, asker, clock.now())
