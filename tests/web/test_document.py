@@ -197,6 +197,7 @@ def test_real_answers_to_changes_keep_to_the_document(
     bundle = {"type": "bundle", "id": new_id("bundle"), "objects": objects}
     query = "?audience=region&tlp=TLP:AMBER"
     case, alert = {"case_id": scene.case}, {"alert_id": scene.alert}
+    other = desk.get("/api/v1/alerts", params={"detector": "sigma"}).json()["items"][0]["id"]
     for path, values, body in (
         ("/api/v1/objects/preview" + query, {}, bundle),
         ("/api/v1/objects/publish" + query, {}, bundle),
@@ -209,7 +210,7 @@ def test_real_answers_to_changes_keep_to_the_document(
         ("/api/v1/alerts/undo", {}, {}),
         ("/api/v1/alerts/work", {}, {"deed": "acknowledge", "hosts": ["SRV-CORREO-0"]}),
         ("/api/v1/cases", {}, {"title": "Correo", "severity": "low"}),
-        ("/api/v1/cases/{case_id}/entries", case, {"kind": "alert", "alert": scene.alert}),
+        ("/api/v1/cases/{case_id}/entries", case, {"kind": "alert", "alert": other}),
         ("/api/v1/cases/{case_id}/share?preview=1", case, {"member": member}),
         ("/api/v1/cases/{case_id}/share", case, {"member": member}),
         ("/api/v1/cases/{case_id}/entries", case, {"kind": "owner", "member": member, "name": "Ana"}),
