@@ -230,3 +230,11 @@ def test_who_only_reads_is_offered_nothing_to_do(whole: tuple[Site, Scene]) -> N
             assert 'name="do"' not in text and 'name="pick"' not in text
         refused = send(client, "/alerts/work", "/", pick=f"alert:{scene.alert}:", do="acknowledge")
         assert refused.status_code == 403
+
+
+def test_the_address_of_every_state_shows_every_state(whole: tuple[Site, Scene], ana: Any) -> None:
+    site, _ = whole
+    alert = alert_of(site, "Ya resuelta")
+    site.node.detect.set_status(Operator(), alert, Status.CLOSED, reason=CloseReason.RESOLVED)
+    assert alert in ana.get("/alerts?status=&group=none").text
+    assert alert not in ana.get("/alerts?group=none").text
