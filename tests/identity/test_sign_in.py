@@ -93,6 +93,38 @@ def test_an_address_that_tries_many_names_is_slowed(identity: Identity, admin: P
     assert identity.sign_in("Marta Solís", PASSWORD, "192.0.2.9")
 
 
+@pytest.mark.parametrize("days", [400, 2, 1 / 24, 1 / 288])
+def test_nobody_waits_because_the_clock_was_ahead_and_is_set_back(
+    identity: Identity, admin: Person, clock: ManualClock, days: float
+) -> None:
+    """Right passwords alone were typed at that address; a clock ahead must not shut it out."""
+    clock.advance(days * 86_400)
+    for _ in range(3):
+        fail(identity, "nobody")
+    identity.sign_in("Marta Solís", PASSWORD, "192.0.2.1")
+    clock.advance(-days * 86_400)
+    assert identity.sign_in("Marta Solís", PASSWORD, "192.0.2.1")
+
+
+def test_a_lock_of_a_clock_that_was_ahead_ends_with_it(
+    identity: Identity, admin: Person, clock: ManualClock
+) -> None:
+    clock.advance(400 * 86_400)
+    for _ in range(25):
+        fail(identity, "Marta Solís")
+    assert fail(identity, "Marta Solís", password=PASSWORD).code == "identity.locked"
+    clock.advance(-400 * 86_400)
+    assert not any(until for _, until in identity.standing(admin).values())
+    assert identity.sign_in("Marta Solís", PASSWORD, "192.0.2.1")
+
+
+def test_a_correction_by_seconds_opens_no_lock(identity: Identity, admin: Person, clock: ManualClock) -> None:
+    for _ in range(6):
+        fail(identity, "Marta Solís", "")
+    clock.advance(-5)
+    assert fail(identity, "Marta Solís", "", PASSWORD).code == "identity.locked"
+
+
 def test_guesses_sent_at_once_are_counted_too(identity: Identity, admin: Person) -> None:
     codes: list[str] = []
     threads = [

@@ -3,6 +3,9 @@
 An attempt counts as a failure before the password is looked at and is taken back when it was right,
 so guesses sent at once are counted too. Names and addresses rest only as a hash under a key of this
 database, a day at most: people type their password into the field of the name.
+
+A clock that was ahead and is set right leaves instants that lie in the future. What no clock that is
+right can have written counts for nothing: nobody waits for the length of such a jump.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,6 +25,9 @@ from istmo.identity import records
 from istmo.store.engine import Transaction
 
 LONGEST_WAIT = 900.0
+_LONGEST_MEMORY = timedelta(days=1)
+_AHEAD = timedelta(seconds=LONGEST_WAIT)
+"""How far ahead of this clock one may have been whose failures still count."""
 _KEY = "lockout"
 
 
@@ -36,7 +42,7 @@ class Guard:
 
 def guards(tx: Transaction, name: str, address: str) -> tuple[Guard, ...]:
     """The account (5 free, a day) and the address (20 free, an hour; IPv6 by its /64 network)."""
-    found = [Guard(_key(tx, "name", name), 5, timedelta(days=1))]
+    found = [_account(_key(tx, "name", name))]
     if address:
         found.append(Guard(_key(tx, "address", _network(address)), 20, timedelta(hours=1)))
     return tuple(found)
@@ -45,13 +51,13 @@ def guards(tx: Transaction, name: str, address: str) -> tuple[Guard, ...]:
 def attempt(tx: Transaction, asked: Iterable[Guard], now: datetime) -> None:
     """Count an attempt, or raise RateLimited("identity.locked", retry_after=seconds) where one must wait."""
     asked = tuple(asked)
-    wait = max(_wait(tx.connection, one, now) for one in asked)
+    known = _remembered(tx.connection, asked, now)
+    wait = max(_wait(known.get(one.key), one, now) for one in asked)
     if wait > 0:
         raise RateLimited("identity.locked", retry_after=int(wait) + 1)
-    records.drop_forgotten_failures(tx.connection, now)
+    records.drop_failures_outside(tx.connection, now, now + _LONGEST_MEMORY + _AHEAD)
     for one in asked:
-        found = records.failures(tx.connection, one.key, now)
-        count = (found[0] if found else 0) + 1
+        count = (known[one.key].number if one.key in known else 0) + 1
         over = count - one.free
         seconds = min(2.0 ** min(over, 32), LONGEST_WAIT) if over > 0 else 0.0
         records.set_failures(
@@ -63,10 +69,9 @@ def forgive(tx: Transaction, asked: Iterable[Guard], now: datetime) -> None:
     """The password was right: the account starts afresh, the address gets this one attempt back."""
     account, *addresses = asked
     records.drop_failures(tx.connection, account.key)
-    for one in addresses:
-        found = records.failures(tx.connection, one.key, now)
-        if found:
-            records.set_failures(tx.connection, one.key, max(found[0] - 1, 0), now, now + one.memory)
+    for key, found in _remembered(tx.connection, addresses, now).items():
+        memory = next(one.memory for one in addresses if one.key == key)
+        records.set_failures(tx.connection, key, max(found.number - 1, 0), now, now + memory)
 
 
 def unlock(tx: Transaction, name: str) -> None:
@@ -79,13 +84,36 @@ def locked_until(connection: Connection, names: Iterable[str], now: datetime) ->
     secret = records.known_secret(connection, _KEY)
     if secret is None:
         return {}
-    by_key = {_hashed(secret, "name", name): name for name in names}
-    return {by_key[key]: until for key, until in records.locked(connection, by_key, now).items()}
+    asked = {_account(_hashed(secret, "name", name)): name for name in names}
+    known = _remembered(connection, asked, now)
+    return {
+        name: known[one.key].locked_until
+        for one, name in asked.items()
+        if _wait(known.get(one.key), one, now) > 0
+    }
 
 
-def _wait(connection: Connection, one: Guard, now: datetime) -> float:
-    found = records.failures(connection, one.key, now)
-    return (found[1] - now).total_seconds() if found else 0.0
+def _account(key: bytes) -> Guard:
+    return Guard(key, 5, _LONGEST_MEMORY)
+
+
+def _remembered(
+    connection: Connection, asked: Iterable[Guard], now: datetime
+) -> Mapping[bytes, records.Failures]:
+    """What is known under each key, without what was written by a clock far ahead of this one."""
+    memory = {one.key: one.memory for one in asked}
+    return {
+        key: found
+        for key, found in records.failures(connection, memory, now).items()
+        if found.forgotten - memory[key] <= now + _AHEAD
+    }
+
+
+def _wait(found: records.Failures | None, one: Guard, now: datetime) -> float:
+    if found is None or found.number <= one.free:
+        return 0.0
+    wait = (found.locked_until - now).total_seconds()
+    return wait if wait <= LONGEST_WAIT else 0.0  # longer was never written: the clock was set back
 
 
 def _key(tx: Transaction, kind: str, value: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Boolean,
@@ -301,22 +301,23 @@ def revoke_token(connection: Connection, id: str) -> None:
 # Failures of signing in
 
 
-def failures(connection: Connection, key: bytes, now: datetime) -> tuple[int, datetime] | None:
-    """How many there were under this key and until when it is locked; None when they are forgotten."""
-    row = connection.execute(
-        select(sign_in_failures).where(sign_in_failures.c.key == key, sign_in_failures.c.forgotten > now)
-    ).first()
-    return (row.failures, row.locked_until) if row else None
+class Failures(NamedTuple):
+    """How many there were under a key, until when it is locked, and when they are forgotten."""
+
+    number: int
+    locked_until: datetime
+    forgotten: datetime
 
 
-def locked(connection: Connection, keys: Iterable[bytes], now: datetime) -> dict[bytes, datetime]:
-    """Until when each of these keys is locked, of those that are."""
-    asked = select(sign_in_failures.c.key, sign_in_failures.c.locked_until).where(
-        sign_in_failures.c.key.in_(list(keys)),
-        sign_in_failures.c.forgotten > now,
-        sign_in_failures.c.locked_until > now,
+def failures(connection: Connection, keys: Iterable[bytes], now: datetime) -> dict[bytes, Failures]:
+    """What is remembered under each of these keys; those that have nothing are left out."""
+    asked = select(sign_in_failures).where(
+        sign_in_failures.c.key.in_(list(keys)), sign_in_failures.c.forgotten > now
     )
-    return {bytes(row.key): row.locked_until for row in connection.execute(asked)}
+    return {
+        bytes(row.key): Failures(row.failures, row.locked_until, row.forgotten)
+        for row in connection.execute(asked)
+    }
 
 
 def set_failures(
@@ -334,8 +335,10 @@ def drop_failures(connection: Connection, key: bytes) -> None:
     connection.execute(delete(sign_in_failures).where(sign_in_failures.c.key == key))
 
 
-def drop_forgotten_failures(connection: Connection, now: datetime) -> None:
-    connection.execute(delete(sign_in_failures).where(sign_in_failures.c.forgotten <= now))
+def drop_failures_outside(connection: Connection, earliest: datetime, latest: datetime) -> None:
+    """Drop what was to be forgotten by now, and what a clock that was ahead wanted kept for longer."""
+    forgotten = sign_in_failures.c.forgotten
+    connection.execute(delete(sign_in_failures).where(or_(forgotten <= earliest, forgotten > latest)))
 
 
 def secret(connection: Connection, name: str, make: Callable[[], bytes]) -> bytes:
