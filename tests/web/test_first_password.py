@@ -56,6 +56,22 @@ def test_they_are_led_to_the_one_page_that_is_open_and_then_all_is(
     assert not real_site.node.identity.accounts(Operator())[-1].must_change
 
 
+def test_that_page_listens_to_nothing_and_offers_no_way_that_only_leads_back(real_site: Site) -> None:
+    password = given(real_site, "ines")
+    with real_site.client() as client:
+        sign_in(client, "ines", password)
+        page = client.get("/account").text
+        assert "/live." not in page and "data-live" not in page
+        for path in ("/alerts", "/search", "/notices", "/administration"):
+            assert f'"{path}' not in page
+        assert 'action="/sign-out"' in page and 'action="/preferences"' in page
+        assert '<button class="main">' in page
+        form = {"old": password, "new": OWN, "csrf": csrf_in(page)}
+        client.post("/account/password", data=form, follow_redirects=False)
+        page = client.get("/account").text
+    assert "/live." in page and 'href="/alerts"' in page and '"/search"' in page
+
+
 def test_no_other_route_is_open_before(real_site: Site) -> None:
     """All routes there are, so that none is forgotten."""
     password, asked = given(real_site, "oscar"), 0
