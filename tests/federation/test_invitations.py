@@ -57,7 +57,7 @@ def test_without_it_a_person_has_to_compare_first(founded) -> None:
     assert members(gt) == {gt.id}
     wrong = gt.keys.fingerprint
     refused = code_of(lambda: gt.federation.confirm(OPERATOR, hn.id, wrong))
-    assert refused == "federation.fingerprint_mismatch"
+    assert refused == "federation.other_fingerprint"
     assert members(gt) == {gt.id}
     gt.federation.confirm(OPERATOR, hn.id, hn.keys.fingerprint.lower())
     eventually(lambda: members(hn) == {gt.id, hn.id}, "joined")
@@ -110,6 +110,34 @@ def test_a_region_and_a_member_have_names_that_people_can_read(founded, name: st
     gt, hn = founded
     assert code_of(lambda: hn.federation.found(OPERATOR, name)) == "federation.bad_name"
     assert code_of(lambda: gt.federation.invite(OPERATOR, name)) == "federation.bad_name"
+
+
+def test_an_institution_has_one_open_invitation(make_site, clock: ManualClock) -> None:
+    gt = make_site("Guatemala", clock=clock)
+    gt.federation.found(OPERATOR, "Centroamérica")
+    first, _ = gt.federation.invite(OPERATOR, "CSIRT Perú")
+    again = code_of(lambda: gt.federation.invite(OPERATOR, " csirt PERÚ "))
+    assert again == "federation.already_invited"
+    assert [one.id for one in gt.federation.invitations(OPERATOR)] == [first.id]
+    gt.federation.withdraw(OPERATOR, first.id)
+    gt.federation.invite(OPERATOR, "CSIRT Perú")
+    clock.advance(24 * 3600 + 1)
+    gt.federation.invite(OPERATOR, "CSIRT Perú")
+
+
+def test_whoever_waits_is_known_to_those_who_may_let_them_in(founded) -> None:
+    gt, hn = founded
+    told: list[tuple[str, Any]] = []
+    hn.store.changes.subscribe(lambda one: told.append((one.subject, one.data.get("state"))), "peer")
+    _, code = gt.federation.invite(OPERATOR, "CSIRT-HN")
+    assert gt.federation.asking(OPERATOR) == []
+    hn.federation.accept(OPERATOR, code)
+    assert gt.federation.asking(OPERATOR) == ["CSIRT-HN"]
+    assert gt.federation.asking(Person("1", "Ana", Role.ANALYST)) == []
+    assert code_of(lambda: gt.federation.invite(OPERATOR, "CSIRT-HN")) == "federation.already_invited"
+    gt.federation.confirm(OPERATOR, hn.id, hn.keys.fingerprint)
+    assert gt.federation.asking(OPERATOR) == []
+    eventually(lambda: ("joining", "joined") in told, "the newcomer is told")
 
 
 def test_a_withdrawn_invitation_is_no_more(founded) -> None:

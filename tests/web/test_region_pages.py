@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from web_site import Site, csrf_in, make_site
+from web_site import Site, csrf_in, make_site, neighbour
 
 from istmo.clock import ManualClock
+from istmo.errors import Unavailable
+from istmo.federation import records
+from istmo.federation.objects import Member
 from istmo.policy.principals import Operator
 
 
@@ -23,6 +28,17 @@ def whole(tmp_path: Path, clock: ManualClock) -> Iterator[Site]:
 
 def guatemala(site: Site) -> str:
     return next(iter(site.node.federation.members() - {site.node.ledger.member_id}))
+
+
+def wait(site: Site, name: str) -> Member:
+    """Somebody used the code of an invitation and waits to be let in."""
+    federation = site.node.federation
+    found = [one for one in federation.invitations(Operator()) if one.name == name]
+    invitation = found[0] if found else federation.invite(Operator(), name)[0]
+    member = replace(neighbour(site.node.settings.data / invitation.id, site.clock), name=name)
+    with site.node.store.write() as tx:
+        records.set_invitation(tx.connection, invitation.id, "pending", member)
+    return member
 
 
 def act(client: Any, page: str, path: str, files: Any = None, **data: str) -> Any:
@@ -49,6 +65,76 @@ def test_an_invitation_is_taken_back(whole: Site) -> None:
         answer = act(client, "/peers", f"/peers/invitations/{invitation.id}/withdraw")
         assert "su código ya no sirve" in answer.text and "Anulada" in answer.text
         assert f"{invitation.id}/withdraw" not in answer.text
+
+
+def test_an_invitation_that_is_sent_twice_is_made_once(whole: Site) -> None:
+    with whole.client(**{"Accept-Language": "es"}) as client:
+        whole.sign_in(client, "raiz")
+        assert "Cópielo ahora" in act(client, "/peers", "/peers/invite", name="CSIRT Panamá").text
+        again = act(client, "/peers", "/peers/invite", name="CSIRT Panamá")
+        assert "CSIRT Panamá ya tiene una invitación abierta" in again.text
+        assert 'value="CSIRT Panamá"' in again.text and "Cópielo ahora" not in again.text
+    assert len(whole.node.federation.invitations(Operator())) == 1
+
+
+def test_the_page_follows_what_happens_also_where_it_answers_a_form(whole: Site) -> None:
+    with whole.client() as client:
+        whole.sign_in(client, "raiz")
+        text = act(client, "/peers", "/peers/invite", name="CSIRT Panamá").text
+        code = text.index("tabindex")
+        for place in ("peers", "asking", "invitations"):
+            found = re.search(rf'<section id="{place}" data-live="peer" hx-get="([^"]+)"', text)
+            assert found and found[1] == "/peers", place
+            assert found.start() > code, "what is fetched anew does not take the code away"
+        wait(whole, "CSIRT Panamá")
+        assert "CSIRT Panamá pide entrar" in client.get("/peers").text
+        assert (
+            'hx-get="/peers?q=guate&amp;state=away"' in client.get("/peers?q=guate&state=away&cursor=9").text
+        )
+
+
+def test_a_fingerprint_that_is_not_the_one_stays_in_its_field(whole: Site) -> None:
+    member = wait(whole, "CSIRT Panamá")
+    other = wait(whole, "CSIRT Belice")
+    with whole.client(**{"Accept-Language": "es"}) as client:
+        whole.sign_in(client, "raiz")
+        typed = "AAAA-BBBB-CCCC-DDDD-EEEE-FFFF"
+        answer = act(client, "/peers", f"/peers/{member.id}/confirm", confirm_fingerprint=typed)
+        assert f"La huella escrita, {typed}, no es la del nodo que pide entrar" in answer.text
+        kept = re.findall(r'name="confirm_fingerprint" value="([^"]*)"', answer.text)
+        assert sorted(kept) == ["", typed], "in the field of whom it was typed for"
+        assert member.id not in whole.node.federation.members()
+        answer = act(client, "/peers", f"/peers/{member.id}/confirm", confirm_fingerprint=member.fingerprint)
+    assert whole.node.federation.members() > {member.id} and other.id not in whole.node.federation.members()
+
+
+def test_whoever_asks_to_enter_is_told_on_the_situation_to_those_who_may_let_them_in(whole: Site) -> None:
+    wait(whole, "CSIRT Panamá")
+    for name, is_told in (("raiz", True), ("rosa", True), ("ana", False)):
+        with whole.client(**{"Accept-Language": "es"}) as client:
+            whole.sign_in(client, name)
+            assert ("Pide entrar a la región: CSIRT Panamá" in client.get("/").text) is is_told
+
+
+def test_of_a_member_that_is_away_nothing_is_said_to_be_missing(whole: Site) -> None:
+    member = guatemala(whole)
+    federation = whole.node.federation
+    federation.links.set_problem(member, Unavailable("federation.unreachable", url="https://gt.example"))
+    report = federation.reconciliation(Operator(), member)
+    assert report.sent > report.acknowledged and report.standing == "incomplete", (
+        "the charter has not arrived"
+    )
+    known = replace(report, acknowledged=report.sent, is_ours_equal=True)
+    assert (known.standing, known.is_complete) == ("unknown", False)
+    assert replace(known, refused_here=1).standing == "incomplete"
+    assert replace(known, stated=known.received + 1).standing == "incomplete"
+    heard = replace(
+        known, stated=known.received, is_theirs_equal=True, link=replace(known.link, problem=None)
+    )
+    assert heard.standing == "complete"
+    with whole.client(**{"Accept-Language": "es"}) as client:
+        whole.sign_in(client)
+        assert "No hay respuesta en https://gt.example." in client.get("/peers").text
 
 
 def test_nobody_removes_a_nation_by_a_slip(whole: Site) -> None:

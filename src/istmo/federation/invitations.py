@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 HELLO, REQUEST, ANSWER = "hello", "join-request", "join-answer"
 OPEN, PENDING, JOINED, WITHDRAWN, REFUSED = "open", "pending", "joined", "withdrawn", "refused"
+OWN_REQUEST = "joining"
+"""The subject of a change in this node's own request to join; of somebody else's it is their member id."""
 LIFETIME = timedelta(hours=24)
 TRIES = 10
 """Wrong proofs after which an invitation is withdrawn."""
@@ -73,7 +75,7 @@ class Inviting:
 
         Where the invited node's fingerprint is known, it joins without further confirmation. Raises
         InvalidInput ``federation.bad_fingerprint``, ``federation.bad_name``; Conflict
-        ``federation.no_region``, ``federation.not_signer``.
+        ``federation.no_region``, ``federation.not_signer``, ``federation.already_invited``.
         """
         name = read_name(name)
         if fingerprint and not is_fingerprint(fingerprint):
@@ -86,6 +88,9 @@ class Inviting:
         now = self._clock.now()
         invitation = Invitation(code.id, code.public_key, name, fingerprint, now, now + LIFETIME, OPEN, None)
         with self._store.write() as tx:
+            # Two valid codes for one institution: a form that was sent twice, and one code more to lose.
+            if any(_holds_place(one, name, now) for one in records.all_invitations(tx.connection)):
+                raise Conflict("federation.already_invited", name=name)
             records.insert_invitation(tx.connection, invitation)
             tx.notify("peer", invitation.id, state=OPEN)
         return invitation, code.encode()
@@ -168,7 +173,7 @@ class Inviting:
     def confirm(self, member: str, fingerprint: str) -> Charter:
         """A person has compared the fingerprint: the pending member, by id or name, joins.
 
-        Raises NotFound ``federation.nobody_pending``, Conflict ``federation.fingerprint_mismatch``.
+        Raises NotFound ``federation.nobody_pending``, Conflict ``federation.other_fingerprint``.
         """
         with self._store.write() as tx:
             pending = {
@@ -182,9 +187,7 @@ class Inviting:
                 raise NotFound("federation.nobody_pending", member=member[:80])
             if not same_fingerprint(fingerprint, found.member.fingerprint):
                 raise Conflict(
-                    "federation.fingerprint_mismatch",
-                    expected=fingerprint[:64],
-                    found=found.member.fingerprint,
+                    "federation.other_fingerprint", typed=fingerprint[:64], found=found.member.fingerprint
                 )
             charter = self._region.add(tx, found.member)
             records.set_invitation(tx.connection, found.id, JOINED, found.member)
@@ -233,10 +236,14 @@ class Joiner:
             except wire.PeerAnswered as error:
                 raise self._in_our_words(error) from error
 
+    def last(self) -> Joining | None:
+        """This node's request to join, answered or not."""
+        with self._store.read() as connection:
+            return records.joining(connection)
+
     def pending(self) -> Joining | None:
         """The request that waits for an answer, if there is one."""
-        with self._store.read() as connection:
-            found = records.joining(connection)
+        found = self.last()
         return found if found is not None and found.state == PENDING else None
 
     def ask_again(self, joining: Joining) -> Joining:
@@ -322,7 +329,10 @@ class Joiner:
         with self._store.write() as tx:
             self._region.adopt(tx, document, str(joining.inviter["member"]), key)
             done = replace(joining, state=JOINED, problem=None)
+            known = records.joining(tx.connection)
             records.put_joining(tx.connection, done)
+            if known is not None and known.state == PENDING:
+                tx.notify("peer", OWN_REQUEST, state=JOINED)  # somebody let it in, while nobody watched
         return done
 
     def _keep(self, joining: Joining, state: str, error: IstmoError | None) -> Joining:
@@ -338,8 +348,14 @@ class Joiner:
             return kept
         with self._store.write() as tx:
             records.put_joining(tx.connection, kept)
-            tx.notify("peer", "joining", state=state)
+            tx.notify("peer", OWN_REQUEST, state=state)
         return kept
+
+
+def _holds_place(one: Invitation, name: str, now: datetime) -> bool:
+    """Whether an invitation to this name can still be used, or waits for somebody to confirm it."""
+    is_open = one.state == PENDING or (one.state == OPEN and now <= one.expires)
+    return is_open and one.name.casefold() == name.casefold()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from istmo.ledger.log import Ledger
 from istmo.ledger.records import Chain
 from istmo.model import instants
 
+COMPLETE, INCOMPLETE, UNKNOWN = "complete", "incomplete", "unknown"
 LISTED = 100
 """Refusals that a report lists one by one; all of them are counted."""
 
@@ -46,15 +47,25 @@ class Reconciliation:
     @property
     def is_complete(self) -> bool:
         """Everything due has arrived in both directions, was accepted, and both sides agree on it."""
+        return not self.is_lacking and self.is_theirs_equal is True and self.link.problem is None
+
+    @property
+    def is_lacking(self) -> bool:
+        """Something is known not to have arrived, to have been refused, or to differ between the sides."""
         return (
-            self.sent == self.acknowledged
-            and self.is_ours_equal is not False
-            and self.stated == self.received
-            and self.is_theirs_equal is True
-            and not self.refused_there
-            and not self.refused_here
-            and self.link.problem is None
+            self.sent != self.acknowledged
+            or self.is_ours_equal is False
+            or (self.stated is not None and self.stated != self.received)
+            or self.is_theirs_equal is False
+            or bool(self.refused_there or self.refused_here)
         )
+
+    @property
+    def standing(self) -> str:
+        """``complete``, ``incomplete``; ``unknown`` where nothing is known to lack and nobody can say so."""
+        if self.is_complete:
+            return COMPLETE
+        return INCOMPLETE if self.is_lacking else UNKNOWN
 
     @property
     def state(self) -> str:
@@ -91,6 +102,7 @@ class Reconciliation:
             "refused_here": self.refused_here,
             "refusals_here": [one.to_json() for one in self.refusals_here],
             "complete": self.is_complete,
+            "standing": self.standing,
         }
 
 

@@ -22,7 +22,6 @@ from istmo.errors import (
     RateLimited,
     Unauthenticated,
 )
-from istmo.federation import records
 from istmo.federation.acknowledgements import Acknowledgements
 from istmo.federation.budget import Budget
 from istmo.federation.carrying import Carrying
@@ -30,7 +29,7 @@ from istmo.federation.charter import Charter
 from istmo.federation.dialling import LONGEST_WAIT, Dialler, Dialling, Listening
 from istmo.federation.feeding import HEARTBEAT_SECONDS, Feed, Feeds
 from istmo.federation.inbox import Inbox, Taken
-from istmo.federation.invitations import Inviting, Joiner, read_name
+from istmo.federation.invitations import OWN_REQUEST, PENDING, Inviting, Joiner, read_name
 from istmo.federation.links import Links
 from istmo.federation.objects import Cursor, Invitation, Member
 from istmo.federation.outbox import Outbox
@@ -43,7 +42,7 @@ from istmo.kit.signed import Presented, Verifier
 from istmo.ledger.keys import NodeKeys
 from istmo.ledger.log import Ledger
 from istmo.policy.actions import Action
-from istmo.policy.decisions import REAL, Context, Resource, decide
+from istmo.policy.decisions import REAL, Context, Decision, Resource, decide
 from istmo.policy.principals import Operator, Peer, Principal
 from istmo.settings import Settings
 from istmo.store.changes import Change
@@ -137,7 +136,7 @@ class Federation:
         self.acks.stop()
 
     def _heard(self, change: Change) -> None:
-        if change.subject in (CHARTER_CHANGED, "joining"):
+        if change.subject in (CHARTER_CHANGED, OWN_REQUEST):
             self._bell.set()
 
     def _keep(self) -> None:
@@ -287,11 +286,16 @@ class Federation:
         self._may(principal, Action.PEER_MANAGE, "invitation")
         return self.inviting.all()
 
+    def asking(self, principal: Principal) -> list[str]:
+        """Names of those who wait to be let in; none for whoever may not let them in."""
+        if self.settings.space != REAL or not self._decision(principal, Action.PEER_MANAGE):
+            return []
+        return [one.name for one in self.inviting.all() if one.state == PENDING]
+
     def joining(self, principal: Principal) -> Joining | None:
         """This node's own request to join, as it stands."""
         self._may(principal, Action.PEER_READ, "region")
-        with self.store.read() as connection:
-            return records.joining(connection)
+        return self.joiner.last()
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -411,11 +415,14 @@ class Federation:
     def _may(self, principal: Principal, action: Action, subject: str) -> None:
         if action is Action.PEER_MANAGE:
             self._check_exit()
-        resource = Resource("peer", self.region.me, space=self.settings.space)
-        answer = decide(principal, action, resource, self.region.context())
+        answer = self._decision(principal, action)
         if not answer.allowed:
             audit.record_denial(self.store, principal, action, subject, answer.reasons, self.clock.now())
             raise NotAllowed("federation.not_allowed", action=str(action))
+
+    def _decision(self, principal: Principal, action: Action) -> Decision:
+        resource = Resource("peer", self.region.me, space=self.settings.space)
+        return decide(principal, action, resource, self.region.context())
 
     def _told(self, principal: Principal, action: str, subject: str) -> None:
         with self.store.write() as tx:

@@ -5,7 +5,7 @@ Times are RFC 3339 with ``Z``, words in the asker's language.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class _ProblemAlways(TypedDict):
@@ -61,6 +61,7 @@ class PeerReport(TypedDict):
     refused_here: int
     refusals_here: list[PeerRefusal]
     complete: bool
+    standing: Literal["complete", "incomplete", "unknown"]
 
 
 class CharterSigner(TypedDict):

@@ -64,14 +64,11 @@ def confirm(
     request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, federation: Federation
 ) -> Response[Any]:
     """Let somebody in whose fingerprint was compared by voice."""
-    return _try(
-        request,
-        data,
-        asker,
-        federation,
-        lambda: federation.confirm(asker.principal, id, one(data, "confirm_fingerprint")),
-        "console.notice.member_confirmed",
-    )
+    try:
+        federation.confirm(asker.principal, id, one(data, "confirm_fingerprint"))
+    except IstmoError as error:
+        return _again(request, data, asker, federation, error, confirming=id)
+    return back_to(request, "/peers", notice="console.notice.member_confirmed")
 
 
 @post("/peers/invitations/{id:str}/withdraw", opt=PEOPLE, sync_to_thread=True)
@@ -110,11 +107,13 @@ def _again(
     asker: Asker,
     federation: Federation,
     error: IstmoError,
+    confirming: str = "",
 ) -> Response[Any]:
+    """The page with what was typed. ``confirming``: who was to be let in, several may be waiting."""
     if error.status in (401, 403):
         raise error
     general, remedy = told(request, error)
-    values = {name: one(data, name) for name in FIELDS}
+    values = {name: one(data, name) for name in FIELDS} | {"confirming": confirming}
     return show_region(request, asker, federation, Form(values, general=general, remedy=remedy))
 
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 from litestar import Request, Response, get
 
 from istmo.federation.links import LIVE
-from istmo.federation.reconciliation import Reconciliation, refusal_words
+from istmo.federation.reconciliation import INCOMPLETE, Reconciliation, refusal_words
 from istmo.federation.service import Federation
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form
 from istmo.kit.i18n import Catalogue
-from istmo.kit.pages import faces_of, page
+from istmo.kit.pages import faces_of, page, with_query
 from istmo.policy.actions import Action
 
 STATES: Final = ("away", "incomplete")
@@ -78,6 +78,8 @@ def show_region(
         "federation/peers.html",
         form=form,
         json_path="/api/v1/peers",
+        # Where this page lives, also where it answers a form: its parts are fetched anew from there.
+        live_path=with_query("/peers", **chosen),
         charter=federation.charter(asker.principal),
         peers=[one for one in peers if _is_wanted(one, chosen)],
         total=len(peers),
@@ -99,7 +101,7 @@ def _is_wanted(report: Reconciliation, chosen: Mapping[str, str]) -> bool:
         case "away":
             is_so = report.state != LIVE
         case "incomplete":
-            is_so = not report.is_complete
+            is_so = report.standing == INCOMPLETE
         case _:
             is_so = True
     return is_so and all(word in told for word in words)

@@ -90,7 +90,8 @@ def situation(
         region=draw_region(words, peers, faces.settings),
         worker=worker,
         intake=taken_in(words, detect, asker, now),
-        troubles=_troubles(words, worker, faces.settings, len(away), len(peers), now),
+        troubles=_troubles(words, worker, faces.settings, len(away), len(peers), now)
+        + _asking(words, federation.asking(asker.principal)),
         names=intel.names(),
         **names_shown(request, asker),
     )
@@ -146,6 +147,14 @@ def _troubles(
         told = words.trouble(f"error.{notice.code}", **notice.params)
         found.append(replace(told, grade="warn", at=notice.at))
     return found
+
+
+def _asking(words: Words, names: list[str]) -> list[Trouble]:
+    """Whoever stands at the region's door, for those who may let them in: their code lapses."""
+    if not names:
+        return []
+    told = words.trouble("web.trouble.asking", n=len(names), names=", ".join(names))
+    return [replace(told, path="/peers", grade="warn")]
 
 
 def _worth_telling(worker: WorkerState, now: datetime) -> Iterator[WorkerNotice]:

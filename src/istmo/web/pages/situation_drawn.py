@@ -109,7 +109,7 @@ def _standing(words: Words, peer: Reconciliation) -> tuple[str, str]:
     if peer.state != "connected":
         return "bad", words.text("console.link.away")
     if not peer.is_complete:
-        return "warn", words.text("web.region.incomplete")
+        return "warn", words.text(f"web.region.{peer.standing}")
     return "good", words.text("web.region.complete")
 
 
