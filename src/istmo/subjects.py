@@ -9,10 +9,12 @@ from typing import Any, Final
 from istmo.detect.objects import Alert
 from istmo.detect.service import Detect
 from istmo.doctor import LOW_DISK_GB, check_keys, check_sealing, check_settings, free_disk
+from istmo.federation.invitations import JOINED, OWN_REQUEST, PENDING, REFUSED
 from istmo.federation.service import Federation
 from istmo.identity.objects import Account
+from istmo.kit.pages import with_query
 from istmo.model.markings import Tlp
-from istmo.notices.objects import Heading, Kind
+from istmo.notices.objects import Family, Heading, Kind
 from istmo.policy.actions import Action
 from istmo.policy.decisions import Resource, decide
 from istmo.policy.principals import Person
@@ -58,6 +60,11 @@ class Told:
                 for subject in subjects:
                     name = self._federation.name_of(subject)
                     yield subject, Heading(name[:300], NODE_TLP, f"/peers/{subject}"), readers
+            case Kind.ENTRY:
+                readers = self._who_may(people, Action.PEER_MANAGE)
+                for subject in subjects:
+                    if heading := self._of_entry(subject):
+                        yield subject, heading, readers
             case Kind.JOB:
                 readers = self._who_may(people, Action.JOB_MANAGE)
                 for subject in subjects:
@@ -69,6 +76,24 @@ class Told:
                     words = "cli.doctor.disk" if kind is Kind.DISK else f"cli.doctor.{subject}"
                     yield subject, Heading("", NODE_TLP, "/administration/doctor", words=words), readers
 
+    def _of_entry(self, subject: str) -> Heading | None:
+        """How a request to join stands by now, this node's own or that of a member to be."""
+
+        def heading(words: str, **params: str) -> Heading:
+            return Heading("", NODE_TLP, "/peers", words=words, params=params)
+
+        if subject == OWN_REQUEST:
+            own, charter = self._federation.joiner.last(), self._federation.region.current()
+            if charter is not None:
+                return heading("notices.title.let_in", region=charter.name)
+            is_refused = own is not None and own.state == REFUSED
+            return heading("notices.title.not_let_in", url=own.url) if own and is_refused else None
+        states = {PENDING: "notices.title.asks", JOINED: "notices.title.entered"}
+        for one in self._federation.inviting.all():
+            if one.member is not None and one.member.id == subject and one.state in states:
+                return heading(states[one.state], name=one.name)
+        return None
+
     def _who_may(self, people: Iterable[Person], action: Action) -> list[Person]:
         context = self._federation.context()
         me = context.member
@@ -78,7 +103,10 @@ class Told:
 
 def _of_alert(alert: Alert) -> Heading:
     title = " · ".join(part for part in (alert.title or alert.subject, alert.entity) if part)
-    return Heading(title[:300], alert.tlp, f"/alerts/{alert.id}", str(alert.level))
+    family = Family(
+        alert.subject, (alert.title or alert.subject)[:300], with_query("/alerts", subject=alert.subject)
+    )
+    return Heading(title[:300], alert.tlp, f"/alerts/{alert.id}", str(alert.level), family=family)
 
 
 def _of_case(case: CaseSummary) -> Heading:

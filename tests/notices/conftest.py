@@ -43,22 +43,27 @@ class Telling:
         return next(one.person for one in self.node.identity.accounts(Operator()) if one.name == name)
 
     def alert(
-        self, title: str = "Balizas a evil.example", level: Level = Level.HIGH, tlp: Tlp = Tlp.AMBER
+        self,
+        title: str = "Balizas a evil.example",
+        level: Level = Level.HIGH,
+        tlp: Tlp = Tlp.AMBER,
+        rule: str = "",
+        host: str = "SRV-1",
     ) -> str:
-        """A new alert, stored as detection stores one."""
+        """A new alert, stored as detection stores one; of a rule of its own unless one is named."""
         id, now = new_id("x-istmo-alert"), self.clock.now()
         with self.node.store.write() as tx:
             alerts.add_alert(
                 tx.connection,
                 {
-                    "id": id, "detector": "sigma", "subject": "regla", "title": title, "level": level,
+                    "id": id, "detector": "sigma", "subject": rule or title, "title": title, "level": level,
                     "tlp": int(tlp), "origin": self.node.intel.member, "audience": None, "owner": "",
-                    "entity": "SRV-1", "first_seen": now, "last_seen": now, "count": 1, "stored_count": 0,
+                    "entity": host, "first_seen": now, "last_seen": now, "count": 1, "stored_count": 0,
                     "created": now, "updated": now, "status": Status.OPEN, "note": "", "worked_by": "",
                     "former": None, "version": 1, "search": title.lower(),
                 },
             )  # fmt: skip
-            tx.notify("alert", id, action="new", detector="sigma", about="regla")
+            tx.notify("alert", id, action="new", detector="sigma", about=rule or title)
         return id
 
     def way(self, person: str = "ana", **plan: Any) -> Way:

@@ -40,13 +40,18 @@ def test_everything_comes_back_as_it_went_in(store: Store, clock: ManualClock) -
             records.add_cause(tx.connection, Kind.CASE, "c1", "", now)
         (cause,) = records.first_causes(tx.connection, 10)
         records.drop_causes(tx.connection, [cause.id])
-        line = {"account": "a1", "kind": Kind.ALERT, "subject": "s", "at": now}
+        line = {"account": "a1", "kind": Kind.ALERT, "subject": "s", "family": "", "at": now}
         records.add_notices(tx.connection, [line] * 5)
         first = records.list_notices(tx.connection, "a1", unread=True, before=None, limit=2)
         rest = records.list_notices(tx.connection, "a1", unread=True, before=first[-1].id, limit=9)
         assert len(first) == 2 and len(rest) == 3
         assert records.mark_read(tx.connection, "a1", now, id=None, upto=rest[0].id) == 3
         assert records.count_unread(tx.connection, "a1", 1) == 1
+        records.add_notices(tx.connection, [line | {"account": "a2", "family": "r"}] * 2)
+        records.add_notices(tx.connection, [line | {"account": "a2", "family": "r", "subject": "t"}])
+        (together,) = records.list_notices(tx.connection, "a2", unread=True, before=None, limit=9)
+        assert (together.subject, together.number) == ("t", 3)
+        assert records.count_notices(tx.connection, "a1", unread=False) == 5
         letter = {"way": "w1", "kind": Kind.ALERT, "subject": "s", "level": "high", "at": now}
         records.add_letters(tx.connection, [letter] * 7)
         assert records.drop_letters_past(tx.connection, "w1", 5) == 2

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from web_site import neighbour
 
 from istmo.detect.objects import Level
 from istmo.detect.objects_triage import Deed
 from istmo.detect.service.alert_work import Work
 from istmo.errors import InvalidInput, NotAllowed
+from istmo.federation import records as federation_records
 from istmo.model.markings import Tlp
 from istmo.notices import records
 from istmo.notices.objects import Kind
@@ -93,6 +97,66 @@ def test_reading_counts_down_and_touches_nobody_else_s(telling: Telling) -> None
     assert notices.unread(rosa) == 3
     with pytest.raises(NotAllowed):
         notices.list_notices(Operator())
+
+
+def test_what_one_rule_raises_is_one_notice_while_nobody_has_read_it(telling: Telling) -> None:
+    notices, ana = telling.node.notices, telling.person("ana")
+    for number in range(3):
+        telling.alert("Balizas", rule="r1", host=f"PC-{number}")
+    telling.run()
+    telling.alert("Otra cosa", rule="r2")
+    telling.alert("Balizas", rule="r1", host="PC-9")
+    telling.alert("Balizas secretas", rule="r1", tlp=Tlp.RED)
+    telling.run()
+    newest, other = notices.list_notices(ana, unread=True)
+    assert (newest.notice.number, other.notice.number) == (4, 1), "of the one that is RED she knows nothing"
+    assert newest.family and (newest.family.title, newest.family.path) == ("Balizas", "/alerts?subject=r1")
+    assert other.family is None and other.heading and other.heading.path.startswith("/alerts/x-istmo-alert--")
+    assert notices.unread(ana) == 2
+    told = {one.family.title for one in notices.list_notices(telling.person("rosa")) if one.family}
+    assert told == {"Balizas secretas"}, "a coordinator reads RED"
+
+
+def test_what_was_read_is_told_anew_and_nothing_is_marked_that_was_not_seen(telling: Telling) -> None:
+    notices, ana = telling.node.notices, telling.person("ana")
+    telling.alert("Balizas", rule="r1")
+    telling.run()
+    seen = notices.list_notices(ana)[0].notice.id
+    telling.alert("Balizas", rule="r1")
+    telling.run()
+    assert notices.mark_read(ana, upto=seen) == 0, "two is another thing than the one that was seen"
+    assert notices.mark_read(ana, upto=notices.list_notices(ana)[0].notice.id) == 1
+    telling.alert("Balizas", rule="r1")
+    telling.run()
+    assert [one.notice.number for one in notices.list_notices(ana)] == [1, 2]
+    assert (notices.count_notices(ana, unread=True), notices.count_notices(ana, unread=False)) == (1, 2)
+
+
+def test_who_may_invite_is_told_that_somebody_asks_to_enter(telling: Telling) -> None:
+    federation = telling.node.federation
+    invitation, _ = federation.invite(Operator(), "CSIRT Panamá")
+    newcomer = neighbour(telling.node.settings.data / "panama", telling.clock)
+    with telling.node.store.write() as tx:
+        federation_records.set_invitation(
+            tx.connection, invitation.id, "pending", replace(newcomer, name="CSIRT Panamá")
+        )
+        tx.notify("peer", newcomer.id, state="pending")
+    telling.run()
+    assert telling.unread("raiz") == telling.unread("rosa") == ["notices.title.asks"]
+    assert telling.unread("ana") == [], "an analyst lets nobody in"
+    shown = telling.node.notices.list_notices(telling.person("rosa"))[0].heading
+    assert shown and shown.params == {"name": "CSIRT Panamá"} and shown.path == "/peers"
+    federation.confirm(Operator(), newcomer.id, newcomer.fingerprint)
+    assert telling.unread("rosa") == ["notices.title.entered"], "it says how it stands by now"
+
+
+def test_the_newcomer_is_told_that_it_was_let_in(telling: Telling) -> None:
+    with telling.node.store.write() as tx:
+        tx.notify("peer", "joining", state="joined")
+        tx.notify("peer", "joining", state="pending")
+        tx.notify("peer", "x", state="connected")
+    telling.run()
+    assert telling.unread("rosa") == ["notices.title.let_in"] and telling.unread("ana") == []
 
 
 def test_a_trouble_that_lasts_is_told_once_and_again_when_it_comes_back(telling: Telling) -> None:

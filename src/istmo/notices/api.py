@@ -221,7 +221,7 @@ def _line(shown: Shown, asker: Asker, catalogue: Catalogue) -> NoticeLine:
     title = None
     if heading is not None:
         words = catalogue.text(asker.language, heading.words, **heading.params) if heading.words else ""
-        title = words or heading.title
+        title = shown.family.title if shown.family else words or heading.title
     return {
         "id": one.id,
         "kind": str(one.kind),
@@ -229,9 +229,10 @@ def _line(shown: Shown, asker: Asker, catalogue: Catalogue) -> NoticeLine:
         "read": instants.format(one.read) if one.read else None,
         "text": catalogue.text(asker.language, f"notices.kind.{one.kind}"),
         "title": title,
+        "number": one.number,
         "level": heading.level or None if heading else None,
         "tlp": heading.tlp.label if heading else None,
-        "path": heading.path if heading else None,
+        "path": (shown.family or heading).path if heading else None,
     }
 
 

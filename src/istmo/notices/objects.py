@@ -20,6 +20,7 @@ class Kind(StrEnum):
     ASSIGNED = "assigned"
     CASE = "case"
     PEER = "peer"
+    ENTRY = "entry"
     SOURCE = "source"
     DOCTOR = "doctor"
     DISK = "disk"
@@ -45,6 +46,15 @@ class Cause:
 
 
 @dataclass(frozen=True)
+class Family:
+    """What several subjects have in common, of which somebody is told as of one while it is unread."""
+
+    key: str
+    title: str
+    path: str
+
+
+@dataclass(frozen=True)
 class Heading:
     """What a notice is about, for somebody who may know of it. ``words``: a title of the catalogue."""
 
@@ -54,6 +64,7 @@ class Heading:
     level: str = ""
     words: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
+    family: Family | None = None
 
 
 class Subjects(Protocol):
@@ -110,6 +121,8 @@ class Notice:
     subject: str
     at: datetime
     read: datetime | None
+    number: int = 1
+    """How many things of one family it tells of; ``subject`` is the latest of them."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +131,11 @@ class Shown:
 
     notice: Notice
     heading: Heading | None
+
+    @property
+    def family(self) -> Family | None:
+        """What it tells several things of, where they are several."""
+        return self.heading.family if self.heading and self.notice.number > 1 else None
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ notices = Table(
     Column("account", String(64), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("subject", String(128), nullable=False),
+    Column("family", String(256), nullable=False),
+    Column("number", Integer, nullable=False),
     Column("at", Instant, nullable=False),
     Column("read", Instant, nullable=True),
     Index("ix_notices_account_id", "account", "id"),
@@ -150,9 +152,40 @@ def console_way(connection: Connection, account: str) -> Way | None:
 
 
 def add_notices(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    found = [dict(row) for row in rows]
-    if found:
+    """Of one ``family`` that is told of and unread there is one: it tells of the latest, and of how many.
+
+    It is written anew, under an id of its own: the newest on top, and who marks all that they saw as read
+    leaves it.
+    """
+    alone: list[dict[str, Any]] = []
+    together: dict[tuple[str, str, str], dict[str, Any]] = {}
+    gone: list[int] = []
+    for row in rows:
+        key = (row["account"], row["kind"], row["family"])
+        if not row["family"]:
+            alone.append({**row, "number": 1})
+        elif key in together:
+            together[key] = {**row, "number": together.pop(key)["number"] + 1}
+        else:
+            before = _unread_of(connection, *key)
+            gone += before
+            together[key] = {**row, "number": 1 + sum(before.values())}
+    if found := [*alone, *together.values()]:
         connection.execute(insert(notices), found)
+    # Only now: SQLite gives the id of a last row that is gone to the next one.
+    if gone:
+        connection.execute(delete(notices).where(notices.c.id.in_(gone)))
+
+
+def _unread_of(connection: Connection, account: str, kind: str, family: str) -> dict[int, int]:
+    """What somebody has not read of a family: of how many things each notice tells, by its id."""
+    asked = select(notices.c.id, notices.c.number).where(
+        notices.c.account == account,
+        notices.c.read.is_(None),
+        notices.c.kind == kind,
+        notices.c.family == family,
+    )
+    return {row.id: row.number for row in connection.execute(asked)}
 
 
 def list_notices(
@@ -165,8 +198,16 @@ def list_notices(
     if before is not None:
         asked = asked.where(notices.c.id < before)
     return [
-        Notice(row.id, Kind(row.kind), row.subject, row.at, row.read) for row in connection.execute(asked)
+        Notice(row.id, Kind(row.kind), row.subject, row.at, row.read, row.number)
+        for row in connection.execute(asked)
     ]
+
+
+def count_notices(connection: Connection, account: str, *, unread: bool) -> int:
+    asked = select(func.count()).select_from(notices).where(notices.c.account == account)
+    if unread:
+        asked = asked.where(notices.c.read.is_(None))
+    return connection.execute(asked).scalar_one()
 
 
 def count_unread(connection: Connection, account: str, most: int) -> int:

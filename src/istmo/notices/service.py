@@ -91,6 +91,12 @@ class Notices:
         headings = headings_for(self._subjects, account, found)
         return [Shown(one, headings.get((one.kind, one.subject))) for one in found]
 
+    def count_notices(self, by: Principal, *, unread: bool) -> int:
+        """How many of one's own there are. Raises NotAllowed."""
+        account = self._own(by)
+        with self._store.read() as connection:
+            return records.count_notices(connection, account.id, unread=unread)
+
     def mark_read(self, by: Principal, *, id: int | None = None, upto: int | None = None) -> int:
         """One of one's own, or all up to one; how many were unread. Raises NotAllowed."""
         account = self._own(by)

@@ -6,7 +6,10 @@ from typing import TypedDict
 
 
 class NoticeLine(TypedDict):
-    """One notice. ``title`` is None where the asker may know of its subject no longer."""
+    """One notice. ``title`` is None where the asker may know of its subject no longer.
+
+    ``number``: of how many things it tells; title and path are then of what they have in common.
+    """
 
     id: int
     kind: str
@@ -14,6 +17,7 @@ class NoticeLine(TypedDict):
     read: str | None
     text: str
     title: str | None
+    number: int
     level: str | None
     tlp: str | None
     path: str | None

@@ -23,6 +23,8 @@ from istmo.store.jobs import enqueue
 TELL: Final = "notices.tell"
 CHANGED: Final = "notice"
 """The topic of a change in what somebody has not read; its subject is their account."""
+OWN_REQUEST: Final = "joining"
+"""The subject of a change in this node's own request to join a region."""
 PORTION: Final = 50
 MOST_WAITING: Final = 1_000
 """Letters that wait for one way: of more, the oldest go. The console's list has them all."""
@@ -39,7 +41,7 @@ class Telling:
     ) -> None:
         self._store, self._clock = store, clock
         self._identity, self._subjects, self._sending = identity, subjects, sending
-        store.within(self.follows, "alert", "case", "job_dead")
+        store.within(self.follows, "alert", "case", "job_dead", "peer")
 
     def follows(self, change: Change) -> Callable[[Transaction], None] | None:
         """What is to be kept of a change, in its own transaction."""
@@ -94,8 +96,15 @@ class Telling:
             if (console is None or console.is_on) and wants(
                 console.plan if console else USUAL, cause, heading
             ):
+                family = heading.family.key[:256] if heading.family else ""
                 told.append(
-                    {"account": account.id, "kind": cause.kind, "subject": cause.subject, "at": cause.at}
+                    {
+                        "account": account.id,
+                        "kind": cause.kind,
+                        "subject": cause.subject,
+                        "family": family,
+                        "at": cause.at,
+                    }
                 )
             letters += [
                 {
@@ -160,6 +169,15 @@ def _cause_of(change: Change) -> tuple[Kind, str] | None:
             return (Kind.ASSIGNED, person) if person else None
         case "case":
             return Kind.CASE, ""
+        case "peer" if _is_entry(change.subject, str(change.data.get("state") or "")):
+            return Kind.ENTRY, ""
         case "job_dead" if change.data.get("kind") not in (TELL, SEND):
             return Kind.JOB, ""  # its own would be told for ever
     return None
+
+
+def _is_entry(subject: str, state: str) -> bool:
+    """Whether somebody stands at the region's door or has entered, or this node was answered at another's."""
+    if subject == OWN_REQUEST:
+        return state in ("joined", "refused")
+    return state in ("pending", "joined")

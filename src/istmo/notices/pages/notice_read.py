@@ -30,6 +30,7 @@ def notice_list(request: Request[Any, Any, Any], asker: Asker, notices: Notices)
         "notices/notices.html",
         rows=shown,
         is_all=is_all,
+        total=notices.count_notices(asker.principal, unread=not is_all),
         cursor=cursor,
         newest=shown[0].notice.id if shown else 0,
         next=str(shown[-1].notice.id) if len(found) > ROWS else "",

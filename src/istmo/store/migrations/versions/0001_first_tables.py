@@ -730,6 +730,8 @@ def upgrade() -> None:
         sa.Column("account", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("subject", sa.String(length=128), nullable=False),
+        sa.Column("family", sa.String(length=256), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("at", istmo.store.columns.Instant(), nullable=False),
         sa.Column("read", istmo.store.columns.Instant(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notices")),
