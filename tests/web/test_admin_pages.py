@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from httpx import Response
@@ -22,6 +23,7 @@ from istmo.notices.objects import Kind, Plan
 from istmo.policy.actions import ROLE_MAY, Action
 from istmo.policy.principals import Operator, Role
 from istmo.store.jobs import JobRunner, dead_jobs, enqueue
+from istmo.web.pages.admin_audit import ACTIONS, action_told
 from istmo.web.pages.admin_jobs import ROWS
 from istmo.web.pages.admin_node import settings_told
 
@@ -212,6 +214,41 @@ def test_the_audit_trail_is_narrowed_paged_and_taken_out(site: Site) -> None:
     assert len(lines) == 150 and json.loads(lines[0])["subject"] == "=1+149"
     table = list(csv.reader(io.StringIO(client.get("/api/v1/audit/export?action=prueba&form=csv").text)))
     assert len(table) == 151 and table[1][4] == "'=1+149", "no cell is a formula"
+
+
+def test_the_audit_trail_says_in_words_what_was_done_and_leads_to_what_it_names(site: Site) -> None:
+    from istmo.identity import audit
+
+    case, rule = "x-istmo-case--" + str(uuid4()), str(uuid4())
+    member, exception = "identity--" + str(uuid4()), str(uuid4())
+    indicator = "indicator--" + str(uuid4())
+    site.node.identity.create_account(Operator(), "eva luz", Role.OBSERVER)
+    with site.node.store.write() as tx:
+        for action, subject in (
+            ("case.share", f"{case} {member}"),
+            ("rule.write", f"{rule} exception {exception}"),
+            ("object.retract", indicator),
+            ("web.request", f"GET /cases/{case}"),
+        ):
+            audit.record(tx, Operator(), action, subject, audit.DONE, (), site.clock.now())
+    client = enter(site, "rosa")
+    shown = client.get("/administration/audit").text
+    assert f'<a href="/cases/{case}">{case}</a> <a href="/peers/{member}">{member}</a>' in shown
+    assert f'<a href="/rules/{rule}">{rule}</a> exception {exception}' in shown
+    assert f'<a href="/objects/{indicator}">' in shown and f"GET /cases/{case}<" in shown
+    assert '<a href="/administration/people/eva%20luz">eva luz</a>' in shown
+    assert "Crear una cuenta</a> <code" in shown and ">account.create</code>" in shown
+    narrowed = client.get("/administration/audit?action=account.create").text
+    assert '<option value="account.create" selected>Crear una cuenta</option>' in narrowed
+    assert "eva luz" in narrowed and rule not in narrowed
+
+
+def test_whatever_the_audit_trail_knows_has_words(site: Site) -> None:
+    for language in ("es", "en"):
+        told = {action_told(one, site.node.catalogue, language) for one in ACTIONS}
+        assert len(told) == len(ACTIONS) and not told & set(ACTIONS)
+    trail = site.node.identity.audit_trail(Operator(), limit=1000)
+    assert {one.action for one in trail} - {"prueba"} <= set(ACTIONS)
 
 
 def test_the_table_of_roles_is_policy_s_own(site: Site) -> None:

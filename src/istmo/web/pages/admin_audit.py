@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 from litestar import Request, Response, get
 
@@ -15,19 +18,42 @@ from istmo.kit.asking import Asker
 from istmo.kit.forms import Form
 from istmo.kit.i18n import Catalogue
 from istmo.kit.pages import page, told, with_query
+from istmo.policy.actions import Action
 from istmo.web.audit_api import read_audit_filter
 
 OUTCOMES = ("done", "denied", "failed")
 NAMES = ("name", "action", "outcome", "subject", "since", "until")
 ROWS = 100
+ACTIONS: Final = (
+    *(str(one) for one in Action),
+    *("account.create", "account.role", "account.disable", "account.enable", "account.password"),
+    *("session.create", "session.end", "token.create", "token.revoke", "web.request"),
+    *("peer.found", "peer.invite", "peer.withdraw", "peer.accept", "peer.confirm", "peer.remove"),
+    *("peer.export", "peer.import"),
+)
+"""What the trail knows: what policy decides on, and what is told more closely than by that name."""
+_ID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_THING: Final = re.compile(rf"([a-z][a-z-]*)--{_ID}")
+_BARE: Final = re.compile(_ID)
+_PLACES: Final = {
+    "x-istmo-alert": "/alerts",
+    "x-istmo-case": "/cases",
+    "x-istmo-hunt": "/hunts",
+    "x-istmo-notice-way": "/administration/notices",
+    "x-istmo-source": "/sources",
+    "identity": "/peers",
+}
+"""Where there is a page of a thing, by the type in its id."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line with who it was and its reasons in words."""
+    """A line in words. ``subject``: its parts, each with the address of its page, where it has one."""
 
     line: AuditLine
     who: str
+    action: str
+    subject: tuple[tuple[str, str], ...]
     reasons: tuple[str, ...]
 
 
@@ -52,13 +78,20 @@ def audit_page(
         "web/admin_audit.html",
         form=form,
         rows=[
-            Row(one, who_told(one, catalogue, asker.language), reasons_told(one, catalogue, asker.language))
+            Row(
+                one,
+                who_told(one, catalogue, asker.language),
+                action_told(one.action, catalogue, asker.language),
+                tuple(subject_told(one)),
+                reasons_told(one, catalogue, asker.language),
+            )
             for one in shown
         ],
         next=str(shown[-1].id) if len(found) > ROWS else "",
         cursor=cursor,
         asked=asked,
         outcomes=OUTCOMES,
+        actions=_choices(asked["action"], catalogue, asker.language),
         export=with_query("/api/v1/audit/export", **asked),
         json_path=with_query("/api/v1/audit", **asked),
     )
@@ -71,6 +104,44 @@ def who_told(line: AuditLine, catalogue: Catalogue, language: str) -> str:
     if line.name or not catalogue.has(language, key):
         return line.name or line.principal
     return catalogue.text(language, key, id=id)
+
+
+def action_told(action: str, catalogue: Catalogue, language: str) -> str:
+    """What was done, in the words that the page of roles has for it; the code where there are none."""
+    key = f"web.action.{action}"
+    return catalogue.text(language, key) if catalogue.has(language, key) else action
+
+
+def subject_told(line: AuditLine) -> Iterator[tuple[str, str]]:
+    """What it was done to, in parts: text, and the address of the page of what it names."""
+    text, at = line.subject, 0
+    if line.action.startswith(("account.", "session.")):
+        # A name alone; what follows it after a colon is how many.
+        name, colon, rest = text.partition(": ")
+        is_one = line.outcome == "done" and name
+        yield name, f"/administration/people/{quote(name, safe='')}" if is_one else ""
+        yield colon + rest, ""
+        return
+    is_rule = line.action == Action.RULE_WRITE
+    for found in (_BARE if is_rule else _THING).finditer(text):
+        path = "" if line.action == "web.request" else "/rules" if is_rule else _place(line.action, found[1])
+        if is_rule and at:
+            path = ""  # what follows a rule is an exception of it
+        yield text[at : found.start()], ""
+        yield found[0], f"{path}/{found[0]}" if path else ""
+        at = found.end()
+    yield text[at:], ""
+
+
+def _place(action: str, type: str) -> str:
+    return _PLACES.get(type) or ("/objects" if action.startswith(("object.", "sighting.")) else "")
+
+
+def _choices(chosen: str, catalogue: Catalogue, language: str) -> list[tuple[str, str]]:
+    """What can be asked for, by its words; also what was asked for by an address alone."""
+    names = {*ACTIONS, chosen} - {""}
+    found = [(one, action_told(one, catalogue, language)) for one in names]
+    return sorted(found, key=lambda one: (one[1].casefold(), one[0]))
 
 
 def reasons_told(line: AuditLine, catalogue: Catalogue, language: str) -> tuple[str, ...]:
