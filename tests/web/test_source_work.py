@@ -90,6 +90,18 @@ def test_what_came_in_the_last_hour_is_drawn_and_told(whole: tuple[Site, Scene])
     assert (len(told), sum(told)) == (60, 9_000)
 
 
+def test_a_source_that_is_sent_twice_is_made_once(whole: tuple[Site, Scene]) -> None:
+    site = whole[0]
+    client = enter(site)
+    assert "istmo_src_" in send(client, "/sources", name="Área de Señales").text
+    again = send(client, "/sources", name="ÁREA de señales")
+    assert "istmo_src_" not in again.text and 'value="ÁREA de señales"' in again.text
+    again = send(client, "/sources", name="Área de Señales")
+    assert "istmo_src_" not in again.text and 'id="name-wrong"' in again.text
+    made = [one.name for one in site.node.detect.sources(Operator()) if "rea de" in one.name]
+    assert made == ["Área de Señales"]
+
+
 def test_a_source_is_paused_and_taken_again(whole: tuple[Site, Scene]) -> None:
     site, scene = whole
     client, at = enter(site), f"/sources/{scene.source}"

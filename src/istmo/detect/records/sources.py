@@ -110,11 +110,12 @@ def valid_digests(connection: Connection, now: datetime) -> list[tuple[Source, b
 
 
 def has_valid_name(connection: Connection, name: str) -> bool:
-    """Whether a source that is not revoked is called so, in any case."""
-    found = connection.execute(
-        select(sources.c.row).where(func.lower(sources.c.name) == name.lower(), sources.c.revoked.is_(None))
-    )
-    return found.first() is not None
+    """Whether a source that is not revoked is called so, in any case.
+
+    Compared here: to SQLite's ``lower`` Á and á are two letters.
+    """
+    found = connection.execute(select(sources.c.name).where(sources.c.revoked.is_(None)))
+    return name.casefold() in {one.casefold() for one in found.scalars()}
 
 
 def revoke_source(connection: Connection, id: str, now: datetime) -> bool:
