@@ -17,7 +17,7 @@ from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.forms import Form
 from istmo.kit.i18n import Catalogue
-from istmo.kit.pages import page, told, with_query
+from istmo.kit.pages import faces_of, page, told, with_query
 from istmo.policy.actions import Action
 from istmo.web.audit_api import read_audit_filter
 
@@ -38,12 +38,16 @@ _BARE: Final = re.compile(_ID)
 _PLACES: Final = {
     "x-istmo-alert": "/alerts",
     "x-istmo-case": "/cases",
-    "x-istmo-hunt": "/hunts",
     "x-istmo-notice-way": "/administration/notices",
     "x-istmo-source": "/sources",
     "identity": "/peers",
 }
-"""Where there is a page of a thing, by the type in its id."""
+"""Where there is a page of a thing, by the type in its id. A hunt's is mostly its owner's alone."""
+_NEEDS: Final = {
+    "/administration/people/": Action.ACCOUNT_MANAGE,
+    "/administration/notices/": Action.NOTICE_MANAGE,
+}
+"""What one must be allowed to enter a place that not everybody who reads the trail may enter."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ def audit_page(
     except InvalidInput as error:
         form.general, form.remedy = told(request, error)
     shown = found[:ROWS]
+    may = faces_of(request).may
+    shut = tuple(place for place, action in _NEEDS.items() if not may(asker.principal, action))
     return page(
         request,
         "web/admin_audit.html",
@@ -82,7 +88,7 @@ def audit_page(
                 one,
                 who_told(one, catalogue, asker.language),
                 action_told(one.action, catalogue, asker.language),
-                tuple(subject_told(one)),
+                tuple((text, "" if path.startswith(shut) else path) for text, path in subject_told(one)),
                 reasons_told(one, catalogue, asker.language),
             )
             for one in shown
