@@ -65,7 +65,7 @@ def show_queue(
 ) -> Response[Any]:
     """The queue as an address asks for it, with what stood against ``form``, and ``picked`` still ticked."""
     asker, faces = asker_of(request), faces_of(request)
-    query = dict(parse_qsl(urlsplit(address).query, keep_blank_values=True))
+    query = _query_of(address)
     chosen = read_chosen(query)
     grouping = read_grouping(query)
     cursor = query.get("cursor", "")[:1_000]
@@ -172,6 +172,11 @@ def alert_undo(
             request, address, notice="console.notice.triage.undo_left", n=done.number, left=done.left
         )
     return back_to(request, address, notice="console.notice.triage.undo", n=done.number)
+
+
+def _query_of(address: str) -> dict[str, str]:
+    """What an address asks for: a filter that it names empty is one that is set to everything."""
+    return dict(parse_qsl(urlsplit(address).query, keep_blank_values=True))
 
 
 def read_chosen(query: Mapping[str, str]) -> dict[str, str]:
