@@ -208,6 +208,7 @@ def test_house_invariant_6_every_door_of_the_federation_is_among_those_tried() -
         "name_of",
         "context",
         "invitations",
+        "asking",
         "joining",
     }
     inside |= {"charter", "peers", "reconciliation", "acknowledged", "acknowledgements"}
