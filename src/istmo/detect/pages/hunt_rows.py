@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ LONGEST_VALUE: Final = 400
 """Characters of a value that an address carries; a longer one is asked about on its event's page."""
 SHOWN: Final = 160
 """Characters of a value in its row."""
+SHOWN_PATH: Final = 48
+"""The same of a path, of which the end tells most."""
 SHOWN_BYTES: Final = 64 << 10
 """Of an event on its own page."""
 LONGEST_CELL: Final = 1_000
@@ -55,6 +58,8 @@ PREFERRED: Final = (
     "Channel",
 )
 """What tells most of an event, in the order in which it is read."""
+_PATH: Final = re.compile(r"(?:[A-Za-z]:|HK[A-Z_]+)?[\\/](?:(?! [-/])[^\"'<>|?])+")
+"""A file, or a key of the registry; no program with its arguments."""
 _TIMES: Final = ("time", "date", "timestamp", "systemtime")
 
 
@@ -132,10 +137,20 @@ def row_of(
 
 
 def value_of(name: str, text: str) -> Value:
-    """A value as its row shows it: on one line, cut at a bound."""
+    """A value as its row shows it: on one line, cut at a bound; of a path the end stays."""
     line = " ".join(text.split())
-    shown = line if len(line) <= SHOWN else line[: SHOWN - 1] + "…"
+    if len(line) > SHOWN_PATH and _PATH.fullmatch(line):
+        shown = _end_of(line)
+    else:
+        shown = line if len(line) <= SHOWN else line[: SHOWN - 1] + "…"
     return Value(name, shown, text if len(text) <= LONGEST_VALUE else "")
+
+
+def _end_of(path: str) -> str:
+    """The last parts of a path, whole where they fit: its file is told apart by its name, not by its disk."""
+    end = path[1 - SHOWN_PATH :]
+    first = min((at for one in "\\/" if (at := end.find(one, 0, -1)) >= 0), default=0)
+    return f"…{end[first:]}"
 
 
 def cell_of(value: object) -> str:

@@ -176,12 +176,16 @@ def _pieces(
             yield {"put": "text", "html": render("lines", lines=lines)}
         if not usable:
             words = _text(request, "console.hunting.no_usable_rule")
-            yield {"put": "end", "html": render("wrong", problem=words, left_out=hunted.left_out)}
+            yield {
+                "put": "end",
+                "html": render("wrong", problem=words, left_out=hunted.left_out),
+                "failed": True,
+            }
             return
         parts = _parts(request, detect, values, clock, STREAMED)
     except IstmoError as error:
         words = error_words(error, asker_of(request), request)
-        yield {"put": "end", "html": render("wrong", problem=words, left_out=())}
+        yield {"put": "end", "html": render("wrong", problem=words, left_out=()), "failed": True}
         return
     try:
         for part in parts:
@@ -193,7 +197,7 @@ def _pieces(
             yield {"text": render("progress", looked=hunted.looked).strip()}
     except IstmoError as error:
         words = error_words(error, asker_of(request), request)
-        yield {"put": "end", "html": render("wrong", problem=words, left_out=())}
+        yield {"put": "end", "html": render("wrong", problem=words, left_out=()), "failed": True}
         return
     finally:
         parts.close()

@@ -214,7 +214,7 @@ def _pieces(request: Request[Any, Any, Any], detect: Detect, asked: Asked, clock
         table, parts = _begin(request, detect, asked, clock, STREAMED)
     except IstmoError as error:
         words = error_words(error, asker_of(request), request)
-        yield {"put": "end", "html": render("wrong", problem=words, asked=asked)}
+        yield {"put": "end", "html": render("wrong", problem=words, asked=asked), "failed": True}
         return
     has_head = False
     try:

@@ -140,7 +140,7 @@ def _pieces(
             yield {"text": render("progress", found=found).strip()}
     except IstmoError as error:
         words = error_words(error, asker_of(request), request)
-        yield {"put": "end", "html": render("wrong", problem=words)}
+        yield {"put": "end", "html": render("wrong", problem=words), "failed": True}
         return
     finally:
         if parts is not None:

@@ -1,7 +1,8 @@
 """A page's answer while it is found: lines of JSON, each with a piece of HTML and the place that it has.
 
 ``{"put": NAME, "html": …}`` takes the place of what stood there, ``{"add": NAME, "html": …}`` goes behind it,
-``{"share": 0 … 100}`` is how far it is. What a script does with them is in ``kit/static/stream.js``.
+``{"share": 0 … 100}`` is how far it is; an end that is ``failed`` tells why there is no answer. What a script
+does with them is in ``kit/static/stream.js``.
 """
 
 from __future__ import annotations

@@ -42,7 +42,9 @@
     told.textContent = "";
     going.hidden = false;
     said.textContent = said.dataset.begun;
-    let hasEnded = false;
+    let hasEnded = false, hasFailed = false;
+    const after = section.querySelector("[data-after]");
+    if (after) after.hidden = false;
     try {
       const answer = await fetch(path, { ...options, signal: stopping.signal, headers: { Accept: "application/x-ndjson" } });
       if (answer.redirected || !(answer.headers.get("content-type") || "").includes("ndjson")) throw new Error(answer.status);
@@ -50,9 +52,11 @@
         if (piece.text !== undefined) told.textContent = piece.text;
         if (piece.share !== undefined) bar.value = piece.share;
         if (piece.put === "end") hasEnded = true;
+        if (piece.failed) hasFailed = true;
         place(section, piece);
       });
-      said.textContent = hasEnded ? said.dataset.ended : said.dataset.lost;
+      said.textContent = hasFailed ? said.dataset.failed : hasEnded ? said.dataset.ended : said.dataset.lost;
+      if (after) after.hidden = hasFailed;  // of what is not there nothing can be had
       if (hasEnded) going.hidden = true;
       else told.textContent = said.dataset.lost;
     } catch {
