@@ -68,6 +68,28 @@ def test_a_hunt_is_saved_changed_switched_and_deleted(site: Site, ana: Any) -> N
     assert hunt.id not in [one.id for one in site.node.detect.list_hunts(Operator())]
 
 
+def test_a_search_of_everything_is_saved_as_one_of_everything(site: Site, ana: Any) -> None:
+    form = ana.get("/hunts?kind=query&text=whoami&window=all").text
+    assert 'name="window" type="text" value="todo"' in form
+    assert 'value="all"' in ana.get("/hunts?window=all", headers={"Accept-Language": "en"}).text
+    made = send(ana, "/hunts", **FORM | {"name": "desde siempre", "window": "todo"})
+    hunt = saved(site, "desde siempre")
+    page = ana.get(made.headers["location"]).text
+    assert "<dd>todo lo guardado</dd>" in page and 'name="window" type="text" value="todo"' in page
+    assert ana.get(f"/api/v1/hunts/{hunt.id}").json()["window"] == "all"
+    asked = {}
+
+    def search(query: str, start: int, *_: Any, **__: Any) -> Iterator[Any]:
+        asked[query] = start
+        yield from ()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(site.node.link.ask, "search", search)
+        found = send(ana, f"/hunts/{hunt.id}/run").text
+    assert asked == {"Image:*whoami.exe": 0} and "Se buscó en todo lo guardado." in found
+    assert "7 días" in ana.get(send(ana, "/hunts", **FORM | {"name": "de una semana"}).headers["location"]).text
+
+
 def test_what_was_typed_stays_and_the_field_says_what_is_wrong(ana: Any) -> None:
     for changes, field in (
         ({"text": "Image:("}, "text"),

@@ -109,6 +109,16 @@ def test_a_stretch_between_two_times_is_told_in_the_askers_zone(ana: Any) -> Non
     assert 'value="2026-03-02T15:00:00Z.." selected>2026-03-02 09:00 – …</option>' in page
 
 
+def test_what_is_saved_of_a_search_looks_as_far_back_as_it_did(ana: Any) -> None:
+    for path in ("/hunt?q=x", "/hunt/sql?sql=x"):
+        for within, window in (("all", "window=all#"), ("7d", "window=7d#"), ("2026-03-02T15:00:00Z..", "")):
+            page = ana.get(f"{path}&from={within}").text
+            assert window in page and ("window=" in page) is bool(window), (path, within)
+    token = csrf_in(ana.get("/hunt/rules").text)
+    form = ana.post("/hunt/rules/save", data={"text": ENCODED, "which": "text", "from": "all", "csrf": token})
+    assert 'name="window" type="text" value="todo"' in form.text
+
+
 def test_columns_stand_in_the_address(ana: Any) -> None:
     page = ana.get("/hunt?q=EventID:3&from=24h&columns=DestinationIp,nothing&whole=on").text
     head = text_of(page[page.index('data-put="head"') : page.index('data-put="rows"')])

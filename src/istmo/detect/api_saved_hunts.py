@@ -9,9 +9,9 @@ from litestar.response import Stream
 from istmo.detect.api_hunt import RuleLines
 from istmo.detect.api_lines import NDJSON, RowLines
 from istmo.detect.api_sql import TableLines
-from istmo.detect.hunt_answers import hunt_json, run_json
+from istmo.detect.hunt_answers import ALL, ALL_TYPED, hunt_json, run_json
 from istmo.detect.objects import LEVELS, Level
-from istmo.detect.objects_hunt import HuntKind, HuntPlan
+from istmo.detect.objects_hunt import EVERYTHING, HuntKind, HuntPlan
 from istmo.detect.service import Detect
 from istmo.detect.shapes_saved_hunts import HuntRunList, SavedHuntList, SavedHuntShape
 from istmo.errors import InvalidInput
@@ -29,8 +29,8 @@ LONGEST = 1 << 20
 class HuntRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A hunt as its owner gives it. ``kind``: query, rules, pattern, sql; ``text``: the query; Sigma rules as
     YAML, ids of the node's rules one a line, or ``all``; a STIX pattern; one SELECT. ``window``, ``every``:
-    lengths of time such as ``24h``; ``every`` empty for no schedule. ``version``, where a hunt is changed:
-    the one that was seen.
+    lengths of time such as ``24h``; ``window`` may be ``all``, ``every`` empty for no schedule. ``version``,
+    where a hunt is changed: the one that was seen.
     """
 
     name: str
@@ -157,13 +157,18 @@ def plan_of(data: HuntRequest) -> HuntPlan:
         kind=HuntKind(data.kind),
         text=data.text,
         description=data.description,
-        window=length_of(data.window),
+        window=window_of(data.window),
         every=length_of(data.every) if data.every.strip() else 0,
         is_on=data.on,
         is_alerting=data.alert,
         level=Level(data.level),
         is_shared=data.shared,
     )
+
+
+def window_of(text: str) -> int:
+    """Seconds; for ``all`` those that stand for everything. Raises InvalidInput("detect.hunt_length")."""
+    return EVERYTHING if text.strip().lower() in (ALL, *ALL_TYPED) else length_of(text)
 
 
 def length_of(text: str) -> int:

@@ -21,6 +21,8 @@ from istmo.kit.visible import printable_json
 FORMAT: Final = "istmo-hunt"
 """The key of a file that holds a hunt; its value is the version of the form."""
 VERSION: Final = 1
+ALL: Final = "all"
+"""What the node says of a window of everything."""
 HANDED_ON: Final = ("name", "description", "kind", "text", "window", "every", "alert", "level")
 LONGEST_FILE: Final = 1 << 20
 LEVELS = click.Choice(["informational", "low", "medium", "high", "critical"])
@@ -115,7 +117,10 @@ def show(teller: Teller, name: str) -> None:
         teller.line(hunt["description"])
     for line in hunt["text"].splitlines():
         teller.line(f"  {line}")
-    teller.tell("detect.hunts.window_is", window=hunt["window"])
+    if hunt["window"] == ALL:
+        teller.tell("detect.hunts.window_is_all")
+    else:
+        teller.tell("detect.hunts.window_is", window=hunt["window"])
     if hunt["due"]:
         teller.tell("detect.hunts.due_is", every=hunt["every"], due=hunt["due"])
     if hunt["failing"]:

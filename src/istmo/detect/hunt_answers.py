@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from istmo.detect.objects_hunt import HuntRun, SavedHunt
+from typing import Final
+
+from istmo.detect.objects_hunt import EVERYTHING, HuntRun, SavedHunt
 from istmo.detect.service import Detect
 from istmo.detect.shapes_saved_hunts import HuntRunShape, SavedHuntShape
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.model import durations, instants
+
+
+ALL: Final = "all"
+"""The window of a hunt that looks at everything."""
+ALL_TYPED: Final = ("todo",)
+"""The same as people may write it."""
+
+
+def window_told(seconds: int) -> str:
+    """A window as programs are told of it, and as ``api_saved_hunts.window_of`` reads it back."""
+    return ALL if seconds >= EVERYTHING else durations.format(seconds)
+
+
+def window_words(seconds: int, language: str, catalogue: Catalogue) -> str:
+    """A window in words: everything that is stored, or the last days, hours, minutes or seconds."""
+    if seconds >= EVERYTHING:
+        return catalogue.text(language, "console.hunt.last.everything")
+    length = durations.format(seconds)
+    return catalogue.text(language, f"console.hunt.last.{length[-1]}", n=int(length[:-1]))
 
 
 def hunt_json(hunt: SavedHunt, asker: Asker, detect: Detect, catalogue: Catalogue) -> SavedHuntShape:
@@ -19,7 +40,7 @@ def hunt_json(hunt: SavedHunt, asker: Asker, detect: Detect, catalogue: Catalogu
         "description": plan.description,
         "kind": str(plan.kind),
         "text": plan.text,
-        "window": durations.format(plan.window),
+        "window": window_told(plan.window),
         "every": durations.format(plan.every) if plan.every else "",
         "on": plan.is_on,
         "alert": plan.is_alerting,

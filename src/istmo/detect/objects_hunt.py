@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from istmo.detect.objects import Level
 from istmo.detect.wire import Position
 
 FAILED_TOO_OFTEN = 3
 """Runs that failed one after another, from which on a hunt is marked."""
+
+
+EVERYTHING: Final = 3_660 * 86_400
+"""Seconds: the longest window there is, which stands for all that is stored."""
 
 
 class HuntKind(StrEnum):
@@ -45,6 +49,12 @@ class HuntPlan:
     level: Level = Level.MEDIUM
     is_shared: bool = False
     """With the people of this node who may search events."""
+
+    def since(self, now: datetime) -> datetime:
+        """Where its window begins; that of everything, at the beginning of 1970."""
+        if self.window >= EVERYTHING:
+            return datetime.fromtimestamp(0, UTC)
+        return now - timedelta(seconds=self.window)
 
 
 @dataclass(frozen=True)

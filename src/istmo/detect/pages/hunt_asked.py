@@ -55,6 +55,11 @@ class Asked:
         except OverflowError:
             return None, None
 
+    @property
+    def window(self) -> str:
+        """The same as the window of a saved hunt; empty where it is none: that looks back from each run."""
+        return self.within if self.within == ALL or durations.parse(self.within) else ""
+
     def page(self) -> tuple[datetime | None, int]:
         """Where this page ends in time (excluded), and how many of its first events were shown already."""
         found = _CURSOR.fullmatch(self.before)

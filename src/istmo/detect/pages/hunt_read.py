@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from litestar import Request, Response, get
 
-from istmo.detect.hunt_answers import problem_text
+from istmo.detect.hunt_answers import ALL, problem_text, window_told, window_words
 from istmo.detect.objects_hunt import HuntPlan, SavedHunt
 from istmo.detect.service import Detect
 from istmo.errors import NotFound
@@ -50,6 +50,7 @@ def hunt_page(request: Request[Any, Any, Any], id: str, detect: Detect) -> Respo
 
 def show_hunts(request: Request[Any, Any, Any], detect: Detect, form: Form) -> Response[Any]:
     """The page of all hunts, with what was typed into ``form`` when something stood against it."""
+    _say_window(request, form)
     who = asker_of(request).principal
     found = [
         (
@@ -88,6 +89,7 @@ def show_hunt(
     hunt = detect.read_hunt(asker.principal, id)
     form = form or Form()
     form.values = form.values or {**values_of(hunt.plan), "version": str(hunt.version)}
+    _say_window(request, form)
     runs = detect.hunt_runs(asker.principal, id)[:RUNS_SHOWN]
     return page(
         request,
@@ -100,11 +102,20 @@ def show_hunt(
         runs=[(one, problem_text(one, asker.language, faces.catalogue)) for one in runs],
         alerts=_alerts(request, asker, detect, hunt),
         length=durations.format,
+        window=window_words(hunt.plan.window, asker.language, faces.catalogue),
         may_run=detect.may_run_hunt(asker.principal, hunt),
         may_stop=detect.may_stop_hunt(asker.principal, hunt),
         may_change=detect.may_change_hunt(asker.principal, hunt),
         may_save=detect.may_save_hunts(asker.principal),
     )
+
+
+def _say_window(request: Request[Any, Any, Any], form: Form) -> None:
+    """A window of everything stands in its field in the asker's language."""
+    if form.values.get("window") == ALL:
+        form.values["window"] = faces_of(request).catalogue.text(
+            asker_of(request).language, "console.hunt.window.all"
+        )
 
 
 def _alerts(request: Request[Any, Any, Any], asker: Asker, detect: Detect, hunt: SavedHunt) -> Any:
@@ -120,7 +131,7 @@ def values_of(plan: HuntPlan) -> dict[str, Any]:
         "kind": str(plan.kind),
         "text": plan.text,
         "description": plan.description,
-        "window": durations.format(plan.window),
+        "window": window_told(plan.window),
         "every": durations.format(plan.every) if plan.every else "",
         "alert": "on" if plan.is_alerting else "",
         "level": str(plan.level),

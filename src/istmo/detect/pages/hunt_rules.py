@@ -161,7 +161,8 @@ def save_rules(request: Request[Any, Any, Any], data: Sent, detect: Detect) -> R
     """The form of saved hunts, with these rules in it."""
     values = _values(data)
     text = "all" if values["which"] == IN_FORCE else values["text"]
-    return show_hunts(request, detect, Form({**NEW, "kind": "rules", "text": text}))
+    window = Asked(within=values["from"]).window or NEW["window"]
+    return show_hunts(request, detect, Form({**NEW, "kind": "rules", "text": text, "window": window}))
 
 
 def _pieces(

@@ -13,7 +13,7 @@ from litestar.enums import MediaType
 from litestar.response import Stream
 
 from istmo.clock import Clock
-from istmo.detect.pages.hunt_asked import ALL, STRETCHES, Asked, narrowed, read_asked, term_of
+from istmo.detect.pages.hunt_asked import STRETCHES, Asked, narrowed, read_asked, term_of
 from istmo.detect.pages.hunt_counts import count
 from istmo.detect.pages.hunt_rows import LONGEST_VALUE, fields_of, raw_text, value_of
 from istmo.detect.pages.hunt_stream import (
@@ -81,7 +81,6 @@ def hunting(request: Request[Any, Any, Any], asker: Asker, detect: Detect, clock
         here_path=here,
         stretches=STRETCHES,
         stretch_text=_stretch_text(asked, asker),
-        window=asked.within if durations.parse(asked.within) else "30d" if asked.within == ALL else "",
         url=faces_of(request).settings.url,
         most=faces_of(request).settings.limits.search_rows,
         common=COMMON,

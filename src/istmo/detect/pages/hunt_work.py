@@ -14,6 +14,7 @@ from litestar import Request, Response, post
 from istmo.clock import Clock
 from istmo.detect.api_lines import problem_told
 from istmo.detect.api_saved_hunts import HuntRequest, plan_of
+from istmo.detect.hunt_answers import window_words
 from istmo.detect.objects_hunt import HuntKind, HuntPlan
 from istmo.detect.pages.hunt_read import show_hunt, show_hunts, values_of
 from istmo.detect.pages.hunt_rows import cell_of, raw_text
@@ -27,7 +28,6 @@ from istmo.kit.asking import Asker
 from istmo.kit.forms import Form, Sent, one
 from istmo.kit.i18n import Catalogue
 from istmo.kit.pages import asker_of, back_to, faces_of, page, told
-from istmo.model import durations
 
 SHOWN: Final = 200
 SHOWN_BYTES: Final = 20_000
@@ -181,7 +181,8 @@ def run_hunt(
         form = Form()
         form.general, form.remedy = told(request, error)
         return show_hunt(request, id, detect, form)
-    return page(request, "detect/hunt_found.html", hunt=hunt, found=found, length=durations.format)
+    window = window_words(hunt.plan.window, asker.language, catalogue)
+    return page(request, "detect/hunt_found.html", hunt=hunt, found=found, window=window)
 
 
 def _found_rows(rows: Generator[WireRow | Problem], asker: Asker, catalogue: Catalogue) -> Found:

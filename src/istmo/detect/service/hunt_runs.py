@@ -6,7 +6,7 @@ import re
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from istmo.detect.objects_hunt import HuntKind, HuntRun, SavedHunt
@@ -62,7 +62,7 @@ class HuntRuns(Hunts, Statements):
         """The same of a hunt by rules, as ``hunt_rules`` tells it."""
         self._require(principal, Action.HUNT_READ, self._hunt(hunt), hunt.id)
         begun, asked = self._clock.now(), rules_asked(hunt.plan.text)
-        start = begun - timedelta(seconds=hunt.plan.window)
+        start = hunt.plan.since(begun)
         parts = self.hunt_rules(principal, asked.yaml, rules=asked.ids, start=start, limit=limit)
         return self._noted_parts(principal, hunt, begun, parts)
 
@@ -70,7 +70,7 @@ class HuntRuns(Hunts, Statements):
         """The rows that a hunt by SQL gives over its window, as ``sql`` tells them."""
         self._require(principal, Action.HUNT_READ, self._hunt(hunt), hunt.id)
         begun = self._clock.now()
-        start = begun - timedelta(seconds=hunt.plan.window)
+        start = hunt.plan.since(begun)
         parts = self.sql(principal, hunt.plan.text, start=start, limit=limit)
         return self._noted_table(principal, hunt, begun, parts)
 
@@ -170,7 +170,7 @@ def called(principal: Principal) -> str:
 
 def micros_since(hunt: SavedHunt, now: datetime) -> int:
     """µs since 1970: where the window of a hunt begins."""
-    return to_micros(now - timedelta(seconds=hunt.plan.window))
+    return to_micros(hunt.plan.since(now))
 
 
 def with_word(found: Generator[WireRow | Problem], problem: Problem) -> Generator[WireRow | Problem]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from istmo.detect.objects import LEVELS
-from istmo.detect.objects_hunt import HuntKind, HuntPlan, HuntRun, SavedHunt
+from istmo.detect.objects_hunt import EVERYTHING, HuntKind, HuntPlan, HuntRun, SavedHunt
 from istmo.detect.records import saved_hunts as records
 from istmo.detect.rule_import import read_upload
 from istmo.detect.search.query import parse_query
@@ -33,7 +33,6 @@ LONGEST_TEXT: Final = 256 << 10
 """Bytes."""
 SHORTEST: Final = 60
 """Seconds: of a window, and between two runs by itself."""
-LONGEST_WINDOW: Final = 3_660 * 86_400
 LONGEST_EVERY: Final = 31 * 86_400
 _NOT_YET: Final = "detect.sql_no_column"
 """A field that no event has so far may be what the hunt waits for."""
@@ -235,8 +234,8 @@ def checked_plan(plan: HuntPlan) -> HuntPlan:
         raise TooLarge("detect.hunt_too_long", limit=LONGEST_TEXT)
     if "\x00" in plan.text or not plan.text.strip():
         raise InvalidInput("detect.hunt_empty")
-    if not SHORTEST <= plan.window <= LONGEST_WINDOW:
-        raise InvalidInput("detect.hunt_window", days=LONGEST_WINDOW // 86_400)
+    if not SHORTEST <= plan.window <= EVERYTHING:
+        raise InvalidInput("detect.hunt_window", days=EVERYTHING // 86_400)
     if plan.every and not SHORTEST <= plan.every <= LONGEST_EVERY:
         raise InvalidInput("detect.hunt_every", days=LONGEST_EVERY // 86_400)
     if plan.level not in LEVELS:
