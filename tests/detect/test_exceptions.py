@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from istmo.detect.exceptions import Unusable, checked, literal, read_filter, side_by_side, write_filter
+from istmo.detect.exceptions import (
+    OPERATORS,
+    Unusable,
+    checked,
+    literal,
+    read_filter,
+    said,
+    side_by_side,
+    write_filter,
+)
 from istmo.detect.objects import Rule
 from istmo.detect.objects_rule import Exempted
 from istmo.detect.sigma import Evaluator, Logsource, RuleFile, collect_rules
@@ -133,3 +142,33 @@ def test_what_sigma_does_not_allow_is_told_with_its_reason(operator: str, value:
 
 def test_nothing_of_a_literal_is_a_wildcard() -> None:
     assert literal("a\\*?") == "a\\\\\\*\\?"
+
+
+@given(values=st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=4), field=st.text(max_size=8))
+def test_what_a_person_said_can_be_told_again(values: list[str], field: str) -> None:
+    for operator in OPERATORS:
+        try:
+            given = checked(an_exception(operator, *values, field=field))
+        except InvalidInput:
+            return
+        text = write_filter(a_rule(), given)
+        try:
+            read_filter(text)
+        except Unusable:
+            continue
+        assert said(text) == given
+
+
+def test_of_a_filter_that_others_wrote_nothing_is_claimed() -> None:
+    filters = write_filter(a_rule(), an_exception("equals", "x"))
+    for text in (
+        TEXT,
+        "",
+        "filter: [",
+        filters.replace("not harmless", "harmless"),
+        filters.replace("harmless:", "others:"),
+        filters.replace('"User": ["x"]', '"User|all|contains": ["x"]'),
+        filters.replace('"User": ["x"]', '"User": x'),
+        filters.replace('["x"]', '["x"]\n    Image: y'),
+    ):
+        assert said(text) is None, text

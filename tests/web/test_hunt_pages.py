@@ -87,7 +87,9 @@ def test_a_search_of_everything_is_saved_as_one_of_everything(site: Site, ana: A
         patch.setattr(site.node.link.ask, "search", search)
         found = send(ana, f"/hunts/{hunt.id}/run").text
     assert asked == {"Image:*whoami.exe": 0} and "Se buscó en todo lo guardado." in found
-    assert "7 días" in ana.get(send(ana, "/hunts", **FORM | {"name": "de una semana"}).headers["location"]).text
+    assert (
+        "7 días" in ana.get(send(ana, "/hunts", **FORM | {"name": "de una semana"}).headers["location"]).text
+    )
 
 
 def test_what_was_typed_stays_and_the_field_says_what_is_wrong(ana: Any) -> None:

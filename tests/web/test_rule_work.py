@@ -103,6 +103,20 @@ def test_rules_are_found_by_what_they_are_and_do(
     assert [one["title"] for one in client.get(path).json()["items"]] == found
 
 
+def test_rules_are_ordered_by_what_a_tuner_asks(whole: tuple[Site, Scene]) -> None:
+    site, _ = whole
+    client = enter(site)
+    noisy = "PowerShell codificado"
+    for order in ("hits", "cost"):
+        page = client.get(f"/rules?order={order}").text
+        assert titles(page)[0] == noisy and f'<option value="{order}" selected>' in page
+        path = re.findall(r'type="application/json" href="([^"]+)"', page)[0]
+        assert [one["title"] for one in client.get(path).json()["items"]] == titles(page)
+    assert titles(client.get("/rules?order=title").text)[0] != noisy
+    assert titles(client.get("/rules?order=nonsense").text) == titles(client.get("/rules").text)
+    assert client.get("/api/v1/rules?order=nonsense").status_code == 400
+
+
 def test_the_list_tells_hits_and_cost_and_the_page_draws_them(whole: tuple[Site, Scene]) -> None:
     site, scene = whole
     client = enter(site)
@@ -110,7 +124,7 @@ def test_the_list_tells_hits_and_cost_and_the_page_draws_them(whole: tuple[Site,
     assert [one["hits"] for one in listed] == [6]
     page = client.get(f"/rules/{scene.rule}").text
     assert "<svg" in page and "6 eventos en total" in page
-    assert "detector=sigma" in page
+    assert f"detector=sigma&amp;subject={scene.rule}" in page
     assert "Ninguno en 30" in client.get("/rules/5f5d0b8a-5a41-4f39-8d1e-1f5b6b9c0a11").text
 
 
@@ -184,6 +198,11 @@ def test_an_exception_is_made_of_a_match_and_kept_though_no_worker_can_try_it(
     assert (made.kind, made.author, made.description) == ("filter", "ana", "Corre cada noche")
     page = client.get(at).text
     assert "Respaldo &lt;nocturno&gt;" in page and "Corre cada noche" in page
+    assert "<code>User</code> es igual a <code>svc_respaldo</code>" in page
+    assert "De esta regla quedan 3 alertas abiertas" in page, "they came before the exception"
+    (waiting,) = re.findall(r'href="(/alerts\?[^"]*group=subject[^"]*)"', page)
+    queue = client.get(html.unescape(waiting)).text
+    assert queue.count("<tr data-row") == 1 and "PowerShell codificado" in queue
     removed = send(client, f"/rules/{made.id}/switch", enabled="off", next=at)
     assert unquote(removed.headers["location"]) == at
     assert not site.node.detect.read_rule(Operator(), made.id).is_enabled

@@ -12,11 +12,11 @@ from istmo.clock import Clock
 from istmo.detect.answers import rule_json
 from istmo.detect.exceptions import FILE
 from istmo.detect.objects import Rule
-from istmo.detect.objects_rule import Exempted
+from istmo.detect.objects_rule import Exempted, RuleOrder
 from istmo.detect.service import Detect
-from istmo.detect.service.rule_work import since_days
-from istmo.detect.service.rules import HIT_DAYS, rule_filter
+from istmo.detect.service.rules import HIT_DAYS, rule_filter, since_days
 from istmo.detect.shapes_rule import ExceptionList, ExceptionShape, RuleList, RulesSwitched, TrialShape
+from istmo.errors import InvalidInput
 from istmo.kit.access import PEOPLE
 from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
@@ -75,11 +75,15 @@ def list_rules(
     tag: str = "",
     author: str = "",
     hits: bool | None = None,
+    order: str = "title",
     cursor: str = "",
     limit: int = 50,
 ) -> RuleList:
-    """Rules, correlations and filters (``kind``) by title; ``logsource``: a product, category or service;
-    ``slow``: those alone that were found to be; ``hits``: with matches in the last thirty days, or none."""
+    """Rules, correlations and filters (``kind``); ``logsource``: a product, category or service; ``slow``:
+    those alone that were found to be; ``hits``: with matches in the last thirty days, or none; ``order``:
+    ``title``, or first those with the most ``hits``, the highest ``cost``, the last ``updated``."""
+    if order not in set(RuleOrder):
+        raise InvalidInput("detect.unknown_filter", field="order", value=order[:40])
     now = clock.now()
     wanted = rule_filter(
         now,
@@ -93,7 +97,7 @@ def list_rules(
         author=author,
         hits=hits,
     )
-    found = detect.list_rules(asker.principal, wanted, cursor=cursor, limit=limit)
+    found = detect.list_rules(asker.principal, wanted, order=RuleOrder(order), cursor=cursor, limit=limit)
     counts = detect.rule_hits(asker.principal, [one.id for one in found.items], since_days(now, HIT_DAYS))
     return {
         "items": [{**rule_json(one, asker, catalogue), "hits": counts.get(one.id, 0)} for one in found.items],

@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from istmo.detect.objects import Rule, RuleProblem
 from istmo.detect.objects_rule import Exempted
 from istmo.detect.rule_import import FoundRule, read_here
 from istmo.detect.sigma import AskedPlaceholders, Logsource, ReadRule, read_rules, rule_files
+from istmo.detect.sigma.documents import read_documents
+from istmo.detect.sigma.problems import Refused
+from istmo.detect.sigma.rules import content_of, scalar
 from istmo.errors import InvalidInput
 
 OPERATORS: Final = ("equals", "contains", "startswith", "endswith", "cidr", "re")
@@ -84,6 +87,28 @@ def read_filter(text: str) -> FoundRule:
     if found.problems:
         raise Unusable(found.problems[0].told())
     return found.rules[0]
+
+
+def said(text: str) -> Exempted | None:
+    """What a person said who made a filter here (``write_filter``); None of any other filter."""
+    try:
+        content = content_of(next(iter(read_documents(text.encode("utf-8", "surrogatepass")))))
+    except (Refused, StopIteration):
+        return None
+    written = content.get("filter")
+    given: dict[str, Any] = written if isinstance(written, dict) else {}
+    held = given.get("harmless")
+    if not isinstance(held, dict) or len(held) != 1 or given.get("condition") != "not harmless":
+        return None
+    ((key, values),) = held.items()
+    field, _, operator = str(key).partition("|")
+    operator = operator or "equals"
+    found = [scalar(one) for one in values] if isinstance(values, list) else []
+    if operator not in OPERATORS or not found or not all(found):
+        return None
+    plain = found if operator in AS_WRITTEN else [re.sub(r"\\([\\*?])", r"\1", one) for one in found]
+    name, reason = scalar(content.get("title")), scalar(content.get("description"))
+    return Exempted(name, field, operator, tuple(plain), reason)
 
 
 def side_by_side(rule: Rule, filters: Iterable[Rule], given: Exempted) -> tuple[str, str]:

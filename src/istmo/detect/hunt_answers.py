@@ -11,7 +11,6 @@ from istmo.kit.asking import Asker
 from istmo.kit.i18n import Catalogue
 from istmo.model import durations, instants
 
-
 ALL: Final = "all"
 """The window of a hunt that looks at everything."""
 ALL_TYPED: Final = ("todo",)

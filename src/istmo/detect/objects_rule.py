@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from istmo.detect.wire import LeftOutRule, Problem, RuleMatch
+
+
+class RuleOrder(StrEnum):
+    """What stands first in a list of rules."""
+
+    TITLE = "title"
+    HITS = "hits"
+    """The most matches ``since`` a moment, of alerts that the asker may read."""
+    COST = "cost"
+    UPDATED = "updated"
 
 
 @dataclass(frozen=True)

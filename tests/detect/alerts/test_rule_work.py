@@ -7,12 +7,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import msgspec
+import orjson
 import pytest
 
 from istmo.clock import SystemClock
-from istmo.detect.objects_rule import Exempted, RuleFilter
+from istmo.detect.objects_rule import Exempted, RuleFilter, RuleOrder
+from istmo.detect.records import rules as rule_records
 from istmo.detect.service.alerts import alert_filter
 from istmo.detect.stories import to_micros
+from istmo.detect.wire import Position, RuleCost
 from istmo.errors import InvalidInput, NotAllowed
 
 from .room import ADMINISTRATOR, ANALYST, OBSERVER, RealWorker, Room, connection_event, hit, open_room, until
@@ -133,3 +137,57 @@ def test_hits_are_those_of_the_last_days_and_many_rules_are_switched_and_back(ro
     assert room.detect.switch_rules_back(ADMINISTRATOR, done.at, False) == 0, "another's change is another's"
     assert room.detect.switch_rules_back(ANALYST, done.at, False) == 1
     assert found(is_enabled=True) == ["Goes out", "Quiet"]
+
+
+def test_rules_are_listed_in_each_order_a_page_after_another(room: Room) -> None:
+    texts = [RULE.replace("0a11", f"0b{at:02}").replace("Goes out", f"Rule {9 - at}") for at in range(7)]
+    ids = [ID.replace("0a11", f"0b{at:02}") for at in range(7)]
+    room.detect.import_rules(ANALYST, "---".join(texts).encode())
+    now = room.clock.now()
+    recent = to_micros(now - timedelta(days=2))
+    room.tell("sigma", [hit(ids[at], n, detector="sigma", time=recent) for at in (4, 2) for n in range(at)])
+    with room.store.write() as tx:
+        costs = [RuleCost(ids[5], 900, 1, 1), RuleCost(ids[1], 7_000, 1, 1)]
+        rule_records.set_costs(tx.connection, costs, now)
+    room.clock.advance(60)
+    room.detect.enable_rule(ANALYST, ids[3], False)
+
+    def listed(order: RuleOrder) -> list[str]:
+        found: list[str] = []
+        cursor = None
+        for _ in range(10):
+            page = room.detect.list_rules(ANALYST, order=order, cursor=cursor, limit=2)
+            assert page.total == 7
+            found += [one.id for one in page.items]
+            cursor = page.next
+            if cursor is None:
+                break
+        return found
+
+    assert listed(RuleOrder.TITLE) == list(reversed(ids))
+    assert listed(RuleOrder.HITS) == [ids[at] for at in (4, 2, 0, 1, 3, 5, 6)]
+    assert listed(RuleOrder.COST) == [ids[at] for at in (1, 5, 0, 2, 3, 4, 6)]
+    assert listed(RuleOrder.UPDATED) == [ids[at] for at in (3, 0, 1, 2, 4, 5, 6)]
+
+
+def test_values_to_make_exceptions_of_are_those_that_events_have_in_common(room: Room) -> None:
+    room.detect.import_rules(ANALYST, RULE.encode())
+    now = room.clock.now()
+    hits = []
+    for at in range(4):
+        event = {
+            "@timestamp": f"2026-03-02T09:00:0{at}Z",
+            "Started": "2026-03-02 09:00:00.000",
+            "EventRecordID": str(7_000 + at % 2),
+            "ProcessId": "4120",
+            "LogonGuid": "{5770385f-c22a-43e0-bf4c-06f5698ffbd9}",
+            "Image": "C:\\backup.exe",
+            "Target": f"203.0.113.{at}",
+        }
+        raw = orjson.dumps(event)
+        hits.append(msgspec.structs.replace(hit(ID, at, detector="sigma", time=to_micros(now)), raw=raw))
+    room.tell("sigma", hits[:1], Position(1, 1))
+    alone = {field for field, _, _ in room.detect.values_of_matches(ANALYST, ID)}
+    assert alone == {"Image", "Target"}, "of a single event there is nothing else to choose from"
+    room.tell("sigma", hits[1:])
+    assert room.detect.values_of_matches(ANALYST, ID) == [("Image", "C:\\backup.exe", 4)]

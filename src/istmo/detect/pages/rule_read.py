@@ -12,12 +12,12 @@ from litestar import Request, Response, get
 from istmo.clock import Clock
 from istmo.detect.answers import unusable_text
 from istmo.detect.attack import said_by
+from istmo.detect.exceptions import said
 from istmo.detect.objects import KINDS, LEVELS, RULE, Rule
-from istmo.detect.objects_rule import RuleFilter
+from istmo.detect.objects_rule import RuleFilter, RuleOrder
 from istmo.detect.pages.rule_text import shown_text
 from istmo.detect.service import Detect
-from istmo.detect.service.rule_work import since_days
-from istmo.detect.service.rules import HIT_DAYS, rule_filter
+from istmo.detect.service.rules import HIT_DAYS, rule_filter, since_days
 from istmo.detect.stories import from_micros
 from istmo.detect.wire import RuleMatch
 from istmo.errors import IstmoError
@@ -29,6 +29,7 @@ from istmo.kit.pages import asker_of, faces_of, page, told
 from istmo.kit.timeline import Bar, draw
 from istmo.model import instants
 from istmo.policy.actions import Action
+from istmo.policy.principals import Principal
 
 ROWS = 50
 FILTERS = ("q", "kind", "level", "enabled", "logsource", "tag", "author", "hits")
@@ -41,20 +42,26 @@ DAYS: Final = (1, 7, 30, 90)
 
 @get("/rules", opt=PEOPLE, sync_to_thread=True)
 def rule_list(request: Request[Any, Any, Any], asker: Asker, detect: Detect, clock: Clock) -> Response[Any]:
-    """Rules, correlations and filters by title."""
+    """Rules, correlations and filters, in the order that was chosen."""
     query, now = request.query_params, clock.now()
     chosen, cursor = chosen_of(query), query.get("cursor", "")[:300]
-    found = detect.list_rules(asker.principal, filter_of(chosen, now), cursor=cursor or None, limit=ROWS)
+    asked = query.get("order", "")
+    order = RuleOrder(asked) if asked in set(RuleOrder) else RuleOrder.TITLE
+    found = detect.list_rules(
+        asker.principal, filter_of(chosen, now), order=order, cursor=cursor or None, limit=ROWS
+    )
     ids = [one.id for one in found.items]
     return page(
         request,
         "detect/rules.html",
-        json_path=_json_path("/api/v1/rules", chosen),
+        json_path=_json_path("/api/v1/rules", chosen, order),
         found=found,
         hits=detect.rule_hits(asker.principal, ids, since_days(now, HIT_DAYS)),
         chosen=chosen,
         is_filtered=any(chosen.values()),
         is_first=not cursor,
+        order=str(order),
+        orders=[str(one) for one in RuleOrder],
         kinds=KINDS,
         levels=[str(level) for level in reversed(LEVELS)],
         switched=(*SWITCHED, SLOW),
@@ -128,14 +135,16 @@ def show_rule(request: Request[Any, Any, Any], id: str, detect: Detect) -> Respo
         text=shown_text(rule.text, line if isinstance(line, int) else 0),
         problem=problem,
         correlations=detect.correlations_of(who, id),
-        exceptions=[one for one in exceptions if one.is_enabled],
+        exceptions=[(one, said(one.text)) for one in exceptions if one.is_enabled],
         former=[one for one in exceptions if not one.is_enabled],
         chart=draw(bars, title=title, zone=asker.zone) if bars else "",
         bars=[one for one in bars if one.count],
         total=sum(one.count for one in bars),
         hit_days=HIT_DAYS,
         choices=DAYS,
-        alerts=f"/alerts?{urlencode({'status': '', 'detector': 'sigma', 'q': _words(rule)})}",
+        alerts=_queue(rule, status=""),
+        waiting=_queue(rule, group="subject"),
+        open_alerts=_open(detect, who, rule) if exceptions else 0,
         may_try=rule.kind == RULE and faces.may(who, Action.EVENT_SEARCH),
         may_write=faces.may(who, Action.RULE_WRITE),
     )
@@ -168,7 +177,7 @@ def days_of(given: Mapping[str, str]) -> int:
     return int(text) if text in {str(one) for one in DAYS} else 7
 
 
-def _json_path(path: str, chosen: Mapping[str, str]) -> str:
+def _json_path(path: str, chosen: Mapping[str, str], order: RuleOrder) -> str:
     told = {
         name: chosen[name] for name in ("q", "kind", "level", "logsource", "tag", "author") if chosen[name]
     }
@@ -178,6 +187,8 @@ def _json_path(path: str, chosen: Mapping[str, str]) -> str:
         told["slow"] = "true"
     if chosen["hits"] in HITS:
         told["hits"] = "true" if HITS[chosen["hits"]] else "false"
+    if order is not RuleOrder.TITLE:
+        told["order"] = str(order)
     return f"{path}?{urlencode(told)}" if told else path
 
 
@@ -200,8 +211,14 @@ def _match(one: RuleMatch) -> tuple[datetime, str, str]:
     return at, one.host, f"/hunt?{urlencode({'q': query, 'from': stretch})}"
 
 
-def _words(rule: Rule) -> str:
-    return " ".join(rule.title.split()[:8])
+def _queue(rule: Rule, **more: str) -> str:
+    """The alerts of a rule."""
+    return f"/alerts?{urlencode({'detector': 'sigma', 'subject': rule.id, **more})}"
+
+
+def _open(detect: Detect, who: Principal, rule: Rule) -> int | None:
+    """How many alerts of a rule wait: what an exception does not close."""
+    return 0 if detect.reads_alerts(who) is None else detect.count_open_alerts(who, rule.id)
 
 
 routes = [rule_list, rule_page, rule_test]

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    FromClause,
     Index,
     String,
     Table,
@@ -26,8 +27,9 @@ from sqlalchemy import (
 )
 
 from istmo.detect.objects import CORRELATION, FILTER, RULE, SLOW_NANOS, Rule, RuleCost
-from istmo.detect.objects_rule import RuleFilter
+from istmo.detect.objects_rule import RuleFilter, RuleOrder
 from istmo.detect.records.alerts import alerts
+from istmo.detect.records.rule_hits import counted
 from istmo.detect.wire import SIGMA, WireRule
 from istmo.detect.wire import RuleCost as WireCost
 from istmo.model.markings import Tlp
@@ -186,21 +188,42 @@ def list_rules(
     connection: Connection,
     wanted: RuleFilter,
     *,
+    order: RuleOrder = RuleOrder.TITLE,
+    since: datetime | None = None,
     reads: Tlp | None = None,
-    after: tuple[str, int] | None,
+    after: str | None = None,
     limit: int,
 ) -> tuple[list[Rule], int]:
-    """Rules by title after a place in that order, and how many there are in all.
+    """Rules in an order after one of them (its id), and how many there are in all.
 
-    ``reads``: how far the asker reads alerts; for who reads none, no rule has hits.
+    ``since``: from when on hits count, where they order. ``reads``: how far the asker reads alerts; for who
+    reads none, no rule has hits.
     """
     where = _conditions(wanted, reads)
     total = connection.execute(select(func.count()).select_from(rules).where(*where)).scalar_one()
+    room, key = _ordered(order, since, reads)
+    is_upwards = order is RuleOrder.TITLE
     if after is not None:
-        title, row = after
-        where.append(or_(rules.c.title > title, (rules.c.title == title) & (rules.c.row > row)))
-    found = connection.execute(select(rules).where(*where).order_by(rules.c.title, rules.c.row).limit(limit))
+        place = select(key.label("key"), rules.c.row).select_from(room).where(rules.c.id == after)
+        before = connection.execute(place).one()
+        further = key > before.key if is_upwards else key < before.key
+        where.append(or_(further, (key == before.key) & (rules.c.row > before.row)))
+    asked = select(rules).select_from(room).where(*where)
+    found = connection.execute(asked.order_by(key if is_upwards else key.desc(), rules.c.row).limit(limit))
     return [_rule(one) for one in found], total
+
+
+def _ordered(
+    order: RuleOrder, since: datetime | None, reads: Tlp | None
+) -> tuple[FromClause, ColumnElement[Any]]:
+    """What rules are looked up in, and by what they are ordered."""
+    if order is RuleOrder.HITS and since is not None:
+        counts = counted(since, reads=reads).subquery()
+        room = rules.outerjoin(counts, counts.c.subject == rules.c.id)
+        return room, func.coalesce(counts.c.number, 0)
+    if order is RuleOrder.COST:
+        return rules, func.coalesce(rules.c.cost_nanos, 0)
+    return rules, rules.c.updated if order is RuleOrder.UPDATED else rules.c.title
 
 
 def _conditions(wanted: RuleFilter, reads: Tlp | None) -> list[ColumnElement[bool]]:

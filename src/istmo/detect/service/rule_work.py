@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import orjson
 
 from istmo.detect import exceptions
 from istmo.detect.normalise import normalise
-from istmo.detect.objects import RULE, Rule
+from istmo.detect.objects import RULE, AlertFilter, Rule, Snoozed, Status
 from istmo.detect.objects_rule import Exempted, Kept, RuleFilter, Switched, Tried
 from istmo.detect.records import rule_hits
 from istmo.detect.records import rules as rule_records
 from istmo.detect.service.alerts import Alerts
 from istmo.detect.service.hunts import Hunts
 from istmo.detect.service.rules import Rules, rule_values
+from istmo.detect.wire import SIGMA
 from istmo.errors import Conflict, InvalidInput, NotAllowed
 from istmo.policy import Action, Person, Principal, TokenHolder, told
 
@@ -29,6 +31,15 @@ MOST_EXCEPTIONS: Final = 100
 _ALERTS_LOOKED_AT: Final = 5
 _VALUES_SHOWN: Final = 40
 _LONGEST_SHOWN: Final = 200
+_PASSING_NAMES: Final = (
+    *("time", "timestamp", "date", "recordnumber", "recordid", "processid", "threadid", "guid"),
+    *("created", "logonid", "sequence"),
+)
+"""How fields end whose values are others in every event."""
+_PASSING: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\{?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}?$"
+)
+"""Values that are: a time, or a GUID."""
 
 
 class RuleWork(Rules, Alerts, Hunts):
@@ -141,8 +152,17 @@ class RuleWork(Rules, Alerts, Hunts):
         """The filters that name a rule, those that are switched off among them."""
         return self._filters(self.read_rule(principal, id))
 
+    def count_open_alerts(self, principal: Principal, id: str) -> int | None:
+        """Alerts of a rule that wait in the asker's queue; None where there are more than are counted."""
+        wanted = AlertFilter(Status.OPEN, detector=SIGMA, subject=id, snoozed=Snoozed.NO)
+        return self.list_alerts(principal, wanted, limit=1).total
+
     def values_of_matches(self, principal: Principal, id: str) -> list[tuple[str, str, int]]:
-        """Fields and values of a rule's newest evidence, the most frequent first: to make exceptions of."""
+        """Fields and values of a rule's newest evidence, the most frequent first: to make exceptions of.
+
+        What is another in every event is none to make an exception of: times, numbers of records and of
+        processes, GUIDs; and what a single event has, where others have more in common.
+        """
         counts: Counter[tuple[str, str]] = Counter()
         try:
             found = self.alerts_about(principal, id, _ALERTS_LOOKED_AT)
@@ -151,7 +171,10 @@ class RuleWork(Rules, Alerts, Hunts):
         for alert in found:
             for one in self.read_alert(principal, alert.id).evidence:
                 counts.update(_plain_values(one.raw))
-        ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+        least = 2 if any(number > 1 for number in counts.values()) else 1
+        ordered = sorted(
+            (one for one in counts.items() if one[1] >= least), key=lambda one: (-one[1], one[0])
+        )
         return [(field, value, number) for (field, value), number in ordered[:_VALUES_SHOWN]]
 
     def _tried_rule(self, principal: Principal, id: str) -> Rule:
@@ -200,11 +223,6 @@ class RuleWork(Rules, Alerts, Hunts):
         return replace(tried, count=sum(counts[one] for one in about)), counts
 
 
-def since_days(now: datetime, days: int) -> datetime:
-    """So many days ago, at the full hour: the counts are by the hour."""
-    return (now - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
-
-
 def _plain_values(raw: bytes) -> set[tuple[str, str]]:
     try:
         event = orjson.loads(raw)
@@ -218,4 +236,6 @@ def _plain_values(raw: bytes) -> set[tuple[str, str]]:
         if isinstance(value, (str, int, float))
         and (text := str(value).strip())
         and len(text) <= _LONGEST_SHOWN
+        and not name.lower().endswith(_PASSING_NAMES)
+        and not _PASSING.match(text)
     }

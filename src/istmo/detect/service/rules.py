@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from istmo.detect import rule_import
 from istmo.detect.objects import Rule, RuleImport, RulePage, RuleProblem
-from istmo.detect.objects_rule import RuleFilter
+from istmo.detect.objects_rule import RuleFilter, RuleOrder
 from istmo.detect.records import rules as rule_records
 from istmo.detect.records import value_lists as list_records
 from istmo.detect.service.asking import LONGEST_PAGE, Asking, require_last, words_of
@@ -76,21 +76,29 @@ class Rules(Asking):
         principal: Principal,
         wanted: RuleFilter = EVERY_RULE,
         *,
+        order: RuleOrder = RuleOrder.TITLE,
         cursor: str | None = None,
         limit: int = 50,
     ) -> RulePage:
-        """Rules by title. Every word of the filter must occur in title, name, log source or id."""
+        """Rules in an order; by hits, those of the last thirty days. Every word of the filter must occur in
+        title, name, log source or id.
+        """
         self._require(principal, Action.RULE_READ, self._own("rule"))
         limit = max(1, min(limit, LONGEST_PAGE))
-        reads = self.reads_alerts(principal) if wanted.has_hits is not None else None
+        counts_hits = wanted.has_hits is not None or order is RuleOrder.HITS
+        reads = self.reads_alerts(principal) if counts_hits else None
         with self._store.read() as connection:
-            after = None
-            if cursor:
-                before = rule_records.find_rules(connection, [cursor]).get(cursor)
-                if before is None:
-                    raise InvalidInput("detect.bad_cursor")
-                after = (before.title, before.row)
-            found, total = rule_records.list_rules(connection, wanted, reads=reads, after=after, limit=limit)
+            if cursor and cursor not in rule_records.find_rules(connection, [cursor]):
+                raise InvalidInput("detect.bad_cursor")
+            found, total = rule_records.list_rules(
+                connection,
+                wanted,
+                order=order,
+                since=since_days(self._clock.now(), HIT_DAYS),
+                reads=reads,
+                after=cursor or None,
+                limit=limit,
+            )
         return RulePage(tuple(found), found[-1].id if len(found) == limit else None, total)
 
     def logsource_parts(self, principal: Principal) -> list[str]:
@@ -232,3 +240,8 @@ def rule_filter(
         has_hits=hits,
         since=None if hits is None else now - timedelta(days=HIT_DAYS),
     )
+
+
+def since_days(now: datetime, days: int) -> datetime:
+    """So many days ago, at the full hour: the counts are by the hour."""
+    return (now - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
