@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -85,8 +85,11 @@ Item = Hits | HuntHits | Counted | Costs | Lags | LetGo | Hunted | Forgotten | U
 class Incoming:
     """Stores what is put, in order. One thread runs it."""
 
-    def __init__(self, store: Store, clock: Clock, stories: Stories) -> None:
-        self._store, self._clock, self._stories = store, clock, stories
+    def __init__(
+        self, store: Store, clock: Clock, stories: Stories, counted: Callable[[Iterable[SourceCount]], None]
+    ) -> None:
+        """``counted`` hears what sources sent once it is stored: the last hour is never more than all."""
+        self._store, self._clock, self._stories, self._counted = store, clock, stories, counted
         self._waiting: queue.Queue[Item | None] = queue.Queue(MOST_WAITING)
         self._stopping = threading.Event()
         self._turn = threading.Condition()
@@ -143,6 +146,9 @@ class Incoming:
                 with self._store.write() as tx:
                     for item in batch:
                         self._store_one(tx, item)
+                for item in batch:
+                    if isinstance(item, Counted):
+                        self._counted(item.sources)
                 return
             except Unavailable as error:
                 log.warning("hits_wait_for_database", problem=error.code)

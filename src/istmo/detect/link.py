@@ -89,9 +89,9 @@ class WorkerLink:
         """``members``: the region's present members, for ``policy`` in the worker."""
         self._store, self._clock, self._run, self._member = store, clock, settings.run, member
         self._members, self._space = members, settings.space
-        self._incoming = Incoming(store, clock, stories)
         self.recent = RecentCounts(clock)
         """What sources sent in the last minute and hour."""
+        self._incoming = Incoming(store, clock, stories, self.recent.add)
         self._outgoing = Outgoing(
             store,
             clock,
@@ -300,10 +300,7 @@ class WorkerLink:
 
     def _hear(self, channel: Channel, message: ToWeb) -> None:
         match message:
-            case Hits() | Costs() | Lags() | LetGo():
-                self._incoming.put(message)
-            case Counted(sources=counts):
-                self.recent.add(counts)
+            case Hits() | Counted() | Costs() | Lags() | LetGo():
                 self._incoming.put(message)
             case Live():
                 self._hear_live(channel, message)

@@ -181,12 +181,12 @@ def test_a_source_is_told_what_it_sent_how_late_and_what_was_no_good(
         (found,) = room.detect.sources(ANALYST)
         return found
 
-    until(lambda: source().doubled and source().lag is not None)
+    until(lambda: source().doubled and source().lag is not None and source().recent.accepted == 54)
     found = source()
     assert (found.accepted, found.doubled, found.unreadable, found.refused) == (54, 54, 4, 0)
     assert found.reasons == {"detect.line_not_json": 3, "detect.line_not_object": 1}
     assert found.lag is not None and abs(found.lag / 3_600_000_000 - 6) < 0.1
-    assert found.recent.accepted == 54 and found.recent.rate > 0
+    assert found.recent.rate > 0
     assert found.first_event and found.last_event and found.last_event >= found.first_event
     unread = list(room.detect.search(ANALYST, "istmo.unreadable:*"))
     assert len(unread) == 4, "what the console says about finding them is true"

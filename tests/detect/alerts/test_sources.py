@@ -14,10 +14,11 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from istmo.detect.incoming import Incoming
 from istmo.detect.objects_source import Sent, SourceSettings
 from istmo.detect.records import sources as records
 from istmo.detect.service.source_settings import changed, read_certificate, read_networks
-from istmo.detect.wire import PutSources, Synced
+from istmo.detect.wire import Counted, PutSources, SourceCount, Synced
 from istmo.errors import Conflict, InvalidInput, IstmoError, NotAllowed, NotFound
 from istmo.identity import audit
 from istmo.kit.i18n import Catalogue
@@ -234,3 +235,18 @@ def test_reasons_are_bounded(room: Room) -> None:
         for number in range(80):
             records.count_events(tx.connection, [Sent(made.id, 0, 1, None, reasons={f"detect.x{number}": 1})])
     assert len(room.detect.read_source(ANALYST, made.id).reasons) == records.MOST_REASONS
+
+
+def test_the_last_hour_holds_nothing_that_the_sum_of_all_does_not(room: Room) -> None:
+    source, _ = room.detect.create_source(ADMINISTRATOR, "Cortafuegos")
+    stored = []
+
+    def counted(_: object) -> None:
+        stored.append(room.detect.read_source(ANALYST, source.id).accepted)
+
+    incoming = Incoming(room.store, room.clock, room.stories, counted)
+    incoming.put(Counted([SourceCount(source.id, 3_001, 0, 0)]))
+    incoming.put(Counted([SourceCount(source.id, 3_000, 0, 0)]))
+    incoming.close()
+    incoming.run()
+    assert stored == [6_001, 6_001]
