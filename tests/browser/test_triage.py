@@ -15,7 +15,7 @@ from istmo.detect.objects_triage import Deed
 from istmo.detect.records.alert_history import alert_history
 from istmo.detect.records.alerts import alerts
 from istmo.detect.service.alerts import alert_filter
-from istmo.kit.pages import grouped
+from istmo.kit.i18n import grouped
 from istmo.policy.principals import Operator
 
 pytestmark = pytest.mark.chromium

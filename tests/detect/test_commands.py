@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from answering import answering
+from istmo.clock import ManualClock
 from istmo.detect import commands, commands_lists
 from istmo.kit.cli import speak
+from istmo.kit.client import NodeAnswered
 from istmo.kit.i18n import Catalogue
 
 ROW = {"time": "2026-03-02T09:00:00Z", "host": "PC-07", "event": {"EventID": 1}}
@@ -149,3 +152,28 @@ def test_a_value_list_is_kept_from_a_file_shown_and_deleted(tmp_path: Path, lang
     with answering(json.dumps({"items": [kept]}).encode()) as url:
         shown = runner.invoke(commands_lists.show, ["--url", url])
     assert "Servidores" in shown.stdout and "2" in shown.stdout
+
+
+def test_reading_files_twice_in_one_second_makes_two_sources_whose_names_say_when() -> None:
+    class Node:
+        """A node that has sources, by name."""
+
+        def __init__(self) -> None:
+            self.names: list[str] = []
+
+        def post(self, _: str, asked: dict[str, str]) -> dict[str, str]:
+            if asked["name"] in self.names:
+                raise NodeAnswered(409, "detect.source_exists", "", "")
+            self.names.append(asked["name"])
+            return {"secret": "s", "id": str(len(self.names))}
+
+    node = Node()
+    clock = ManualClock(datetime(2026, 11, 28, 8, 35, 38, tzinfo=UTC))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commands, "SystemClock", lambda: clock)
+        made = [commands._passing_source(node, "HN") for _ in range(3)]  # type: ignore[arg-type]
+    assert [id for _, id in made] == ["1", "2", "3"]
+    said = "2026-11-28 02:35:38 −06:00"
+    assert [one.partition("2026")[1] + one.partition("2026")[2] for one in node.names] == [
+        said, f"{said} (2)", f"{said} (3)"
+    ]  # fmt: skip

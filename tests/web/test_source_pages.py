@@ -125,7 +125,7 @@ def test_settings_are_changed_and_a_source_is_revoked(whole: tuple[Site, Scene])
     source, _ = site.node.detect.create_source(Operator(), "impresoras", settings={"rate": 5})
     client, at = enter(site, "raiz"), f"/sources/{source.id}"
     settings = {"networks": "10.7.0.0/16\n10.8.0.1", "form": "syslog", "rate": "900"}
-    done = send(client, at, f"{at}/settings", version=source.settings.version, **settings)
+    done = send(client, at, f"{at}/settings", version=source.version, name="impresoras", **settings)
     assert (done.status_code, done.headers["location"]) == (303, at)
     now = site.node.detect.read_source(Operator(), source.id).settings
     assert (now.networks, now.form, now.rate) == (
@@ -144,19 +144,58 @@ def test_two_administrators_at_once_are_both_shown_and_the_first_is_not_written_
 ) -> None:
     site, _ = whole
     source, _ = site.node.detect.create_source(Operator(), "cámaras", settings={"rate": 5})
-    at = f"/sources/{source.id}"
+    at, named = f"/sources/{source.id}", {"name": "cámaras"}
     one, other = enter(site, "raiz"), enter(site, "raiz")
     seen = [version_in(client.get(at).text) for client in (one, other)]
-    assert send(one, at, f"{at}/settings", version=seen[0], rate="700").status_code == 303
-    wrong = send(other, at, f"{at}/settings", version=seen[1], rate="muchos", form="syslog")
+    assert send(one, at, f"{at}/settings", version=seen[0], rate="700", **named).status_code == 303
+    wrong = send(other, at, f"{at}/settings", version=seen[1], rate="muchos", form="syslog", **named)
     assert wrong.status_code == 422 and version_in(wrong.text) == seen[1], "a slip of the pen hides nothing"
-    late = send(other, at, f"{at}/settings", version=version_in(wrong.text), rate="900", form="syslog")
+    late = send(
+        other, at, f"{at}/settings", version=version_in(wrong.text), rate="900", form="syslog", **named
+    )
     assert late.status_code == 409
     assert site.node.detect.read_source(Operator(), source.id).settings.rate == 700
     assert "700" in late.text and 'value="900"' in late.text
-    again = send(other, at, f"{at}/settings", version=version_in(late.text), rate="900", form="syslog")
+    assert "<td" in late.text and ">Reconocer al leer<" in late.text, "formats are told in words"
+    again = send(
+        other, at, f"{at}/settings", version=version_in(late.text), rate="900", form="syslog", **named
+    )
     assert again.status_code == 303, "knowing both, they decide"
     assert site.node.detect.read_source(Operator(), source.id).settings.rate == 900
+
+
+def test_a_source_is_called_otherwise_where_no_other_is_called_so(whole: tuple[Site, Scene]) -> None:
+    site, _ = whole
+    detect = site.node.detect
+    source, _ = detect.create_source(Operator(), "Proxi", settings={"form": "pairs"})
+    client, at = enter(site, "raiz"), f"/sources/{source.id}"
+    form = client.get(at).text
+    assert 'name="name" type="text" value="Proxi"' in form
+    assert 'value="pairs" selected>Pares clave=valor' in form
+    taken = send(client, at, f"{at}/settings", version=source.version, name="servidor DE correo")
+    assert (
+        taken.status_code == 422
+        and 'id="name-wrong"' in taken.text
+        and detect.read_source(Operator(), source.id).name == "Proxi"
+    )
+    done = send(client, at, f"{at}/settings", version=source.version, name=" Proxy  central ", form="pairs")
+    assert done.status_code == 303 and detect.read_source(Operator(), source.id).name == "Proxy central"
+    late = send(client, at, f"{at}/settings", version=source.version, name="Proxy", form="pairs")
+    assert late.status_code == 409 and "Proxy central" in late.text, "renamed since it was seen"
+    named = send(
+        client, at, f"{at}/settings", version=version_in(late.text), name="PROXY central", form="pairs"
+    )
+    assert named.status_code == 303, "its own name is no other's"
+
+
+def test_a_page_without_sources_has_one_way_to_what_a_source_is(whole: tuple[Site, Scene]) -> None:
+    site, _ = whole
+    everything = [one.id for one in site.node.detect.sources(Operator())]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(site.node.detect, "sources", lambda *_: [])
+        page = enter(site, "ana").get("/sources").text
+    assert page.count('href="/glossary#term-source"') == 1 and "que ya no env" not in page
+    assert everything and enter(site, "ana").get("/sources").text.count('href="/glossary#term-source"') == 1
 
 
 def version_in(html: str) -> str:

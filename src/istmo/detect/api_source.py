@@ -36,8 +36,9 @@ class SourceChange(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class SourceChangeRequest(SourceChange, forbid_unknown_fields=True, kw_only=True):
-    """Settings that change, and the ``version`` of those that were seen."""
+    """Settings that change, perhaps the ``name``, and the ``version`` of what was seen."""
 
+    name: str | None = None
     version: str | None = None
 
 
@@ -104,10 +105,12 @@ def change_source(
     settings: Settings,
     clock: Clock,
 ) -> SourceShape:
-    """Give settings of a source anew; its token stays. ``version``: of the settings that were seen, 409 where
-    they are others by now; without it, whatever there is is written over.
+    """Give settings of a source anew, or its name; its token stays. ``version``: of what was seen, 409 where
+    it is another by now; without it, whatever there is is written over.
     """
-    found = detect.change_source(asker.principal, source_id, _given(data), version=data.version)
+    found = detect.change_source(
+        asker.principal, source_id, _given(data), name=data.name, version=data.version
+    )
     return source_json(found, asker, catalogue, settings.limits, clock.now())
 
 

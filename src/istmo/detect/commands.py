@@ -17,9 +17,10 @@ from istmo.detect.commands_rule_hunt import hunt_by_rules
 from istmo.detect.commands_sql import ask_by_sql
 from istmo.detect.ingesting import TOKEN, Outcome, Sender
 from istmo.detect.reading import FORMS, JSON, FileProblem, Found, LineLogs, open_events, open_stream
-from istmo.errors import InvalidInput, IstmoError
+from istmo.errors import Conflict, InvalidInput, IstmoError
+from istmo.kit import times
 from istmo.kit.cli import CATALOGUE, Teller, argument, command, option, say, spoken, told
-from istmo.kit.client import checked_url
+from istmo.kit.client import NodeAnswered, NodeClient, checked_url
 from istmo.kit.streams import standard_input
 from istmo.kit.visible import printable_json
 from istmo.model import instants
@@ -31,6 +32,7 @@ LIMIT = click.IntRange(min=1)
 _BAR = 30
 """Characters of the longest bar."""
 _LONGEST = timedelta(days=2)
+_AT_ONCE = 100
 
 
 @command("ingest", help="detect.command.ingest")
@@ -85,8 +87,7 @@ def ingest(
     with teller.client() as node:
         secret, source = os.environ.get(TOKEN, ""), ""
         if not secret:
-            made = node.post("/api/v1/sources", _passing_source())
-            secret, source = made["secret"], made["id"]
+            secret, source = _passing_source(node, settings.country if settings else "")
         sender = Sender(where, secret, verify=node.verify, is_fresh=bool(source))
         try:
             with teller.progress("detect.ingest.progress") as done:
@@ -98,11 +99,23 @@ def ingest(
     _show(teller, outcome, settings.limits if settings else None)
 
 
-def _passing_source() -> dict[str, str]:
-    """A source of a name of its own, that ends by itself should this command be killed."""
+def _passing_source(node: NodeClient, country: str) -> tuple[str, str]:
+    """Secret and id of a source of a name of its own, that ends by itself should this command be killed.
+
+    ``country``: in whose time the name says when. Two that begin in one second are told apart by a number.
+    """
     now = SystemClock().now()
-    name = f"{say('detect.ingest.source')} {now:%Y-%m-%d %H:%M:%S} {os.getpid()}"
-    return {"name": name, "expires": instants.format(now + _LONGEST)}
+    name = f"{say('detect.ingest.source')} {times.local(now, times.zone_of_country(country))}"
+    for number in range(2, _AT_ONCE):
+        try:
+            made = node.post("/api/v1/sources", {"name": name, "expires": instants.format(now + _LONGEST)})
+        except NodeAnswered as error:
+            if error.params["code"] != "detect.source_exists":
+                raise
+            name = f"{name.partition(' (')[0]} ({number})"
+        else:
+            return made["secret"], made["id"]
+    raise Conflict("detect.source_exists", name=name)
 
 
 def intake_url(settings: Settings) -> str:

@@ -31,11 +31,6 @@ class SourceSettings:
     silent_after: int = 0
     """Seconds of silence after which somebody is told; 0 for never."""
 
-    @property
-    def version(self) -> str:
-        """Tells these settings from others: whoever changes them says which ones they saw."""
-        return version_of(*(repr(getattr(self, one.name)) for one in fields(self)))
-
 
 @dataclass(frozen=True)
 class Recent:
@@ -103,6 +98,12 @@ class Source:
     """Since when nothing is taken of it for now."""
     switched: datetime | None = None
     """When it was paused last, or taken again."""
+
+    @property
+    def version(self) -> str:
+        """Tells its name and settings from others: whoever changes them says which ones they saw."""
+        settings = (repr(getattr(self.settings, one.name)) for one in fields(self.settings))
+        return version_of(self.name, *settings)
 
     @property
     def unreadable_share(self) -> float:

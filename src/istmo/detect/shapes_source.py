@@ -9,7 +9,7 @@ class SourceSettingsShape(TypedDict):
     """How a source is known where it shows no token, and how it is read; empty or 0 where nothing is set.
 
     ``certificate`` is a SHA-256 in hex, ``rate`` in events a second, ``silent_after`` in seconds; ``version``
-    tells these settings from others.
+    tells these settings, and the source's name, from others.
     """
 
     networks: list[str]

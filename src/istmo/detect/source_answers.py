@@ -10,8 +10,7 @@ from typing import Final
 from istmo.detect.objects_source import Source
 from istmo.detect.shapes_source import ReasonShape, SourceShape
 from istmo.kit.asking import Asker
-from istmo.kit.i18n import Catalogue
-from istmo.kit.pages import grouped
+from istmo.kit.i18n import Catalogue, grouped
 from istmo.model import instants
 from istmo.settings import Limits
 
@@ -86,7 +85,7 @@ def source_json(
             "zone": settings.zone,
             "rate": settings.rate,
             "silent_after": settings.silent_after,
-            "version": settings.version,
+            "version": source.version,
         },
         "accepted": source.accepted,
         "doubled": source.doubled,

@@ -28,7 +28,7 @@ from istmo.kit import times
 from istmo.kit.asking import Asker
 from istmo.kit.assets import Assets
 from istmo.kit.forms import Form
-from istmo.kit.i18n import LANGUAGES, Catalogue
+from istmo.kit.i18n import LANGUAGES, Catalogue, grouped
 from istmo.kit.visible import visible
 from istmo.model import instants
 from istmo.model.markings import Tlp
@@ -215,12 +215,6 @@ class Speaker:
     def number(self, value: float) -> str:
         """As ``grouped`` writes it."""
         return grouped(value)
-
-
-def grouped(value: float) -> str:
-    """Digits in groups of three by a narrow space, which reads alike in both languages."""
-    whole = f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.1f}"
-    return whole.replace(",", "\u202f")
 
 
 def faces_of(request: Requested) -> Faces:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -27,6 +28,7 @@ from istmo.policy.actions import Action
 STATES: Final = ("sending", "silent", "waiting", "paused", "expired", "revoked")
 ENDED: Final = ("revoked", "expired")
 LABELS: Final = {
+    "name": "console.source.name",
     "silent_after": "detect.source.silent_after",
     "form": "detect.source.form",
     "time_zone": "detect.source.zone",
@@ -117,7 +119,17 @@ def show_source(
     address = intake_address(request, detect)
     lag = None if source.lag is None else source.lag / 1_000_000
     now, form = settings_of(source), form or Form(settings_of(source))
-    both = [(key, now[name], form.values[name]) for name, key in LABELS.items()] if is_changed else []
+
+    def say(name: str, values: Mapping[str, str]) -> str:
+        text = values[name]
+        if name == "form" and text in ("", *FORMS):
+            key = f"is.{text}" if text else "any"
+            return faces.catalogue.text(asker.language, f"console.source.form.{key}")
+        return text
+
+    both = (
+        [(key, say(name, now), say(name, form.values)) for name, key in LABELS.items()] if is_changed else []
+    )
     if is_changed:
         form.values["version"] = now["version"]  # who has seen both decides
     return page(
@@ -137,6 +149,7 @@ def show_source(
         is_late=lag is not None and abs(lag) >= LATE_SECONDS,
         reasons=refusals(source.reasons, asker.language, faces.catalogue, faces.settings.limits),
         forms=FORMS,
+        form_words=say("form", now),
         address=address,
         examples=examples(address),
         may_manage=faces.may(asker.principal, Action.SOURCE_MANAGE),
@@ -157,16 +170,17 @@ def _lag(source: Source) -> str:
 
 
 def settings_of(source: Source) -> dict[str, str]:
-    """Settings as the fields of a form show them."""
+    """Name and settings as the fields of a form show them."""
     settings = source.settings
     return {
+        "name": source.name,
         "networks": "\n".join(settings.networks),
         "certificate": settings.certificate,
         "form": settings.form,
         "time_zone": settings.zone,
         "rate": str(settings.rate) if settings.rate else "",
         "silent_after": durations.format(settings.silent_after) if settings.silent_after else "",
-        "version": settings.version,
+        "version": source.version,
     }
 
 

@@ -52,10 +52,13 @@ def make_source(request: Request[Any, Any, Any], data: Sent, asker: Asker, detec
 def set_source(
     request: Request[Any, Any, Any], id: str, data: Sent, asker: Asker, detect: Detect
 ) -> Response[Any]:
-    """Give the settings anew."""
+    """Give name and settings anew."""
     values = _settings(data) | {"version": one(data, "version", longest=64)}
+    values["name"] = one(data, "name", longest=LONGEST)
     try:
-        detect.change_source(asker.principal, id, _given(values), version=values["version"])
+        detect.change_source(
+            asker.principal, id, _given(values), name=values["name"], version=values["version"]
+        )
     except IstmoError as error:
         if error.status == 404:
             raise

@@ -152,6 +152,10 @@ def not_revoked(connection: Connection) -> list[Source]:
     return [_source(row) for row in rows]
 
 
+def put_name(connection: Connection, id: str, name: str) -> None:
+    connection.execute(update(sources).where(sources.c.id == id).values(name=name))
+
+
 def put_settings(connection: Connection, id: str, settings: SourceSettings) -> None:
     connection.execute(update(sources).where(sources.c.id == id).values(**_settings_values(settings)))
 

@@ -112,10 +112,16 @@ class Detect(
         return made
 
     def change_source(
-        self, principal: Principal, source: str, changes: Mapping[str, Any], *, version: str | None = None
+        self,
+        principal: Principal,
+        source: str,
+        changes: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        version: str | None = None,
     ) -> Source:
         """``Sources.change_source``; when it answers, the intake goes by it."""
-        found = super().change_source(principal, source, changes, version=version)
+        found = super().change_source(principal, source, changes, name=name, version=version)
         self._link.wait_sources(_TOLD_SECONDS)
         return found
 

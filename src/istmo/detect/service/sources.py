@@ -42,9 +42,7 @@ class Sources(Asking):
         ``detect.source_network_taken`` or ``detect.source_certificate_taken``.
         """
         self._require(principal, Action.SOURCE_MANAGE, self._own("source"))
-        name = " ".join(name.split())
-        if not is_name(name, LONGEST_NAME):
-            raise InvalidInput("detect.source_name", longest=LONGEST_NAME)
+        name = _checked_name(name)
         now = self._clock.now()
         if expires is not None and expires <= now:
             raise InvalidInput("detect.source_expired")
@@ -63,10 +61,16 @@ class Sources(Asking):
         return source, secret
 
     def change_source(
-        self, principal: Principal, source: str, changes: Mapping[str, Any], *, version: str | None = None
+        self,
+        principal: Principal,
+        source: str,
+        changes: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        version: str | None = None,
     ) -> Source:
-        """Give some settings of a source anew; it keeps its token. ``version``: of the settings seen;
-        None to write over whatever there is.
+        """Give some settings of a source anew, or its name; it keeps its token. ``version``: of the source
+        that was seen; None to write over whatever there is.
 
         Raises NotAllowed, NotFound ``detect.no_source``, Conflict ``detect.source_changed``, and of a setting
         what ``create_source`` raises.
@@ -77,13 +81,23 @@ class Sources(Asking):
             if found is None or found.revoked is not None:
                 raise NotFound("detect.no_source", source=source[:80])
             settings = changed(found.settings, changes)
-            if version not in (None, found.settings.version) and settings != found.settings:
+            called = found.name if name is None else _checked_name(name)
+            is_other = settings != found.settings or called != found.name
+            if version not in (None, found.version) and is_other:
                 raise Conflict("detect.source_changed", name=found.name)
             _require_free(tx.connection, source, settings)
+            if called != found.name:
+                is_same = called.lower() == found.name.lower()
+                if not is_same and source_records.has_valid_name(tx.connection, called):
+                    raise Conflict("detect.source_exists", name=called)
+                source_records.put_name(tx.connection, source, called)
             source_records.put_settings(tx.connection, source, settings)
             tx.notify("source", source)
-            named = " ".join(sorted(name for name in changes if _differs(found.settings, settings, name)))
-            self._record(tx, principal, Action.SOURCE_MANAGE, f"{source} change {named}".strip())
+            what = {one for one in changes if _differs(found.settings, settings, one)}
+            what |= {"name"} if called != found.name else set()
+            self._record(
+                tx, principal, Action.SOURCE_MANAGE, f"{source} change {' '.join(sorted(what))}".strip()
+            )
         return self.read_source(principal, source)
 
     def rotate_source(self, principal: Principal, source: str) -> tuple[Source, str]:
@@ -147,6 +161,13 @@ class Sources(Asking):
         if found is None:
             raise NotFound("detect.unknown_source", source=source[:80])
         return found
+
+
+def _checked_name(name: str) -> str:
+    name = " ".join(name.split())
+    if not is_name(name, LONGEST_NAME):
+        raise InvalidInput("detect.source_name", longest=LONGEST_NAME)
+    return name
 
 
 def _require_free(connection: Connection, id: str, settings: SourceSettings) -> None:

@@ -14,8 +14,7 @@ from istmo.detect.service import Detect
 from istmo.detect.service.overview import Interval
 from istmo.federation.reconciliation import Reconciliation
 from istmo.kit.asking import Asker
-from istmo.kit.i18n import Catalogue
-from istmo.kit.pages import grouped
+from istmo.kit.i18n import Catalogue, grouped
 from istmo.kit.region_map import Place, Tile, draw, tiles
 from istmo.kit.timeline import Bar
 from istmo.kit.timeline import draw as draw_bars
