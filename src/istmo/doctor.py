@@ -16,10 +16,13 @@ from istmo.detect.eventstore.folder import EventFolder
 from istmo.detect.eventstore.health import look_at
 from istmo.detect.eventstore.sealing import NO_KEYS, key_path, keys_of
 from istmo.errors import IstmoError
+from istmo.kit import times
 from istmo.kit.cli import say
 from istmo.kit.client import NodeClient
+from istmo.kit.i18n import grouped
 from istmo.ledger import keys as node_keys
 from istmo.ledger.verify_node import verify_settings
+from istmo.model import instants
 from istmo.settings import Settings
 from istmo.store.health import database_problem, is_empty, is_missing, needs_upgrade
 
@@ -48,6 +51,13 @@ class Words:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """A parameter that is an instant, as RFC 3339 writes it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """One thing that was looked at. ``state`` is ``ok``, ``warn`` or ``bad``."""
 
@@ -56,16 +66,26 @@ class Finding:
     key: str
     params: dict[str, Any] = field(default_factory=dict)
 
-    def text(self, speak: Say = say) -> str:
-        """What was found, and what to do about it."""
-        return speak(f"cli.doctor.{self.key}", **self.told(speak))
+    def text(self, speak: Say = say, zone: str = "UTC") -> str:
+        """What was found, and what to do about it; numbers and instants as the console writes them."""
+
+        def shown(one: Any) -> Any:
+            if isinstance(one, Moment):
+                return times.local(instants.parse(one.text), zone)
+            # One is left as it is, for the text is chosen by it.
+            return grouped(one) if isinstance(one, int) and one != 1 else _told(one, speak)
+
+        return speak(f"cli.doctor.{self.key}", **{name: shown(one) for name, one in self.params.items()})
 
     def told(self, speak: Say = say) -> dict[str, Any]:
-        """Its parameters, those in words in the words of ``speak``."""
-        return {
-            name: speak(one.key, **one.params) if isinstance(one, Words) else one
-            for name, one in self.params.items()
-        }
+        """Its parameters for programs, those in words in the words of ``speak``."""
+        return {name: _told(one, speak) for name, one in self.params.items()}
+
+
+def _told(one: Any, speak: Say) -> Any:
+    if isinstance(one, Words):
+        return speak(one.key, **one.params)
+    return one.text if isinstance(one, Moment) else one
 
 
 def is_healthy(findings: Sequence[Finding]) -> bool:
@@ -227,7 +247,11 @@ def _worker(worker: dict[str, Any]) -> Finding:
 
 def _kept(kept: dict[str, Any]) -> Finding:
     """How far back events reach, and for how many days there is room at the present rate."""
-    told = {"oldest": kept["oldest"], "size": f"{kept['bytes'] / 1e9:.2f}", "n": kept["days_left"]}
+    told = {
+        "oldest": Moment(kept["oldest"] or ""),
+        "size": f"{kept['bytes'] / 1e9:.2f}",
+        "n": kept["days_left"],
+    }
     if kept["oldest"] is None:
         return Finding("kept", "ok", "kept.none")
     if kept["days_left"] is None:

@@ -238,3 +238,22 @@ def test_patterns_that_had_to_forget_are_a_warning() -> None:
     assert (well.state, well.key) == ("ok", "patterns.ok")
     assert doctor._patterns(counts | {"forgotten": 12}).key == "patterns.bad"
     assert doctor._patterns(counts | {"given_up": 1}).key == "patterns.bad"
+
+
+def test_times_are_told_in_the_zone_of_whoever_reads_and_numbers_in_groups() -> None:
+    def speak(key: str, **params: Any) -> str:
+        return Catalogue(strict=True).text("es", key, **params)
+
+    kept = {
+        "oldest": "2026-11-28T08:35:38.295831Z",
+        "bytes": 7 * 10**9,
+        "days_left": 1_240,
+        "budget_bytes": 0,
+    }
+    found = doctor._kept(kept)
+    said = found.text(speak, "America/Tegucigalpa")
+    assert "2026-11-28 02:35:38 −06:00" in said and "1\u202f240 días" in said
+    assert found.told(speak)["oldest"] == kept["oldest"] and found.told(speak)["n"] == 1_240
+    assert "en un día" in doctor._kept({**kept, "days_left": 1}).text(speak)
+    worker = doctor._worker({"state": "ready", "indicators": 0, "rules": 3_752})
+    assert "3\u202f752 reglas" in worker.text(speak)

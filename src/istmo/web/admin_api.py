@@ -70,7 +70,10 @@ def _told(found: Examination | None, asker: Asker, catalogue: Catalogue) -> Exam
     return {
         "at": instants.format(found.at),
         "healthy": found.is_healthy,
-        "checks": [{"check": one.check, "state": one.state, "text": one.text(say)} for one in found.findings],
+        "checks": [
+            {"check": one.check, "state": one.state, "text": one.text(say, asker.zone)}
+            for one in found.findings
+        ],
     }
 
 

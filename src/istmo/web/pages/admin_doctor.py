@@ -26,7 +26,7 @@ def doctor_page(
     def say(key: str, **params: Any) -> str:
         return catalogue.text(asker.language, key, **params)
 
-    rows = [(one.check, one.state, one.text(say)) for one in last.findings] if last else []
+    rows = [(one.check, one.state, one.text(say, asker.zone)) for one in last.findings] if last else []
     return page(
         request,
         "web/admin_doctor.html",
