@@ -59,3 +59,30 @@ def test_a_note_that_is_too_long_is_refused_and_stays_as_it_was_typed(whole: tup
         assert refused.status_code == 422
         assert "La nota pasa de 2000 caracteres." in refused.text and note in refused.text
     assert site.node.detect.read_alert(Operator(), scene.alert).alert.status == "open"
+
+
+def test_a_chart_stands_where_there_is_something_to_compare(whole: tuple[Site, Scene]) -> None:
+    site, scene = whole
+    detect = site.node.detect
+    with site.client(**{"Accept-Language": "es"}) as client:
+        site.sign_in(client)
+        by_hours = {
+            one.id: len(detect.read_alert(Operator(), one.id).hours)
+            for one in detect.list_alerts(Operator()).items
+        }
+        assert {1} < set(by_hours.values()), "some of one hour, some of more"
+        for alert, hours in by_hours.items():
+            story = client.get(f"/alerts/{alert}").text.split('id="story"')[1].split("</section>")[0]
+            assert ("<svg" in story) is (hours > 1)
+        assert scene.alert in by_hours
+
+
+def test_its_rule_is_a_link_that_says_so(
+    whole: tuple[Site, Scene],
+) -> None:
+    site, scene = whole
+    (alert, *_) = site.node.detect.alerts_about(Operator(), scene.rule)
+    with site.client(**{"Accept-Language": "es"}) as client:
+        site.sign_in(client)
+        page = client.get(f"/alerts/{alert.id}").text
+    assert f'<a href="/rules/{scene.rule}">Ver la regla</a>' in page

@@ -83,7 +83,7 @@ def show_alert(
     may_case = faces.may(asker.principal, Action.CASE_WORK)
     is_indicator = alert.detector == "indicator"
     chart = ""
-    if story.hours:
+    if len(story.hours) > 1:  # a single bar says nothing that its count and hour do not
         chart = draw([Bar(hour, count) for hour, count in story.hours], title=title, zone=asker.zone)
     rule = _rule(asker, detect, alert)
     near, same = detect.related(asker.principal, alert)
