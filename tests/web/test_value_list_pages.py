@@ -84,3 +84,30 @@ def test_a_short_list_can_be_put_back_unless_there_is_another_by_now(site: Site)
     site.node.detect.put_value_list(Operator(), "admins", ["otra"])
     refused = send(client, "/value-lists/undo", name="admins", values="ana\neva")
     assert refused.status_code == 409 and values_of(site, "admins") == ("otra",)
+
+
+RULES = """title: Disco ajeno
+id: 7d1f0b8a-5a41-4f39-8d1e-1f5b6b9c0a21
+logsource: {product: windows}
+detection: {s: {Device|expand: '%known_discs%'}, condition: s}
+---
+title: Otro disco ajeno
+id: 7d1f0b8a-5a41-4f39-8d1e-1f5b6b9c0a22
+logsource: {product: windows}
+detection: {s: {Device|expand: '%known_discs%', User|expand: '%admins_of_discs%'}, condition: s}
+"""
+
+
+def test_lists_that_rules_in_force_wait_for_are_named_until_they_are_there(site: Site) -> None:
+    detect, client = site.node.detect, enter(site)
+    detect.import_rules(Operator(), RULES.encode())
+    page = client.get("/value-lists").text
+    assert "Hay reglas que esperan una lista" in page
+    assert (
+        ">known_discs</a> · la piden 2 reglas" in page and ">admins_of_discs</a> · la pide una regla" in page
+    )
+    form = client.get("/value-lists?name=known_discs").text
+    assert 'name="name" type="text" value="known_discs"' in form, "the name need not be typed"
+    send(client, "/value-lists", name="known_discs", values="d-1", version="")
+    detect.enable_rule(Operator(), "7d1f0b8a-5a41-4f39-8d1e-1f5b6b9c0a22", False)
+    assert "Hay reglas que esperan una lista" not in client.get("/value-lists").text

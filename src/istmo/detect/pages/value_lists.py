@@ -25,13 +25,13 @@ UNDONE = 600
 
 @get("/value-lists", opt=PEOPLE, sync_to_thread=True)
 def list_page(request: Request[Any, Any, Any], asker: Asker, detect: Detect) -> Response[Any]:
-    """Every list, and a form: empty, or with the list that the address names."""
+    """Every list, those that rules wait for, and a form: empty, or with the list that the address names."""
     name = request.query_params.get("name", "")[:100]
     found = next((one for one in detect.value_lists(asker.principal) if one.name == name), None)
     values = (
         {"name": name, "values": "\n".join(found.values), "version": found.version}
         if found is not None
-        else {"version": ""}
+        else {"name": name, "version": ""}
     )
     return _show(request, asker, detect, Form(values))
 
@@ -114,6 +114,7 @@ def _show(
         now=now,
         who_is=namer(faces_of(request), asker, detect.people(asker.principal)) if now else str,
         found=detect.value_lists(asker.principal),
+        missing=detect.missing_lists(asker.principal),
         may_write=faces_of(request).may(asker.principal, Action.RULE_WRITE),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -271,6 +272,14 @@ def logsource_parts(connection: Connection) -> list[str]:
     """Every product, category and service that a rule names, by name."""
     rows = connection.execute(select(rules.c.logsource).distinct()).scalars()
     return sorted({part.lower() for text in rows for part in text.split(", ") if part})
+
+
+def lists_asked(connection: Connection) -> dict[str, int]:
+    """Each value list that rules in force ask for, and how many do."""
+    rows = connection.execute(
+        select(rules.c.lists).where(cast(rules.c.lists, Text) != "[]", rules.c.enabled.is_(True))
+    ).scalars()
+    return dict(Counter(name for names in rows for name in names))
 
 
 def switch_rules(

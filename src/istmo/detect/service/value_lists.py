@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from istmo.detect.objects import ValueList
+from istmo.detect.records import rules as rule_records
 from istmo.detect.records import value_lists as records
 from istmo.detect.service.asking import Asking
 from istmo.detect.sigma.limits import STANDARD
@@ -37,6 +38,13 @@ class ValueLists(Asking):
         if found is None:
             raise NotFound("detect.no_list", name=name[:100])
         return found
+
+    def missing_lists(self, principal: Principal) -> list[tuple[str, int]]:
+        """Each list that rules in force wait for, by name, and how many do."""
+        self._require(principal, Action.RULE_READ, self._own("value-list"))
+        with self._store.read() as connection:
+            there, asked = records.names(connection), rule_records.lists_asked(connection)
+        return sorted((name, number) for name, number in asked.items() if name not in there)
 
     def put_value_list(
         self, principal: Principal, name: str, values: Sequence[str], *, version: str | None = None
