@@ -92,3 +92,25 @@ def test_a_source_is_connected_and_its_first_event_is_seen_to_come(open_page: An
         now = node.clock.now() - timedelta(seconds=1)
         sources.count_events(tx.connection, [Sent(source.id, 1, 0, now)])
     page.locator("#first").get_by_text("Llegó el primer evento").wait_for()
+
+
+WHOLE = """() => [...document.querySelectorAll(".filters select")].filter((one) => one.offsetWidth).every((one) => {
+  const alone = one.cloneNode(true);
+  alone.style.cssText = "position: absolute; width: auto; min-width: 0; max-width: none";
+  one.after(alone);
+  const wanted = alone.offsetWidth;
+  alone.remove();
+  return one.offsetWidth >= Math.min(wanted, 288);
+})"""
+
+
+@pytest.mark.parametrize(
+    "path", ["/alerts?group=none&detector=sigma", "/objects?tlp=amber", "/rules?level=critical"]
+)
+def test_what_a_filter_is_set_to_is_read_whole_and_its_two_buttons_stand_together(
+    open_page: Any, served: Any, path: str
+) -> None:
+    page = open_page(path)
+    assert page.evaluate(WHOLE)
+    go, clear = page.locator(".filters > button"), page.locator(".filters > a.button")
+    assert go.bounding_box()["y"] == clear.bounding_box()["y"]
