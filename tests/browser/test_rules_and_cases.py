@@ -94,7 +94,8 @@ def test_a_source_is_connected_and_its_first_event_is_seen_to_come(open_page: An
     page.locator("#first").get_by_text("Llegó el primer evento").wait_for()
 
 
-WHOLE = """() => [...document.querySelectorAll(".filters select")].filter((one) => one.offsetWidth).every((one) => {
+WHOLE = """() => [...document.querySelectorAll(".filters select")]
+  .filter((one) => one.offsetWidth).every((one) => {
   const alone = one.cloneNode(true);
   alone.style.cssText = "position: absolute; width: auto; min-width: 0; max-width: none";
   one.after(alone);

@@ -79,7 +79,7 @@ def _switched(
 ) -> Response[Any]:
     rule = detect.enable_rule(asker.principal, id, switch.is_on, undoing=switch.undoing)
     path = f"/rules/{quote(rule.id, safe='')}"
-    back = local_path(one(data, "next", longest=500), path)
+    back = local_path(one(data, "next"), path)
     undo = Undo(f"{path}/undo", {"next": back})
     return switched(request, back, switch, undo, at=rule.updated, notice=f"console.notice.rule.{switch.word}")
 
@@ -128,7 +128,7 @@ def switch_many_back(
     """Take back what was switched all at once."""
     at = instants.parse(one(data, "at", longest=40))
     number = detect.switch_rules_back(asker.principal, at, one(data, "enabled", longest=10) == "on")
-    back = local_path(one(data, "next", longest=500), "/rules")
+    back = local_path(one(data, "next"), "/rules")
     return back_to(request, back, notice="console.notice.rules.back", n=number)
 
 

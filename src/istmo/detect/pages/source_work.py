@@ -54,7 +54,7 @@ def set_source(
 ) -> Response[Any]:
     """Give name and settings anew."""
     values = _settings(data) | {"version": one(data, "version", longest=64)}
-    values["name"] = one(data, "name", longest=LONGEST)
+    values["name"] = one(data, "name")
     try:
         detect.change_source(
             asker.principal, id, _given(values), name=values["name"], version=values["version"]
