@@ -66,7 +66,6 @@ def test_a_source_is_added_set_shown_listed_and_revoked(node: Path) -> None:
         "zone": "America/Tegucigalpa",
         "rate": 500,
         "silent_after": 900,
-        "version": settings["version"],
     }
     assert len(settings["certificate"]) == 64
     after = told(node, "set", "proxy CENTRAL", "--silent-after", "never", "--network", "none", "--rate", "0")
