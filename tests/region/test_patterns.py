@@ -146,4 +146,4 @@ def test_a_warning_list_is_told_when_publishing_on_the_indicator_and_on_the_aler
     node.source("more").send([connection("8.8.8.8")])
     until(lambda: count(node, common["id"]) == 2, "it is told again")
     assert alerts(node, common["id"])[0]["level"] == "critical"
-    assert node.operator.call("PUT", "/api/v1/warning-lists/reserved", None, {})["total"] == 2
+    assert node.operator.call("PUT", "/api/v1/warning-lists/reserved", None, {})["total"] == 3
