@@ -84,7 +84,7 @@ def fill(node: Node, *, text: str = "", alerts: int = 6, many: int = 0) -> Scene
     subject = next(one for one in node.detect.list_alerts(operator).items if one.detector == "indicator")
     case = node.respond.open_case(
         operator,
-        text or "Correo con adjunto en el ministerio",
+        text[:200] or "Correo con adjunto en el ministerio",
         severity="high",
         note=text or "Tres equipos afectados.",
     )
