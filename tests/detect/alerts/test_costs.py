@@ -35,7 +35,7 @@ def site(data: Path) -> Iterator[Site]:
 
 def test_a_slow_rule_is_timed_while_events_flow_and_told_from_the_others(site: Site) -> None:
     site.take(FAILED, SLOW)
-    events = [logon(4624, "k" * 1_000, minute) for minute in range(40)]
+    events = [logon(4624, "k" * 3_000, minute) for minute in range(40)]
 
     def cost() -> object:
         site.send(*events)
