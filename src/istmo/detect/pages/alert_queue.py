@@ -125,9 +125,7 @@ def alert_bulk(
     deed, _, into = one(data, "do", longest=200).partition(":")
     try:
         picked = read_picked(data)
-        wanted = read_filter(
-            detect, asker, read_chosen(dict(parse_qsl(urlsplit(address).query, keep_blank_values=True)))
-        )
+        wanted = read_filter(detect, asker, read_chosen(_query_of(address)))
         if deed == CASE:
             return put_into_case(request, asker, detect, neighbours, picked, wanted, address, into)
         work = read_work(data, asker, clock.now())
